@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The endpoint: client and server over an unreliable transport, without I/O. RFC 7252 sections 2,
+ * 4, 5 and 8.
+ *
+ * Limits and threading. An endpoint is touched by one thread at a time and calls back only from
+ * inside copal_ep_input(), copal_ep_expire(), copal_ep_unreachable(), copal_ep_cancel() and
+ * copal_ep_wipe(). A callback may start requests and send responses, but must not call those five.
+ * It never allocates: all its state is in the memory given to copal_ep_init(), whose size follows
+ * from the configuration. When a pool is exhausted the protocol goes on with a defined reaction and
+ * a counter (see copal_stats). It reads no clock: `now` is always the last parameter and never runs
+ * backwards.
+ *
+ * The driver is four calls: feed datagrams to copal_ep_input(), call copal_ep_expire() when
+ * copal_ep_deadline() has come, report network errors to copal_ep_unreachable(), and carry away
+ * what the endpoint puts into the sink. */
+#ifndef COPAL_ENDPOINT_H
+#define COPAL_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "copal/block.h"
+#include "copal/code.h"
+#include "copal/error.h"
+#include "copal/msg.h"
+#include "copal/option.h"
+#include "copal/params.h"
+#include "copal/path.h"
+#include "copal/platform.h"
+#include "copal/registry.h"
+#include "copal/span.h"
+#include "copal/time.h"
+
+COPAL_BEGIN_DECLS
+
+typedef struct copal_ep copal_ep;
+
+/* A handle of an exchange that outlives a call. Never reused; 0 is none. */
+typedef uint64_t copal_xref;
+
+/* ------------------------------------------------------------------------------------------------
+ * hooks */
+
+/* Where datagrams leave. The endpoint reserves room, writes into it and commits; it commits at once
+ * or not at all. */
+typedef struct copal_sink {
+  /* Room for a datagram of up to `cap` bytes along `path`, or an empty span when the transport is
+   * full; the datagram is dropped then and counted. The room is lent until commit() or the next
+   * reserve(). */
+  copal_mspan (*reserve)(struct copal_sink *s, const copal_path *path, size_t cap);
+
+  /* The first `len` bytes of the room are a datagram to send. */
+  void (*commit)(struct copal_sink *s, const copal_path *path, size_t len);
+} copal_sink;
+
+/* Unpredictable bytes for tokens, Message IDs and jitter. RFC 7252 sections 4.2, 4.4, 5.3.1, 11.4.
+ */
+typedef struct copal_entropy {
+  void (*fill)(struct copal_entropy *e, copal_mspan out);
+} copal_entropy;
+
+/* ------------------------------------------------------------------------------------------------
+ * server */
+
+/* A request as the handler sees it. Valid during on_request() only. */
+typedef struct copal_req {
+  const copal_msg *msg;
+  const copal_path *path;
+  bool has_block1;
+  bool has_block2;
+  copal_block block1;
+  copal_block block2; /* what the client asks for; SZX clamped to the endpoint's limit */
+} copal_req;
+
+/* A response. Spans are borrowed for the call that sends it. */
+typedef struct copal_response {
+  copal_code code;
+  const copal_opt *opts; /* sorted by number; without Block2 and Size2, which the endpoint adds */
+  size_t opt_count;
+  copal_span payload; /* the whole body, or a part of it */
+  uint32_t offset;    /* where `payload` begins in the body */
+  uint32_t total;     /* size of the body; 0 means that `payload` is all of it */
+} copal_response;
+
+typedef struct copal_server {
+  /* Called once for each request (RFC 7252 section 4.5), known to be well formed, with options
+   * checked. Answer with copal_ep_respond() and return COPAL_OK; or call copal_ep_defer(), return
+   * COPAL_EPENDING and answer later with copal_ep_resume(). Returning any other error answers with
+   * its reaction (copal_err_reaction()). Returning COPAL_OK without an answer acknowledges a
+   * confirmable request and says nothing more. */
+  int (*on_request)(struct copal_server *s, copal_ep *ep, const copal_req *req, copal_time now);
+} copal_server;
+
+/* ------------------------------------------------------------------------------------------------
+ * client */
+
+typedef enum copal_event_kind {
+  COPAL_EVENT_RESPONSE, /* `msg` is the response; the last event, unless the request asked for
+                           several */
+  COPAL_EVENT_ACK,      /* the request was acknowledged, the response comes separately; more events
+                           follow */
+  COPAL_EVENT_RESEND,   /* a retransmission left; more events follow */
+  COPAL_EVENT_TIMEOUT,  /* last event: no acknowledgement, or no response in time; of a request for
+                           several: the end */
+  COPAL_EVENT_RESET,    /* last event: the peer rejected the request, or answered the ping */
+  COPAL_EVENT_UNREACHABLE, /* last event: the network said so */
+  COPAL_EVENT_CANCELED,    /* last event: copal_ep_cancel() or copal_ep_wipe() */
+} copal_event_kind;
+
+typedef struct copal_event {
+  copal_event_kind kind;
+  copal_xref exchange;
+  const copal_msg *msg;   /* COPAL_EVENT_RESPONSE; borrowed for the call */
+  const copal_path *from; /* COPAL_EVENT_RESPONSE: who answered */
+  uint8_t retransmits;    /* so far */
+} copal_event;
+
+/* Receives the events of an exchange; exactly one of them is the last. */
+typedef struct copal_client {
+  void (*on_event)(struct copal_client *c, copal_ep *ep, const copal_event *event, copal_time now);
+} copal_client;
+
+typedef struct copal_request {
+  size_t struct_size; /* filled by COPAL_REQUEST_INIT */
+  const copal_path *path;
+  copal_type type; /* COPAL_CON, or COPAL_NON; groups take COPAL_NON only */
+  copal_code code;
+  copal_span token;      /* empty: the endpoint draws one. At most `token_cap` bytes */
+  bool has_token;        /* `token` is meant, even when empty */
+  bool wants_many;       /* keep the exchange open for further responses until `timeout` (groups,
+                            No-Response) */
+  const copal_opt *opts; /* sorted by number; borrowed for the call */
+  size_t opt_count;
+  copal_span payload; /* borrowed for the call */
+  copal_dur timeout; /* wait for the response at most this long after the first transmission; 0: the
+                        endpoint's default, which follows from the parameters */
+  copal_client *client; /* lent until the last event */
+} copal_request;
+
+#define COPAL_REQUEST_INIT                                                                         \
+  {                                                                                                \
+    sizeof(copal_request), NULL, COPAL_CON, 0, {NULL, 0}, false, false, NULL, 0, {NULL, 0}, 0,     \
+        NULL                                                                                       \
+  }
+
+/* ------------------------------------------------------------------------------------------------
+ * configuration */
+
+typedef struct copal_ep_cfg {
+  size_t struct_size; /* filled by COPAL_EP_CFG_INIT; fields that are zero take the default named */
+  copal_params params;     /* all zero: copal_params_default() */
+  copal_sink *sink;        /* required; lent for the endpoint's life, as the other hooks */
+  copal_entropy *entropy;  /* required */
+  copal_server *server;    /* NULL: requests are answered 4.04 */
+  uint32_t exchange_count; /* requests outstanding, requests deferred, separate responses in flight;
+                              default 16 */
+  uint32_t peer_count;  /* peers with something to remember: dedup entries or outstanding requests;
+                           default 16 */
+  uint32_t dedup_count; /* requests remembered for deduplication, all peers together; default 32 */
+  uint32_t dedup_per_peer; /* of these at most so many for one peer; default 16 */
+  uint32_t chunk_count; /* chunks for messages kept: retransmissions and remembered replies; default
+                           64 */
+  uint16_t chunk_size;  /* bytes of a chunk, 16 to 4096; default 128 */
+  uint16_t message_max; /* largest datagram sent, bytes; default 1152, RFC 7252 section 4.6 */
+  uint16_t token_cap;   /* longest token handled, bytes, 8 to 65535; default 8, RFC 8974 */
+  uint8_t token_len;    /* bytes of tokens drawn, 4 to 8; default 8, RFC 7252 section 5.3.1 */
+  uint8_t szx_max;      /* largest block sent, 0 to 6; default 6. Set `has_szx_max` to mean 0 */
+  bool has_szx_max;
+  bool has_proxy;       /* pass Proxy-Uri and Proxy-Scheme requests to the server instead of 5.05 */
+  uint32_t mid_count;   /* Message ID counters, a power of two; default 16. Peers share them by a
+                           keyed hash */
+  uint32_t timer_slots; /* slots of the timer wheel, a power of two; default 64 */
+  copal_dur timer_tick; /* width of a slot; default 1 ms */
+} copal_ep_cfg;
+
+#define COPAL_EP_CFG_INIT                                                                          \
+  {                                                                                                \
+    sizeof(copal_ep_cfg)                                                                           \
+  }
+
+/* ------------------------------------------------------------------------------------------------
+ * counters */
+
+/* Wraps at the width of a pointer; readers take differences. */
+typedef size_t copal_count;
+
+typedef struct copal_stats {
+  copal_count rx_datagrams;
+  copal_count rx_requests;
+  copal_count rx_responses;
+  copal_count rx_empty;
+  copal_count tx_datagrams;
+  copal_count tx_retransmits;
+  copal_count tx_acks; /* Empty acknowledgements */
+  copal_count tx_resets;
+  copal_count tx_dropped; /* the sink had no room */
+  copal_count
+      rejected[COPAL_ERR_COUNT]; /* input refused, by -error: see docs/registry/errors.csv */
+  copal_count dup_replayed;      /* duplicate answered with the remembered reply */
+  copal_count dup_reacked; /* duplicate of a deferred request: Empty ACK again, or nothing yet */
+  copal_count dup_ignored; /* duplicate Non-confirmable, or a duplicate whose reply is not kept */
+  copal_count
+      dedup_evicted; /* entries given up before their lifetime: RFC 7252 section 4.5 is weakened */
+  copal_count dedup_refused;     /* unsafe requests answered 5.03 because no entry could be made */
+  copal_count exchanges_refused; /* no exchange slot */
+  copal_count chunks_refused;    /* no room to keep a message */
+  copal_count timeouts;          /* exchanges that ended without an answer */
+  copal_count resets;            /* exchanges that ended with a Reset */
+  copal_count unreachables;      /* exchanges that ended with a network error */
+  copal_count suppressed;        /* responses held back: multicast or No-Response */
+  copal_count mid_wraps;         /* a Message ID counter came round within EXCHANGE_LIFETIME */
+} copal_stats;
+
+/* What is in use now; for gauges and leak checks. */
+typedef struct copal_usage {
+  uint32_t exchanges, peers, dedups, chunks;
+} copal_usage;
+
+/* ------------------------------------------------------------------------------------------------
+ * functions */
+
+/* Bytes of memory an endpoint of this configuration needs, or 0 when the configuration is invalid.
+ */
+COPAL_API size_t copal_ep_size(const copal_ep_cfg *cfg);
+
+/* Makes an endpoint in `mem`, which is lent until copal_ep_wipe() and aligned for any object. `cfg`
+ * is copied. Returns COPAL_OK, COPAL_EINVAL (configuration) or COPAL_ENOSPC (`mem` is smaller than
+ * copal_ep_size()). */
+COPAL_API int copal_ep_init(copal_mspan mem, const copal_ep_cfg *cfg, copal_ep **ep,
+                            copal_time now);
+
+/* Ends all exchanges (COPAL_EVENT_CANCELED) and erases the memory. Safe on NULL. */
+COPAL_API void copal_ep_wipe(copal_ep *ep, copal_time now);
+
+/* Feeds one received datagram; `dgram` is borrowed for the call. Returns COPAL_OK when it was
+ * understood, or the error for which it was ignored or rejected; the reaction, if any, has been put
+ * into the sink and counted. RFC 7252 sections 4.2 to 4.5, 5.3.2. */
+COPAL_API int copal_ep_input(copal_ep *ep, const copal_path *path, copal_mspan dgram,
+                             copal_time now);
+
+/* The earliest instant at which copal_ep_expire() has something to do, or COPAL_NEVER. May be
+ * early, never late. */
+COPAL_API copal_time copal_ep_deadline(const copal_ep *ep);
+
+/* Does what is due: retransmissions, Empty ACKs for late handlers, leisure, timeouts. */
+COPAL_API void copal_ep_expire(copal_ep *ep, copal_time now);
+
+/* Reports that the network refused a datagram to `path`. `quoted` holds the beginning of that
+ * datagram, as the ICMP error quotes it; the exchange whose type, Message ID and token it shows
+ * ends. Returns COPAL_ESTRAY when none does. RFC 7252 section 4.2. */
+COPAL_API int copal_ep_unreachable(copal_ep *ep, const copal_path *path, copal_span quoted,
+                                   copal_time now);
+
+/* Sends a request. Returns COPAL_OK and its handle, or COPAL_ENOSLOT, COPAL_ENOSPC (does not fit
+ * `message_max`), COPAL_EINVAL (a confirmable request to a group, options out of order, a token in
+ * use). Beyond NSTART it waits its turn. RFC 7252 sections 4.2, 4.7, 5.3.1, 8.1. */
+COPAL_API int copal_ep_request(copal_ep *ep, const copal_request *request, copal_xref *exchange,
+                               copal_time now);
+
+/* Sends an Empty confirmable message; the peer's Reset arrives as COPAL_EVENT_RESET. RFC 7252
+ * section 4.3. */
+COPAL_API int copal_ep_ping(copal_ep *ep, const copal_path *path, copal_client *client,
+                            copal_xref *exchange, copal_time now);
+
+/* Ends a client exchange; COPAL_EVENT_CANCELED is delivered before it returns. COPAL_ENOTFOUND when
+ * it has ended. */
+COPAL_API int copal_ep_cancel(copal_ep *ep, copal_xref exchange, copal_time now);
+
+/* Answers the request whose on_request() is running: piggybacked, or as a message of its own;
+ * sliced into a block when the body is larger than a block or the client asked for one; held back
+ * when the request came by multicast or with No-Response. Returns COPAL_OK, COPAL_EINVAL (no
+ * request is being handled, answered already, options out of order) or COPAL_ENOSPC (header and
+ * options alone exceed `message_max`). RFC 7252 sections 5.2 and 8.2, RFC 7959 section 2.4, RFC
+ * 7967. */
+COPAL_API int copal_ep_respond(copal_ep *ep, const copal_response *response, copal_time now);
+
+/* Takes an exchange for the request whose on_request() is running, so that it can be answered
+ * later. COPAL_ENOSLOT when there is none; the caller answers 5.03 then. */
+COPAL_API int copal_ep_defer(copal_ep *ep, copal_xref *exchange);
+
+/* Answers a deferred request: piggybacked when no Empty ACK has left yet, else as a separate
+ * response, confirmable when the request was. COPAL_ENOTFOUND when the exchange is gone (the peer
+ * vanished or sent a Reset). RFC 7252 section 5.2.2. */
+COPAL_API int copal_ep_resume(copal_ep *ep, copal_xref exchange, const copal_response *response,
+                              copal_time now);
+
+/* Gives a deferred request up without an answer: a confirmable one has been or is acknowledged. */
+COPAL_API int copal_ep_abandon(copal_ep *ep, copal_xref exchange, copal_time now);
+
+COPAL_API const copal_stats *copal_ep_stats(const copal_ep *ep);
+COPAL_API copal_usage copal_ep_usage(const copal_ep *ep);
+
+COPAL_END_DECLS
+
+#endif
