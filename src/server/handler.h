@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The face the server shows to services: a request with its route resolved, and what is needed to
+ * answer it. Thread: the shard that received the request; all pointers are valid during
+ * on_request() only, except where said. */
+#ifndef SERVER_HANDLER_H
+#define SERVER_HANDLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "copal/endpoint.h"
+#include "copal/span.h"
+#include "copal/time.h"
+
+#include "store/store.h"
+
+typedef struct arena arena;
+
+/* Limits that services obey; fields of the configuration. */
+typedef struct handler_limits {
+  uint32_t body_max;          /* bytes of a representation; beyond it 4.13 with Size1 */
+  uint32_t default_max_age_s; /* when the writer gave none, RFC 7252 section 5.10.5: 60 */
+  uint32_t attrs_max;         /* bytes of link attributes of a resource */
+  uint32_t key_max;           /* bytes of a canonical path */
+} handler_limits;
+
+/* What a shard offers to services for its whole life. */
+typedef struct handler_env {
+  copal_ep *ep;
+  store_port *store;
+  copal_entropy *entropy; /* unpredictable names for children made by POST */
+  const handler_limits *limits;
+} handler_env;
+
+/* One request. */
+typedef struct handler_req {
+  const handler_env *env; /* valid for the shard's life: keep it across a deferral */
+  const copal_req *coap;
+  arena *arena;   /* reset when on_request() has returned */
+  copal_span key; /* canonical URI path: "/a/b" */
+  copal_time now;
+} handler_req;
+
+/* A service answers the requests of the routes it is mounted on. */
+typedef struct service {
+  const char *name;
+
+  /* Answers with copal_ep_respond() and returns COPAL_OK; or defers (copal_ep_defer()), returns
+   * COPAL_EPENDING and resumes later on the same thread; or returns an error for the endpoint to
+   * answer. */
+  int (*on_request)(struct service *s, const handler_req *req);
+
+  /* Frees the service. May be NULL. */
+  void (*close)(struct service *s);
+} service;
+
+/* Memory for one request, aligned for any object, or NULL when the arena is spent (answer 5.03). */
+void *arena_take(arena *a, size_t size);
+
+#endif

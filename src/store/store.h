@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store of representations: get, commit, follow. Engines are behind one vtable and services
+ * cannot tell which.
+ *
+ * Threads. A store is shared; each shard talks to it through a port of its own, touched by that
+ * shard's thread only. Commits are asynchronous: the result arrives in store_drain(), on the thread
+ * that committed, and only after the change is as durable as the engine makes it. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "copal/span.h"
+#include "copal/time.h"
+
+enum {
+  STORE_NO_FORMAT =
+      0xffff, /* representation without Content-Format; 65535 is reserved in the registry */
+  STORE_ETAG_SIZE = 8,
+  STORE_ETAG_MAX = 8,            /* If-Match options considered */
+  STORE_KEY_MAX = 4096,          /* bytes of a key */
+  STORE_NO_MAX_AGE = 0xffffffff, /* the writer gave no Max-Age */
+};
+
+/* Revision: strictly increasing over the whole store, never reused, also not after a delete; 0
+ * means absent. */
+typedef uint64_t store_rev;
+
+/* Strong entity-tag, unique to one representation of one resource. RFC 7252 section 5.10.6. */
+typedef struct store_etag {
+  uint8_t bytes[STORE_ETAG_SIZE];
+} store_etag;
+
+/* A stored representation. Spans are lent until the port's view is renewed. */
+typedef struct store_item {
+  store_rev rev;
+  store_etag etag;
+  uint16_t content_format; /* or STORE_NO_FORMAT */
+  uint32_t max_age_s;      /* as the writer gave it, or STORE_NO_MAX_AGE */
+  copal_time written;      /* when, on the clock handed to store_commit() */
+  copal_span body;
+  copal_span
+      attrs; /* link attributes in link-format syntax: ";rt=\"x\";if=\"y\""; without ct, sz, obs */
+} store_item;
+
+typedef enum store_verb {
+  STORE_PUT,       /* create or replace */
+  STORE_DELETE,    /* remove; removing what is absent succeeds */
+  STORE_SET_ATTRS, /* replace the link attributes of what exists */
+} store_verb;
+
+typedef enum store_status {
+  STORE_OK,
+  STORE_ABSENT,       /* SET_ATTRS on nothing */
+  STORE_PRECONDITION, /* a condition did not hold: 4.12 */
+  STORE_FULL,         /* beyond a limit of the store: 5.03 */
+  STORE_UNAVAILABLE,  /* definitely not applied: 5.03 */
+  STORE_FAILED,       /* stable storage failed: 5.00 */
+} store_status;
+
+typedef struct store_result {
+  store_status status;
+  store_rev rev; /* of the representation now, 0 when absent */
+  store_etag etag;
+  bool created; /* PUT made a new resource; DELETE removed one */
+} store_result;
+
+/* One change. Lent to the store until `done` has run; keys and bodies are copied by store_commit().
+ * Conditions are evaluated atomically with the change and see earlier changes. RFC 7252
+ * section 5.10.8. */
+typedef struct store_op {
+  void (*done)(struct store_op *op, const store_result *result);
+  store_verb verb;
+  copal_span key; /* canonical URI path: "/", "/a/b", segments percent-encoded as by
+                     copal_uri_put_segment() */
+  copal_span body;
+  uint16_t content_format;
+  uint32_t max_age_s;
+  copal_span attrs;
+  bool keeps_attrs; /* PUT on an existing resource keeps its link attributes; `attrs` applies when
+                       it is new */
+  bool must_be_absent;   /* If-None-Match */
+  bool must_be_present;  /* If-Match with an empty value */
+  store_rev must_be_rev; /* compare and swap; 0: no such condition */
+  size_t etag_count;     /* If-Match: one of these; 0: no such condition */
+  store_etag etags[STORE_ETAG_MAX];
+} store_op;
+
+/* What a follower is told after each change that took effect. */
+typedef struct store_change {
+  copal_span key; /* borrowed */
+  store_rev rev;  /* 0: deleted */
+  bool was_present;
+  bool
+      links_changed; /* created, deleted, or its attributes, Content-Format or size class changed */
+  const store_item *item; /* NULL when deleted; borrowed */
+} store_change;
+
+/* Called on the thread that applies the change, in the order of revisions; must be quick and
+ * thread-safe. */
+typedef struct store_follower {
+  void (*on_change)(struct store_follower *f, const store_change *change);
+  struct store_follower *next; /* the store's */
+} store_follower;
+
+typedef struct store store;
+typedef struct store_port store_port;
+
+/* Wakes the port's thread: there is something to drain. Called from any thread. */
+typedef struct store_waker {
+  void (*wake)(struct store_waker *w);
+} store_waker;
+
+typedef struct store_usage {
+  uint64_t resources;
+  uint64_t bytes; /* memory or disk taken */
+} store_usage;
+
+/* An engine. */
+typedef struct store_engine {
+  int (*port_open)(store *s, store_waker *waker, store_port **port);
+  void (*port_close)(store_port *p);
+  void (*view_renew)(store_port *p);
+  bool (*get)(store_port *p, copal_span key, store_item *item);
+  int (*commit)(store_port *p, store_op *op, copal_time now);
+  int (*drain)(store_port *p, int max);
+  int (*list)(store_port *p, copal_span prefix, copal_span after, size_t max,
+              int (*each)(void *ctx, copal_span key, const store_item *item), void *ctx);
+  void (*follow)(store *s, store_follower *f);
+  store_usage (*usage)(store *s);
+  void (*close)(store *s);
+} store_engine;
+
+struct store {
+  const store_engine *engine;
+};
+
+struct store_port {
+  store *store;
+};
+
+/* Opens a port for the calling thread. Returns 0 or a negative COPAL_E*. */
+int store_port_open(store *s, store_waker *waker, store_port **port);
+void store_port_close(store_port *p);
+
+/* Moves the port's view to the present and takes back what it lent. Once per receive batch. */
+void store_view_renew(store_port *p);
+
+/* Looks one representation up in the port's view, which includes all changes whose result the port
+ * has seen. Returns false when absent. Never blocks. */
+bool store_get(store_port *p, copal_span key, store_item *item);
+
+/* Submits a change. Returns 0: `op->done` will run in a later store_drain(); or COPAL_ENOSLOT: too
+ * many are under way, nothing was done; or COPAL_EINVAL: key too long. */
+int store_commit(store_port *p, store_op *op, copal_time now);
+
+/* Runs up to `max` pending completions. Returns how many ran. */
+int store_drain(store_port *p, int max);
+
+/* Calls `each` for up to `max` keys that begin with `prefix` and sort behind `after`, in key order,
+ * until it returns non-zero. Returns the number of calls, or what `each` returned when negative. */
+int store_list(store_port *p, copal_span prefix, copal_span after, size_t max,
+               int (*each)(void *ctx, copal_span key, const store_item *item), void *ctx);
+
+/* Registers a follower for the store's life. Before the first commit only. */
+void store_follow(store *s, store_follower *f);
+
+store_usage store_usage_now(store *s);
+void store_close(store *s);
+
+#endif
