@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+# Toolchain file: arm-none-eabi-gcc for cortex-m0plus.
+set(COPAL_CPU cortex-m0plus)
+include(${CMAKE_CURRENT_LIST_DIR}/CortexM.cmake)
