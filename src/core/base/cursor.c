@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cursors that read and write wire structures with a sticky error. */
+#include <string.h>
+
+#include "copal/cursor.h"
+#include "copal/error.h"
+#include "core/base/cursor_room.h"
+
+enum { BE_MAX = 4 }; /* bytes of the widest integer */
+
+copal_rd copal_rd_init(copal_span bytes)
+{
+  copal_rd r;
+  r.ptr = bytes.ptr;
+  r.left = bytes.len;
+  r.err = COPAL_OK;
+  return r;
+}
+
+copal_span copal_rd_span(copal_rd *r, size_t n)
+{
+  /* A failed reader has nothing left, so every later read fails as well. */
+  if (n > r->left || r->err != COPAL_OK) {
+    r->left = 0;
+    if (r->err == COPAL_OK)
+      r->err = COPAL_EFORMAT;
+    return copal_span_none();
+  }
+  const copal_span s = copal_span_of(r->ptr, n);
+  /* An empty reader may stand on NULL, to which nothing may be added. */
+  if (n > 0)
+    r->ptr += n;
+  r->left -= n;
+  return s;
+}
+
+uint32_t copal_rd_be(copal_rd *r, size_t n)
+{
+  const copal_span s = copal_rd_span(r, n <= BE_MAX ? n : SIZE_MAX);
+  uint32_t v = 0;
+  for (size_t i = 0; i < s.len; i++)
+    v = v << 8 | s.ptr[i];
+  return v;
+}
+
+uint8_t copal_rd_u8(copal_rd *r)
+{
+  return (uint8_t)copal_rd_be(r, 1);
+}
+
+uint16_t copal_rd_u16(copal_rd *r)
+{
+  return (uint16_t)copal_rd_be(r, 2);
+}
+
+copal_rd copal_rd_sub(copal_rd *r, size_t n)
+{
+  copal_rd sub = copal_rd_init(copal_rd_span(r, n));
+  sub.err = r->err;
+  return sub;
+}
+
+copal_span copal_rd_rest(const copal_rd *r)
+{
+  return copal_span_of(r->ptr, r->left);
+}
+
+copal_wr copal_wr_init(copal_mspan room)
+{
+  copal_wr w;
+  w.buf = room.ptr;
+  w.len = 0;
+  w.cap = room.len;
+  w.err = COPAL_OK;
+  return w;
+}
+
+uint8_t *copal_wr_room(copal_wr *w, size_t n)
+{
+  if (w->err != COPAL_OK)
+    return NULL;
+  if (n > w->cap - w->len) {
+    w->err = COPAL_ENOSPC;
+    return NULL;
+  }
+  uint8_t *p = w->buf + w->len;
+  w->len += n;
+  return p;
+}
+
+static void fill_be(uint8_t *p, uint32_t v, size_t n)
+{
+  while (n > 0) {
+    p[--n] = (uint8_t)v;
+    v >>= 8;
+  }
+}
+
+void copal_wr_be(copal_wr *w, uint32_t v, size_t n)
+{
+  if (n > BE_MAX && w->err == COPAL_OK)
+    w->err = COPAL_EINVAL;
+  uint8_t *p = copal_wr_room(w, n);
+  if (p != NULL)
+    fill_be(p, v, n);
+}
+
+void copal_wr_u8(copal_wr *w, uint8_t v)
+{
+  copal_wr_be(w, v, 1);
+}
+
+void copal_wr_u16(copal_wr *w, uint16_t v)
+{
+  copal_wr_be(w, v, 2);
+}
+
+void copal_wr_span(copal_wr *w, copal_span s)
+{
+  if (s.len == 0)
+    return;
+  uint8_t *p = copal_wr_room(w, s.len);
+  if (p != NULL)
+    memcpy(p, s.ptr, s.len);
+}
+
+size_t copal_wr_mark(copal_wr *w, size_t n)
+{
+  const size_t at = w->len;
+  (void)copal_wr_room(w, n);
+  return at;
+}
+
+void copal_wr_patch(copal_wr *w, size_t mark, uint32_t v, size_t n)
+{
+  if (w->err == COPAL_OK)
+    fill_be(w->buf + mark, v, n);
+}
+
+copal_span copal_wr_done(const copal_wr *w)
+{
+  return copal_span_of(w->buf, w->len);
+}
+
+size_t copal_uint_size(uint32_t v)
+{
+  size_t n = 0;
+  for (; v != 0; v >>= 8)
+    n++;
+  return n;
+}
