@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Functions that register tests. Labels: unit sim rfc interop gates fuzz examples.
 # Exit status 77 means skipped: the test could not run and its last output line says why.
-pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
-find_package(Python3 REQUIRED COMPONENTS Interpreter)
+if(COPAL_TESTS)
+  pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
+endif()
 
 set(COPAL_TEST_ENV
     "ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1"
@@ -38,4 +40,19 @@ endfunction()
 function(copal_script_test label name)
   add_test(NAME ${label}/${name} COMMAND ${ARGN} WORKING_DIRECTORY ${PROJECT_BINARY_DIR})
   copal_test_properties(${label}/${name} ${label} 300)
+endfunction()
+
+# copal_fuzz_target(name file libs...)
+# A harness that defines LLVMFuzzerTestOneInput(): fuzz_name, either with libFuzzer, or with the
+# replay main and a test that runs the corpus fuzz/corpus/name.
+function(copal_fuzz_target name file)
+  if(COPAL_FUZZ)
+    add_executable(fuzz_${name} ${file})
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    add_executable(fuzz_${name} ${file} ${PROJECT_SOURCE_DIR}/fuzz/replay.c)
+    add_test(NAME fuzz/${name} COMMAND fuzz_${name} ${PROJECT_SOURCE_DIR}/fuzz/corpus/${name})
+    copal_test_properties(fuzz/${name} fuzz 120)
+  endif()
+  target_link_libraries(fuzz_${name} PRIVATE copal_hosted ${ARGN})
 endfunction()
