@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Circular doubly linked lists of objects that carry their own link. */
+#ifndef CORE_BASE_LIST_H
+#define CORE_BASE_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct copal_node {
+  struct copal_node *next, *prev;
+} copal_node;
+
+/* A list is its own anchor: empty when it points to itself. */
+static inline void copal_list_init(copal_node *list)
+{
+  list->next = list;
+  list->prev = list;
+}
+
+static inline bool copal_list_is_empty(const copal_node *list)
+{
+  return list->next == list;
+}
+
+static inline void copal_list_append(copal_node *list, copal_node *node)
+{
+  node->next = list;
+  node->prev = list->prev;
+  list->prev->next = node;
+  list->prev = node;
+}
+
+static inline void copal_list_remove(copal_node *node)
+{
+  node->prev->next = node->next;
+  node->next->prev = node->prev;
+}
+
+/* The object around an embedded node. */
+#define COPAL_AROUND(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The timer wheel. A timer sits in the slot of the tick in which it is due, whichever turn of the
+ * wheel that is; when the cursor passes a slot, the timers of this turn move to the due list. */
+#include "core/base/timerq.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+enum { WORD_BITS = 32 };
+
+uint32_t copal_timerq_word_count(uint32_t slot_count)
+{
+  return (slot_count + WORD_BITS - 1) / WORD_BITS;
+}
+
+void copal_timerq_init(copal_timerq *q, copal_node *slots, uint32_t *occupied, uint32_t slot_count,
+                       copal_dur tick, copal_time now)
+{
+  *q = (copal_timerq){.slots = slots, .occupied = occupied, .mask = slot_count - 1};
+  while (q->shift < WORD_BITS - 1 && (UINT32_C(1) << q->shift) < tick)
+    q->shift++;
+  q->cursor = now >> q->shift;
+  copal_list_init(&q->due);
+  for (uint32_t i = 0; i < slot_count; i++)
+    copal_list_init(&slots[i]);
+  for (uint32_t i = 0; i < copal_timerq_word_count(slot_count); i++)
+    occupied[i] = 0;
+}
+
+copal_dur copal_timerq_tick(const copal_timerq *q)
+{
+  return UINT32_C(1) << q->shift;
+}
+
+void copal_timer_init(copal_timer *t)
+{
+  t->due = COPAL_NEVER;
+}
+
+/* The tick at whose beginning the timer is due: rounded up, so that it never fires early. */
+static copal_time tick_of(const copal_timerq *q, const copal_timer *t)
+{
+  return (t->due + copal_timerq_tick(q) - 1) >> q->shift;
+}
+
+void copal_timerq_cancel(copal_timerq *q, copal_timer *t)
+{
+  if (!copal_timer_is_armed(t))
+    return;
+  copal_list_remove(&t->node);
+  t->due = COPAL_NEVER;
+  q->count--;
+}
+
+void copal_timerq_arm(copal_timerq *q, copal_timer *t, copal_time due)
+{
+  copal_timerq_cancel(q, t);
+  if (due == COPAL_NEVER)
+    return;
+
+  t->due = due;
+  copal_time tick = tick_of(q, t);
+  if (tick < q->cursor)
+    tick = q->cursor;
+  const uint32_t slot = (uint32_t)tick & q->mask;
+  copal_list_append(&q->slots[slot], &t->node);
+  q->occupied[slot / WORD_BITS] |= UINT32_C(1) << slot % WORD_BITS;
+  q->count++;
+}
+
+/* Moves the timers of the cursor's tick to the due list; later turns stay. */
+static void turn_slot(copal_timerq *q)
+{
+  const uint32_t slot = (uint32_t)q->cursor & q->mask;
+  copal_node *anchor = &q->slots[slot];
+  copal_node *next;
+
+  for (copal_node *n = anchor->next; n != anchor; n = next) {
+    next = n->next;
+    if (tick_of(q, COPAL_AROUND(n, copal_timer, node)) > q->cursor)
+      continue;
+    copal_list_remove(n);
+    copal_list_append(&q->due, n);
+  }
+  if (copal_list_is_empty(anchor))
+    q->occupied[slot / WORD_BITS] &= ~(UINT32_C(1) << slot % WORD_BITS);
+}
+
+/* Slots from `slot` to the end of its word of the bit map, or of the wheel if that is nearer. */
+static uint32_t slots_left_in_word(const copal_timerq *q, uint32_t slot)
+{
+  const uint32_t in_word = WORD_BITS - slot % WORD_BITS;
+  const uint32_t in_wheel = q->mask + 1 - slot;
+  return in_word < in_wheel ? in_word : in_wheel;
+}
+
+/* Ticks from the cursor to the next occupied slot, 0 to mask; the whole turn when there is none. */
+static uint32_t distance(const copal_timerq *q)
+{
+  const uint32_t start = (uint32_t)q->cursor & q->mask;
+  uint32_t d = 0;
+
+  while (d <= q->mask) {
+    const uint32_t slot = (start + d) & q->mask;
+    const uint32_t word = q->occupied[slot / WORD_BITS] >> slot % WORD_BITS;
+    if (word & 1)
+      return d;
+    d += word ? 1 : slots_left_in_word(q, slot);
+  }
+  return q->mask + 1;
+}
+
+copal_timer *copal_timerq_pop(copal_timerq *q, copal_time now)
+{
+  const copal_time now_tick = now >> q->shift;
+
+  while (copal_list_is_empty(&q->due) && q->cursor <= now_tick) {
+    const uint32_t skip = q->count ? distance(q) : 0;
+    if (q->count == 0 || skip > now_tick - q->cursor) {
+      q->cursor = now_tick + 1;
+      break;
+    }
+    q->cursor += skip;
+    turn_slot(q);
+    q->cursor++;
+  }
+  if (copal_list_is_empty(&q->due))
+    return NULL;
+
+  copal_timer *t = COPAL_AROUND(q->due.next, copal_timer, node);
+  copal_timerq_cancel(q, t);
+  return t;
+}
+
+copal_time copal_timerq_deadline(const copal_timerq *q)
+{
+  if (q->count == 0)
+    return COPAL_NEVER;
+  if (!copal_list_is_empty(&q->due))
+    return 0;
+  return (q->cursor + distance(q)) << q->shift;
+}
