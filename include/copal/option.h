@@ -36,7 +36,6 @@ typedef struct copal_opt_def {
   uint16_t max_len; /* bytes */
   copal_opt_format format;
   bool repeatable;
-  const char *name; /* "Uri-Path"; NULL in builds without names */
 } copal_opt_def;
 
 /* Properties encoded in the number. RFC 7252 section 5.4.6. */
@@ -59,6 +58,9 @@ static inline bool copal_opt_is_no_cache_key(uint16_t number)
  * success. */
 COPAL_API bool copal_opt_def_find(uint16_t number, copal_opt_def *def);
 
+/* The registered name of an option ("Uri-Path"), or NULL. Static storage. */
+COPAL_API const char *copal_opt_name(uint16_t number);
+
 /* Looks a registered name up, ignoring case ("uri-path"). Returns the number, or COPAL_ENOTFOUND.
  */
 COPAL_API int copal_opt_number_of(const char *name);
@@ -78,6 +80,11 @@ COPAL_API bool copal_opt_next(copal_opt_iter *it, copal_opt *opt);
 
 /* First instance of `number`. Returns false when there is none. */
 COPAL_API bool copal_opt_find(copal_span options, uint16_t number, copal_span *value);
+
+/* The same, but an instance whose length is outside the registered range counts as absent, as an
+ * unrecognised elective option does. Of a critical option copal_opt_check() has judged the length
+ * before. RFC 7252 section 5.4.3. */
+COPAL_API bool copal_opt_find_valid(copal_span options, uint16_t number, copal_span *value);
 
 /* Value as an unsigned integer of up to 4 bytes, leading zero bytes accepted. COPAL_EFORMAT beyond
  * that. RFC 7252 section 3.2. */

@@ -12,7 +12,7 @@ COPAL_BEGIN_DECLS
 
 typedef struct copal_params {
   copal_dur ack_timeout;       /* ACK_TIMEOUT, default 2 s */
-  uint16_t ack_random_percent; /* ACK_RANDOM_FACTOR in percent, default 150, at least 100 */
+  uint16_t ack_random_percent; /* ACK_RANDOM_FACTOR in percent, default 150, 100 to 1000 */
   uint8_t max_retransmit;      /* MAX_RETRANSMIT, default 4, at most 20 */
   uint8_t nstart;              /* NSTART, default 1 */
   copal_dur default_leisure;   /* DEFAULT_LEISURE, default 5 s */

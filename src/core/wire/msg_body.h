@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of a message that datagrams, streams and WebSocket frames have in common. RFC 7252
+ * section 3, RFC 8323 section 3.2. */
+#ifndef COPAL_CORE_WIRE_MSG_BODY_H
+#define COPAL_CORE_WIRE_MSG_BODY_H
+
+#include "copal/msg.h"
+
+/* Parses token, options and payload, where `tkl` is the nibble of the header. COPAL_OK or
+ * COPAL_EFORMAT. */
+int copal_msg_parse_body(copal_msg *m, unsigned tkl, copal_span body);
+
+/* Appends `fixed` bytes, for the caller to fill, then the extended token length and the token.
+ * `*nibble` receives the token length nibble. NULL when it does not fit or the token is too long;
+ * then `w->err` is set. */
+uint8_t *copal_msg_put_token(copal_wr *w, size_t fixed, copal_span token, unsigned *nibble);
+
+/* Appends options and payload. `m->options` is used when `opts` is NULL. */
+void copal_msg_put_body(copal_wr *w, const copal_msg *m, const copal_opt *opts, size_t opt_count);
+
+#endif

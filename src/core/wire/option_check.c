@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether an endpoint may process a message with the options it has. RFC 7252 sections 5.4.1, 5.4.3
+ * and 5.4.5. */
+#include "copal/error.h"
+#include "core/wire/option_check.h"
+
+static bool is_known(uint32_t known, uint16_t number)
+{
+  return number < COPAL_CRITICAL_SET_END && (known & COPAL_CRITICAL_BIT(number)) != 0;
+}
+
+static bool is_acceptable(const copal_opt *opt, bool is_again)
+{
+  copal_opt_def def;
+  if (!copal_opt_def_find(opt->number, &def))
+    return false;
+  if (is_again && !def.repeatable)
+    return false;
+  return opt->value.len >= def.min_len && opt->value.len <= def.max_len;
+}
+
+int copal_opt_check(copal_span options, uint32_t known, uint16_t *offender)
+{
+  copal_opt_iter it = copal_opt_iter_init(options);
+  copal_opt opt;
+  uint32_t before = 0; /* no option has this number: RFC 7252 section 12.2 reserves it */
+  while (copal_opt_next(&it, &opt)) {
+    const bool is_again = opt.number == before;
+    before = opt.number;
+    if (!copal_opt_is_critical(opt.number))
+      continue;
+    if (is_known(known, opt.number) && is_acceptable(&opt, is_again))
+      continue;
+    if (offender != NULL)
+      *offender = opt.number;
+    return COPAL_EOPTION;
+  }
+  return COPAL_OK;
+}

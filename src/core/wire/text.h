@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ASCII text without locales. */
+#ifndef COPAL_CORE_WIRE_TEXT_H
+#define COPAL_CORE_WIRE_TEXT_H
+
+#include <stdbool.h>
+
+static inline bool ascii_is_upper(int c)
+{
+  return c >= 'A' && c <= 'Z';
+}
+
+static inline bool ascii_is_digit(int c)
+{
+  return c >= '0' && c <= '9';
+}
+
+static inline int ascii_lower(int c)
+{
+  return ascii_is_upper(c) ? c - 'A' + 'a' : c;
+}
+
+static inline bool ascii_is_alpha(int c)
+{
+  c = ascii_lower(c);
+  return c >= 'a' && c <= 'z';
+}
+
+/* Value of a hexadecimal digit, or -1. */
+static inline int ascii_hex(int c)
+{
+  if (ascii_is_digit(c))
+    return c - '0';
+  c = ascii_lower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+#endif
