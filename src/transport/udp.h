@@ -17,7 +17,8 @@ typedef struct udp udp;
 
 typedef struct udp_cfg {
   uint16_t batch;        /* datagrams per receive or send call; 0: 64 */
-  uint16_t datagram_max; /* bytes; longer ones are cut and counted; 0: 2048 */
+  uint16_t datagram_max; /* bytes; longer ones are dropped and counted, for a cut payload must not
+                            pass for a whole one; 0: 2048 */
   uint32_t rcvbuf; /* bytes wanted; 0: 4 MiB. The kernel's limit is passed where privileges allow */
   uint32_t sndbuf; /* bytes wanted; 0: 4 MiB */
 } udp_cfg;

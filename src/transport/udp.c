@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* UDP sockets of one thread, in batches: receiving, sending and network errors. Thread: the
+ * owner's only. RFC 7252 sections 3, 4.2 and 12.7. */
+#include "transport/udp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Uses struct timespec without declaring it, so it comes behind <time.h>. */
+#include <linux/errqueue.h>
+
+#include "transport/udp_batch.h"
+#include "transport/udp_local.h"
+#include "transport/udp_socket.h"
+
+enum {
+  BATCH_DEFAULT = 64,
+  DATAGRAM_MAX_DEFAULT = 2048,
+  BUFFER_DEFAULT = 4 << 20, /* a burst of some ten thousand small datagrams */
+  PENDING_ERRORS_MAX = 16,  /* errors the kernel may report in front of one receive call */
+};
+
+typedef struct udp_sock {
+  int fd;
+  copal_addr local;
+  bool is_ipv4;
+  uint16_t self;  /* index of (this socket, any address, any interface) */
+  uint32_t drops; /* last value of the kernel's counter */
+} udp_sock;
+
+struct udp {
+  copal_sink sink;
+  udp_cfg cfg;
+  udp_stats stats;
+  udp_sock *socks;
+  int count;
+  udp_locals locals;
+  udp_batch rx;
+  unsigned rx_used; /* headers the last receive call has written to */
+  udp_batch tx;
+  udp_slot *slots;
+  uint16_t *tx_socks; /* socket of each queued datagram */
+  unsigned tx_count;  /* queued */
+  udp_batch errors;   /* one datagram */
+};
+
+/* What control data told of a received datagram. */
+typedef struct destination {
+  udp_local local;
+  bool is_group;
+} destination;
+
+/* ------------------------------------------------------------------------------------------------
+ * receiving */
+
+static void read_pktinfo_v4(const struct cmsghdr *c, destination *d)
+{
+  struct in_pktinfo info;
+  memcpy(&info, CMSG_DATA(c), sizeof info);
+  /* The kernel names one of its unicast addresses as specific destination; that it differs from the
+   * header's shows a multicast or broadcast. */
+  d->is_group = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
+  if (d->is_group) {
+    d->local.ifindex = (uint32_t)info.ipi_ifindex;
+    return;
+  }
+  copal_addr a;
+  udp_addr_map_ipv4(info.ipi_addr, &a);
+  memcpy(d->local.ip, a.ip, sizeof a.ip);
+}
+
+static void read_pktinfo_v6(const struct cmsghdr *c, destination *d)
+{
+  struct in6_pktinfo info;
+  memcpy(&info, CMSG_DATA(c), sizeof info);
+  d->is_group = IN6_IS_ADDR_MULTICAST(&info.ipi6_addr);
+  if (d->is_group || IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+    d->local.ifindex = info.ipi6_ifindex;
+  if (!d->is_group)
+    memcpy(d->local.ip, &info.ipi6_addr, sizeof d->local.ip);
+}
+
+static void count_drops(udp *u, udp_sock *s, const struct cmsghdr *c)
+{
+  uint32_t drops;
+  memcpy(&drops, CMSG_DATA(c), sizeof drops);
+  u->stats.kernel_drops += (uint32_t)(drops - s->drops);
+  s->drops = drops;
+}
+
+static destination read_control(udp *u, int index, struct msghdr *m)
+{
+  destination d = {.local.socket = (uint16_t)index};
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+    if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
+      read_pktinfo_v4(c, &d);
+    else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
+      read_pktinfo_v6(c, &d);
+    else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
+      count_drops(u, &u->socks[index], c);
+  }
+  return d;
+}
+
+/* Turns received datagram `i` into a slot. False when it is dropped. */
+static bool fill_slot(udp *u, int index, unsigned i, udp_slot *slot)
+{
+  struct mmsghdr *m = &u->rx.msgs[i];
+  const destination d = read_control(u, index, &m->msg_hdr);
+  if ((m->msg_hdr.msg_flags & MSG_TRUNC) != 0) {
+    u->stats.rx_truncated++;
+    return false;
+  }
+  memset(&slot->path, 0, sizeof slot->path);
+  /* Nobody can be answered at port 0. */
+  if (!udp_sockaddr_to(&u->rx.addrs[i], &slot->path.remote) || slot->path.remote.port == 0) {
+    u->stats.rx_errors++;
+    return false;
+  }
+  const uint16_t known = udp_locals_intern(&u->locals, &d.local);
+  slot->path.local = known != 0 ? known : u->socks[index].self;
+  slot->path.flags = d.is_group ? COPAL_PATH_GROUP : 0;
+  slot->bytes = (copal_mspan){udp_batch_bytes(&u->rx, i), m->msg_len};
+  u->stats.rx_datagrams++;
+  u->stats.rx_bytes += m->msg_len;
+  return true;
+}
+
+/* A network error of an earlier datagram is reported once by the next call on the socket; the error
+ * queue has its details. */
+static bool is_pending_error(int errnum)
+{
+  switch (errnum) {
+  case ECONNREFUSED:
+  case EHOSTUNREACH:
+  case ENETUNREACH:
+  case EHOSTDOWN:
+  case ENETDOWN:
+  case ENOPROTOOPT:
+  case EOPNOTSUPP:
+  case EPROTO:
+  case EMSGSIZE:
+  case EACCES:
+  case EINTR: return true;
+  }
+  return false;
+}
+
+int udp_recv(udp *u, int index, udp_slot **slots)
+{
+  *slots = u->slots;
+  udp_batch_rearm(&u->rx, u->rx_used);
+  u->rx_used = 0;
+  int n = -1;
+  for (int tries = 0; tries < PENDING_ERRORS_MAX; tries++) {
+    n = recvmmsg(u->socks[index].fd, u->rx.msgs, u->rx.cap, MSG_DONTWAIT, NULL);
+    if (n >= 0 || !is_pending_error(errno))
+      break;
+  }
+  if (n < 0) {
+    if (errno == EAGAIN || is_pending_error(errno))
+      return 0;
+    u->stats.rx_errors++;
+    return -errno;
+  }
+  u->rx_used = (unsigned)n;
+  int kept = 0;
+  for (unsigned i = 0; i < (unsigned)n; i++)
+    kept += fill_slot(u, index, i, &u->slots[kept]);
+  return kept;
+}
+
+static const struct sock_extended_err *find_error(struct msghdr *m)
+{
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c))
+    if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+        (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
+      return (const struct sock_extended_err *)(const void *)CMSG_DATA(c);
+  return NULL;
+}
+
+int udp_recv_error(udp *u, int index, udp_error *error)
+{
+  const udp_sock *s = &u->socks[index];
+  for (;;) {
+    udp_batch_rearm(&u->errors, 1);
+    struct msghdr *m = &u->errors.msgs[0].msg_hdr;
+    const ssize_t n = recvmsg(s->fd, m, MSG_ERRQUEUE | MSG_DONTWAIT);
+    if (n < 0)
+      return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    const struct sock_extended_err *e = find_error(m);
+    /* Too large for the path: with fragmentation allowed the next attempt gets through. */
+    if (e == NULL || e->ee_errno == EMSGSIZE)
+      continue;
+    memset(error, 0, sizeof *error);
+    if (!udp_sockaddr_to(&u->errors.addrs[0], &error->path.remote))
+      continue;
+    error->path.local = s->self;
+    error->errnum = (int)e->ee_errno;
+    error->quoted = copal_span_of(udp_batch_bytes(&u->errors, 0), (size_t)n);
+    return 1;
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * sending */
+
+static int first_of_family(const udp *u, bool is_ipv4)
+{
+  for (int i = 0; i < u->count; i++)
+    if (u->socks[i].is_ipv4 == is_ipv4)
+      return i;
+  return -ENOENT;
+}
+
+/* The socket, address and interface a path leaves by. Returns false when no socket fits. */
+static bool resolve_local(const udp *u, const copal_path *path, udp_local *out)
+{
+  const udp_local *known = udp_locals_at(&u->locals, path->local);
+  if (known != NULL) {
+    *out = *known;
+    return true;
+  }
+  const int index = first_of_family(u, udp_addr_is_ipv4(&path->remote));
+  if (index < 0)
+    return false;
+  *out = (udp_local){.socket = (uint16_t)index};
+  /* IPv4 addresses have no zone of their own in the system's calls. */
+  if (udp_addr_is_multicast(&path->remote))
+    out->ifindex = path->remote.zone;
+  return true;
+}
+
+static void put_control(struct msghdr *m, udp_control *room, int level, int type, const void *data,
+                        size_t len)
+{
+  memset(room, 0, sizeof *room);
+  m->msg_control = room;
+  m->msg_controllen = CMSG_SPACE(len);
+  struct cmsghdr *c = CMSG_FIRSTHDR(m);
+  c->cmsg_level = level;
+  c->cmsg_type = type;
+  c->cmsg_len = CMSG_LEN(len);
+  memcpy(CMSG_DATA(c), data, len);
+}
+
+static void put_source(struct msghdr *m, udp_control *room, const udp_local *local, bool is_ipv4)
+{
+  static const uint8_t any[16];
+  if (local->ifindex == 0 && memcmp(local->ip, any, sizeof any) == 0)
+    return;
+  if (is_ipv4) {
+    struct in_pktinfo info = {.ipi_ifindex = (int)local->ifindex};
+    memcpy(&info.ipi_spec_dst, local->ip + 12, 4);
+    put_control(m, room, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+    return;
+  }
+  struct in6_pktinfo info = {.ipi6_ifindex = local->ifindex};
+  memcpy(&info.ipi6_addr, local->ip, 16);
+  put_control(m, room, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+}
+
+static copal_mspan sink_reserve(copal_sink *sink, const copal_path *path, size_t cap)
+{
+  udp *u = (udp *)sink;
+  udp_local local;
+  if (cap > u->tx.datagram_max || !resolve_local(u, path, &local)) {
+    u->stats.tx_errors++;
+    return (copal_mspan){NULL, 0};
+  }
+  if (u->tx_count == u->tx.cap)
+    udp_flush(u);
+  return (copal_mspan){udp_batch_bytes(&u->tx, u->tx_count), cap};
+}
+
+static void sink_commit(copal_sink *sink, const copal_path *path, size_t len)
+{
+  udp *u = (udp *)sink;
+  udp_local local;
+  if (!resolve_local(u, path, &local))
+    return;
+  const unsigned i = u->tx_count++;
+  u->tx_socks[i] = local.socket;
+  u->tx.iovs[i] = (struct iovec){udp_batch_bytes(&u->tx, i), len};
+  struct msghdr *m = &u->tx.msgs[i].msg_hdr;
+  *m = (struct msghdr){
+      .msg_name = &u->tx.addrs[i],
+      .msg_namelen = udp_sockaddr_of(&path->remote, &u->tx.addrs[i]),
+      .msg_iov = &u->tx.iovs[i],
+      .msg_iovlen = 1,
+  };
+  put_source(m, &u->tx.controls[i], &local, u->socks[local.socket].is_ipv4);
+}
+
+static void count_sent(udp *u, unsigned from, unsigned count)
+{
+  for (unsigned i = from; i < from + count; i++)
+    u->stats.tx_bytes += u->tx.iovs[i].iov_len;
+  u->stats.tx_datagrams += count;
+}
+
+/* Sends queued datagrams `from` to `to`, all of one socket. What the kernel refuses is dropped: it
+ * is as good as lost on the way, which the protocol expects. */
+static void send_run(udp *u, unsigned from, unsigned to)
+{
+  const int fd = u->socks[u->tx_socks[from]].fd;
+  int tries = 0;
+  while (from < to) {
+    const int n = sendmmsg(fd, &u->tx.msgs[from], to - from, MSG_DONTWAIT);
+    if (n > 0) {
+      count_sent(u, from, (unsigned)n);
+      from += (unsigned)n;
+      tries = 0;
+      continue;
+    }
+    if (errno == EAGAIN || errno == ENOBUFS) {
+      u->stats.tx_again += to - from;
+      return;
+    }
+    /* The first error may belong to an earlier datagram. */
+    if (is_pending_error(errno) && tries++ == 0)
+      continue;
+    u->stats.tx_errors++;
+    from++;
+    tries = 0;
+  }
+}
+
+copal_sink *udp_sink(udp *u)
+{
+  return &u->sink;
+}
+
+void udp_flush(udp *u)
+{
+  unsigned from = 0;
+  while (from < u->tx_count) {
+    unsigned to = from + 1;
+    while (to < u->tx_count && u->tx_socks[to] == u->tx_socks[from])
+      to++;
+    send_run(u, from, to);
+    from = to;
+  }
+  u->tx_count = 0;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * sockets */
+
+static udp_cfg with_defaults(const udp_cfg *cfg)
+{
+  udp_cfg c = *cfg;
+  if (c.batch == 0)
+    c.batch = BATCH_DEFAULT;
+  if (c.datagram_max == 0)
+    c.datagram_max = DATAGRAM_MAX_DEFAULT;
+  if (c.rcvbuf == 0)
+    c.rcvbuf = BUFFER_DEFAULT;
+  if (c.sndbuf == 0)
+    c.sndbuf = BUFFER_DEFAULT;
+  return c;
+}
+
+int udp_open(const udp_cfg *cfg, udp **out)
+{
+  udp *u = calloc(1, sizeof *u);
+  if (u == NULL)
+    return -ENOMEM;
+  u->cfg = with_defaults(cfg);
+  u->sink = (copal_sink){sink_reserve, sink_commit};
+  udp_locals_init(&u->locals);
+  u->slots = calloc(u->cfg.batch, sizeof *u->slots);
+  u->tx_socks = calloc(u->cfg.batch, sizeof *u->tx_socks);
+  if (u->slots == NULL || u->tx_socks == NULL ||
+      udp_batch_init(&u->rx, u->cfg.batch, u->cfg.datagram_max) < 0 ||
+      udp_batch_init(&u->tx, u->cfg.batch, u->cfg.datagram_max) < 0 ||
+      udp_batch_init(&u->errors, 1, u->cfg.datagram_max) < 0) {
+    udp_close(u);
+    return -ENOMEM;
+  }
+  udp_batch_rearm(&u->rx, u->rx.cap);
+  *out = u;
+  return 0;
+}
+
+void udp_close(udp *u)
+{
+  if (u == NULL)
+    return;
+  for (int i = 0; i < u->count; i++)
+    close(u->socks[i].fd);
+  udp_batch_wipe(&u->rx);
+  udp_batch_wipe(&u->tx);
+  udp_batch_wipe(&u->errors);
+  free(u->socks);
+  free(u->slots);
+  free(u->tx_socks);
+  free(u);
+}
+
+int udp_bind(udp *u, const copal_addr *local, bool reuse_port)
+{
+  const int fd = udp_socket_open(local, reuse_port ? UDP_NEXT : UDP_EXCLUSIVE);
+  if (fd < 0)
+    return fd;
+  const int index = udp_adopt(u, fd);
+  if (index < 0)
+    close(fd);
+  return index;
+}
+
+int udp_adopt(udp *u, int fd)
+{
+  udp_sock s = {.fd = fd};
+  uint32_t rcvbuf = 0;
+  int rc = udp_socket_setup(fd, u->cfg.rcvbuf, u->cfg.sndbuf, &rcvbuf);
+  if (rc == 0)
+    rc = udp_socket_local(fd, &s.local);
+  if (rc < 0)
+    return rc;
+  s.is_ipv4 = udp_addr_is_ipv4(&s.local);
+  s.self = udp_locals_intern(&u->locals, &(udp_local){.socket = (uint16_t)u->count});
+  if (s.self == 0)
+    return -ENOSPC;
+  udp_sock *socks = realloc(u->socks, ((size_t)u->count + 1) * sizeof *socks);
+  if (socks == NULL)
+    return -ENOMEM;
+  u->socks = socks;
+  if (u->count == 0 || rcvbuf < u->stats.rcvbuf)
+    u->stats.rcvbuf = rcvbuf;
+  u->socks[u->count] = s;
+  return u->count++;
+}
+
+int udp_count(const udp *u)
+{
+  return u->count;
+}
+
+int udp_fd(const udp *u, int index)
+{
+  return u->socks[index].fd;
+}
+
+copal_addr udp_local_addr(const udp *u, int index)
+{
+  return u->socks[index].local;
+}
+
+static int join_v4(int fd, const copal_addr *group, uint32_t ifindex)
+{
+  struct ip_mreqn req = {.imr_ifindex = (int)ifindex};
+  memcpy(&req.imr_multiaddr, group->ip + 12, 4);
+  return setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &req, sizeof req) == 0 ? 0 : -errno;
+}
+
+static int join_v6(int fd, const copal_addr *group, uint32_t ifindex)
+{
+  struct ipv6_mreq req = {.ipv6mr_interface = ifindex};
+  memcpy(&req.ipv6mr_multiaddr, group->ip, 16);
+  return setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &req, sizeof req) == 0 ? 0 : -errno;
+}
+
+int udp_join(udp *u, int index, const copal_addr *group, uint32_t ifindex)
+{
+  if (!udp_addr_is_multicast(group) || udp_addr_is_ipv4(group) != u->socks[index].is_ipv4)
+    return -EINVAL;
+  const int fd = u->socks[index].fd;
+  return udp_addr_is_ipv4(group) ? join_v4(fd, group, ifindex) : join_v6(fd, group, ifindex);
+}
+
+const udp_stats *udp_stats_now(const udp *u)
+{
+  return &u->stats;
+}
