@@ -31,6 +31,8 @@ typedef struct handler_env {
   store_port *store;
   copal_entropy *entropy; /* unpredictable names for children made by POST */
   const handler_limits *limits;
+  const copal_time *clock; /* the shard's present instant, for answers that come later; NULL: the
+                              request's own instant serves */
 } handler_env;
 
 /* One request. */

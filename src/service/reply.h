@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where an answer goes: to the request being handled, or to one that was deferred. RFC 7252
+ * section 5.2. */
+#ifndef SERVICE_REPLY_H
+#define SERVICE_REPLY_H
+
+#include "server/handler.h"
+
+/* Content-Format that no request can ask for: the client sent no Accept. */
+enum { REPLY_ANY_FORMAT = 0x10000 };
+
+/* A value; keep it across a deferral. */
+typedef struct reply {
+  const handler_env *env;
+  copal_xref exchange; /* 0: the request whose on_request() is running */
+  copal_time now;      /* of the request */
+  uint32_t accept;     /* Content-Format, or REPLY_ANY_FORMAT */
+  bool has_block1;     /* the request was a single block: the answer says so, RFC 7959 section 2.2 */
+  copal_block block1;
+} reply;
+
+/* The reply to the request being handled. */
+reply reply_to(const handler_req *req);
+
+/* Takes an exchange so that the answer can come later. Returns 0 or COPAL_ENOSLOT. */
+int reply_defer(reply *r);
+
+/* Answers. Adds Block1 when the request had one. Returns what copal_ep_respond() or
+ * copal_ep_resume() returned. */
+int reply_send(const reply *r, const copal_response *response);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine that keeps representations in memory: nothing survives the process.
+ *
+ * Threads: as store.h says. Reads lock one of many stripes for the time of a hash look-up; changes
+ * are applied inside store_commit() under the stripe's lock, their results wait for store_drain().
+ * What a port lends is an immutable representation, kept until the port's view is renewed. */
+#ifndef STORE_MEMORY_H
+#define STORE_MEMORY_H
+
+#include <stdint.h>
+
+#include "store/store.h"
+
+/* Limits; a field that is zero takes the default named. */
+typedef struct memory_store_cfg {
+  uint64_t resource_max; /* resources; default 1,000,000 */
+  uint64_t byte_max;     /* bytes of all resources with what they cost beside their bodies; default
+                            1 GiB */
+  uint32_t pending_max;  /* results waiting in one port; default 4096 */
+  uint32_t stripe_count; /* locks, a power of two; default 1024 */
+} memory_store_cfg;
+
+/* Changes refused, since the store was opened. */
+typedef struct memory_store_counts {
+  uint64_t resources_refused; /* STORE_FULL: `resource_max` */
+  uint64_t bytes_refused;     /* STORE_FULL: `byte_max` */
+  uint64_t memory_refused;    /* STORE_FULL: the system gave no memory */
+  uint64_t pending_refused;   /* COPAL_ENOSLOT: `pending_max` */
+} memory_store_counts;
+
+/* Opens an empty store. `cfg` is copied; NULL means all defaults. Returns NULL when there is no
+ * memory, no randomness, or `stripe_count` is not a power of two. */
+store *memory_store_open(const memory_store_cfg *cfg);
+
+/* Reads the counters of a store that memory_store_open() made. From any thread. */
+memory_store_counts memory_store_counts_now(store *s);
+
+#endif
