@@ -19,10 +19,13 @@ enum {
   STORE_NO_FORMAT =
       0xffff, /* representation without Content-Format; 65535 is reserved in the registry */
   STORE_ETAG_SIZE = 8,
-  STORE_ETAG_MAX = 8,            /* If-Match options considered */
-  STORE_KEY_MAX = 4096,          /* bytes of a key */
-  STORE_NO_MAX_AGE = 0xffffffff, /* the writer gave no Max-Age */
+  STORE_ETAG_MAX = 8,       /* If-Match options considered */
+  STORE_KEY_MAX = 4096,     /* bytes of a key */
+  STORE_SIZE_LISTED = 1024, /* longer bodies are listed with their size, RFC 6690 section 3.3 */
 };
+
+/* The writer gave no Max-Age. Larger than any Max-Age that is kept. */
+#define STORE_NO_MAX_AGE UINT32_MAX
 
 /* Revision: strictly increasing over the whole store, never reused, also not after a delete; 0
  * means absent. */
@@ -168,6 +171,23 @@ int store_list(store_port *p, copal_span prefix, copal_span after, size_t max,
 void store_follow(store *s, store_follower *f);
 
 store_usage store_usage_now(store *s);
+
+/* Frees the store; all its ports are closed. Safe on NULL. */
 void store_close(store *s);
+
+/* ------------------------------------------------------------------------------------------------
+ * for engines */
+
+/* True when the change may take place on what is stored now; NULL: nothing. RFC 7252
+ * section 5.10.8. */
+bool store_conditions_hold(const store_op *op, const store_item *item);
+
+/* True when the links that describe the two representations differ: attributes, Content-Format, or
+ * a size that is listed. */
+bool store_links_differ(const store_item *a, const store_item *b);
+
+/* The entity-tag of a revision. `epoch` is random and belongs to one life of the store, so that a
+ * revision counter that starts again yields other tags. */
+store_etag store_etag_of(store_rev rev, uint64_t epoch);
 
 #endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store's interface, handed on to the engine, and the rules that all engines share. */
+#include "store/store.h"
+
+#include "copal/error.h"
+
+int store_port_open(store *s, store_waker *waker, store_port **port)
+{
+  return s->engine->port_open(s, waker, port);
+}
+
+void store_port_close(store_port *p)
+{
+  if (p != NULL)
+    p->store->engine->port_close(p);
+}
+
+void store_view_renew(store_port *p)
+{
+  p->store->engine->view_renew(p);
+}
+
+bool store_get(store_port *p, copal_span key, store_item *item)
+{
+  return p->store->engine->get(p, key, item);
+}
+
+int store_commit(store_port *p, store_op *op, copal_time now)
+{
+  if (op->key.len > STORE_KEY_MAX || op->etag_count > STORE_ETAG_MAX)
+    return COPAL_EINVAL;
+  return p->store->engine->commit(p, op, now);
+}
+
+int store_drain(store_port *p, int max)
+{
+  return p->store->engine->drain(p, max);
+}
+
+int store_list(store_port *p, copal_span prefix, copal_span after, size_t max,
+               int (*each)(void *ctx, copal_span key, const store_item *item), void *ctx)
+{
+  return p->store->engine->list(p, prefix, after, max, each, ctx);
+}
+
+void store_follow(store *s, store_follower *f)
+{
+  s->engine->follow(s, f);
+}
+
+store_usage store_usage_now(store *s)
+{
+  return s->engine->usage(s);
+}
+
+void store_close(store *s)
+{
+  if (s != NULL)
+    s->engine->close(s);
+}
+
+static bool etag_is_listed(const store_op *op, const store_item *item)
+{
+  const copal_span own = copal_span_of(item->etag.bytes, STORE_ETAG_SIZE);
+  for (size_t i = 0; i < op->etag_count; i++)
+    if (copal_span_is_equal(own, copal_span_of(op->etags[i].bytes, STORE_ETAG_SIZE)))
+      return true;
+  return false;
+}
+
+bool store_conditions_hold(const store_op *op, const store_item *item)
+{
+  if (item == NULL)
+    return !op->must_be_present && op->must_be_rev == 0 && op->etag_count == 0;
+  if (op->must_be_absent)
+    return false;
+  if (op->must_be_rev != 0 && op->must_be_rev != item->rev)
+    return false;
+  return op->etag_count == 0 || etag_is_listed(op, item);
+}
+
+bool store_links_differ(const store_item *a, const store_item *b)
+{
+  if (a->content_format != b->content_format || !copal_span_is_equal(a->attrs, b->attrs))
+    return true;
+  const bool is_listed = a->body.len > STORE_SIZE_LISTED || b->body.len > STORE_SIZE_LISTED;
+  return is_listed && a->body.len != b->body.len;
+}
+
+store_etag store_etag_of(store_rev rev, uint64_t epoch)
+{
+  /* The finaliser of splitmix64, a bijection: distinct revisions have distinct tags. */
+  uint64_t x = rev + epoch;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+  x ^= x >> 31;
+  store_etag etag;
+  for (int i = 0; i < STORE_ETAG_SIZE; i++)
+    etag.bytes[i] = (uint8_t)(x >> (8 * i));
+  return etag;
+}
