@@ -49,8 +49,9 @@ COPAL_API bool copal_link_attr_find(const copal_link *link, copal_span name, cop
 COPAL_API bool copal_link_value_is(copal_span value, copal_span text, bool is_prefix);
 
 /* True when a link passes the filter "name=value" of a discovery query: a trailing "*" matches a
- * prefix, "href" is compared with the target, and the attributes "rt", "if" and "rel" are matched
- * word by word. An empty filter passes. RFC 6690 section 4.1. */
+ * prefix, "href" is compared with the target, and the attributes "rt", "if", "rel", "rev" and "ct"
+ * are matched word by word. A name without "=" asks for the attribute to be there. An empty filter
+ * passes. The filter is percent-decoded already. RFC 6690 section 4.1. */
 COPAL_API bool copal_link_is_match(const copal_link *link, copal_span filter);
 
 /* Writer. Begin a link, add its attributes, begin the next; separators are put as needed. */
@@ -64,7 +65,7 @@ COPAL_API copal_link_wr copal_link_wr_init(copal_wr *w);
 /* `target` must be percent-encoded already. */
 COPAL_API void copal_link_put(copal_link_wr *l, copal_span target);
 
-/* ";name=\"value\"" with quotes and backslashes escaped. */
+/* ";name=\"value\"" with quotes, backslashes and control characters escaped. */
 COPAL_API void copal_link_put_text(copal_link_wr *l, copal_span name, copal_span value);
 
 /* ";name=123" */

@@ -57,10 +57,10 @@ COPAL_API bool copal_scheme_is_secure(copal_scheme s);
 COPAL_API int copal_uri_parse(copal_span text, copal_uri *uri, size_t *at);
 
 /* Adds the Uri-Host, Uri-Port, Uri-Path and Uri-Query options of `uri` to `list`, decoded into
- * `scratch` (at least as long as the URI). Uri-Host is added unless the host is an IP literal or
- * `omit_host`; Uri-Port is never needed when the request goes to the URI's own port and is not
- * added. Returns COPAL_OK, COPAL_ENOSPC, or COPAL_EURI for a segment or argument longer than 255
- * bytes. RFC 7252 section 6.4 steps 5 to 9. */
+ * `scratch` (at least as long as the URI), without dot segments (RFC 3986 section 5.2.4). Uri-Host
+ * is added unless the host is an IP literal or `omit_host`; Uri-Port is never needed when the
+ * request goes to the URI's own port and is not added. Returns COPAL_OK, COPAL_ENOSPC, or
+ * COPAL_EURI for a segment or argument longer than 255 bytes. RFC 7252 section 6.4 steps 5 to 9. */
 COPAL_API int copal_uri_to_options(const copal_uri *uri, bool omit_host, copal_wr *scratch,
                                    copal_opt_list *list);
 
@@ -73,8 +73,8 @@ typedef struct copal_uri_base {
 } copal_uri_base;
 
 /* Writes the request URI of an option run, percent-encoded with upper-case digits and normalised.
- * Returns COPAL_OK, COPAL_ENOSPC, or COPAL_EURI when Uri-Host is not a valid host. RFC 7252
- * section 6.5. */
+ * Returns COPAL_OK, COPAL_ENOSPC, or COPAL_EURI when Uri-Host is not a valid host or
+ * Uri-Port not a port. RFC 7252 section 6.5. */
 COPAL_API int copal_uri_from_options(const copal_uri_base *base, copal_span options, copal_wr *w);
 
 /* Writes only path and query of the option run: "/a/b?c=d". `path_opt` and `query_opt` are the

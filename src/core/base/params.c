@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transmission parameters and the times derived from them. RFC 7252 section 4.8. */
-#include "copal/error.h"
 #include "copal/params.h"
+#include "copal/error.h"
 
 enum {
   PERCENT_ONE = 100,

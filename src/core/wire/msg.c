@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parsing datagrams. RFC 7252 sections 3 and 4.1 to 4.3, RFC 8974 section 2.1. */
-#include "copal/error.h"
 #include "copal/msg.h"
+#include "copal/error.h"
 #include "core/wire/extended.h"
 #include "core/wire/msg_body.h"
 #include "core/wire/option_split.h"
@@ -37,7 +37,7 @@ static int head_check(const copal_msg *m, bool is_bare)
   if (m->type == COPAL_RST || (m->type == COPAL_ACK && copal_code_is_request(m->code)))
     return COPAL_ENONEMPTY;
   return copal_code_is_request(m->code) || copal_code_is_response(m->code) ? COPAL_OK
-                                                                            : COPAL_ECLASS;
+                                                                           : COPAL_ECLASS;
 }
 
 int copal_msg_parse(copal_span dgram, copal_msg *m)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Walking and checking option runs. RFC 7252 section 3.1. */
+#include "copal/option.h"
 #include "copal/error.h"
 #include "copal/msg.h"
-#include "copal/option.h"
 #include "core/wire/extended.h"
 #include "core/wire/option_split.h"
 

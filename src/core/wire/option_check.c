@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whether an endpoint may process a message with the options it has. RFC 7252 sections 5.4.1, 5.4.3
  * and 5.4.5. */
-#include "copal/error.h"
 #include "core/wire/option_check.h"
+#include "copal/error.h"
 
 static bool is_known(uint32_t known, uint16_t number)
 {

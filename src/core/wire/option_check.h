@@ -15,8 +15,8 @@ enum {
 
 /* Checks the critical options of a run that is known to be well formed.
  * `known` is the set of critical options that this endpoint understands. Returns COPAL_OK, or
- * COPAL_EOPTION and in `*offender` (may be NULL) the number of the first critical option that is not
- * in the set, is shorter or longer than registered, or occurs again without being repeatable.
+ * COPAL_EOPTION and in `*offender` (may be NULL) the number of the first critical option that is
+ * not in the set, is shorter or longer than registered, or occurs again without being repeatable.
  * Elective options are not looked at: of those, copal_opt_find_valid() skips the ill-sized, and a
  * second instance is never found. RFC 7252 sections 5.4.1, 5.4.3 and 5.4.5. */
 int copal_opt_check(copal_span options, uint32_t known, uint16_t *offender);
