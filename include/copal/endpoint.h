@@ -176,7 +176,8 @@ typedef struct copal_ep_cfg {
 
 #define COPAL_EP_CFG_INIT                                                                          \
   {                                                                                                \
-    sizeof(copal_ep_cfg)                                                                           \
+    sizeof(copal_ep_cfg), {0, 0, 0, 0, 0, 0, 0, 0, 0}, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0,   \
+        0, 0, false, false, 0, 0, 0                                                                \
   }
 
 /* ------------------------------------------------------------------------------------------------
