@@ -27,6 +27,8 @@ if(TARGET copal_shared)
   install(FILES ${PROJECT_BINARY_DIR}/copalConfig.cmake ${PROJECT_BINARY_DIR}/copalConfigVersion.cmake
           DESTINATION ${package_dir})
 
+  # Relative to where copal.pc lies, so that the tree may be moved or staged.
+  file(RELATIVE_PATH COPAL_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
   configure_file(cmake/copal.pc.in copal.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/copal.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endif()
