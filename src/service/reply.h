@@ -6,8 +6,10 @@
 
 #include "server/handler.h"
 
-/* Content-Format that no request can ask for: the client sent no Accept. */
-enum { REPLY_ANY_FORMAT = 0x10000 };
+enum {
+  REPLY_ANY_FORMAT = 0x10000, /* the client sent no Accept; no Content-Format has this number */
+  REPLY_OPT_MAX = 72,         /* options of an answer */
+};
 
 /* A value; keep it across a deferral. */
 typedef struct reply {

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sends answers, at once or on a deferred exchange. RFC 7252 section 5.2. */
+#include "service/reply.h"
+
+#include "copal/registry.h"
+
+reply reply_to(const handler_req *req)
+{
+  const copal_req *coap = req->coap;
+  reply r = {
+      .env = req->env,
+      .now = req->now,
+      .accept = copal_opt_uint_or(coap->msg->options, COPAL_OPT_ACCEPT, REPLY_ANY_FORMAT),
+  };
+  if (coap->has_block1 && coap->block1.num == 0 && !coap->block1.more) {
+    r.has_block1 = true;
+    r.block1 = coap->block1;
+  }
+  return r;
+}
+
+int reply_defer(reply *r)
+{
+  return copal_ep_defer(r->env->ep, &r->exchange);
+}
+
+static int deliver(const reply *r, const copal_response *response)
+{
+  if (r->exchange == 0)
+    return copal_ep_respond(r->env->ep, response, r->now);
+  const copal_time now = r->env->clock != NULL ? *r->env->clock : r->now;
+  return copal_ep_resume(r->env->ep, r->exchange, response, now);
+}
+
+int reply_send(const reply *r, const copal_response *response)
+{
+  if (!r->has_block1)
+    return deliver(r, response);
+  copal_opt opts[REPLY_OPT_MAX + 1];
+  uint8_t uints[REPLY_OPT_MAX + 1][4];
+  copal_opt_list list = copal_opt_list_init(opts, uints, REPLY_OPT_MAX + 1);
+  for (size_t i = 0; i < response->opt_count; i++)
+    copal_opt_list_add(&list, response->opts[i].number, response->opts[i].value);
+  copal_opt_list_add_uint(&list, COPAL_OPT_BLOCK1, copal_block_value(r->block1));
+  if (list.err != COPAL_OK)
+    return COPAL_ENOSPC;
+  copal_response with_block = *response;
+  with_block.opts = list.opts;
+  with_block.opt_count = list.count;
+  return deliver(r, &with_block);
+}
