@@ -174,7 +174,7 @@ enum {
   COPAL_CF_CBOR = 60,
   /* content_formats.csv:18: application/cwt; RFC 8392 section 9.3 */
   COPAL_CF_CWT = 61,
-  /* content_formats.csv:19: application/multipart-core; RFC 8710 section 4.2 */
+  /* content_formats.csv:19: application/multipart-core; RFC 8710 section 5.2 */
   COPAL_CF_MULTIPART_CORE = 62,
   /* content_formats.csv:20: application/cbor-seq; RFC 8742 */
   COPAL_CF_CBOR_SEQ = 63,

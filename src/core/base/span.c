@@ -6,7 +6,10 @@
 
 copal_span copal_span_str(const char *s)
 {
-  return copal_span_of(s, strlen(s));
+  size_t len = 0;
+  while (s[len] != '\0') /* strlen() is not among the functions every device has */
+    len++;
+  return copal_span_of(s, len);
 }
 
 bool copal_span_is_equal(copal_span a, copal_span b)
