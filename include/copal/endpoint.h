@@ -231,7 +231,8 @@ COPAL_API size_t copal_ep_size(const copal_ep_cfg *cfg);
 COPAL_API int copal_ep_init(copal_mspan mem, const copal_ep_cfg *cfg, copal_ep **ep,
                             copal_time now);
 
-/* Ends all exchanges (COPAL_EVENT_CANCELED) and erases the memory. Safe on NULL. */
+/* Ends all client exchanges (COPAL_EVENT_CANCELED); the memory is the caller's again. Safe on NULL.
+ */
 COPAL_API void copal_ep_wipe(copal_ep *ep, copal_time now);
 
 /* Feeds one received datagram; `dgram` is borrowed for the call. Returns COPAL_OK when it was

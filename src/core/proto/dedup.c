@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The memory of messages received. */
+#include "core/proto/dedup.h"
+
+#include "core/proto/peer.h"
+
+enum { EVICT_MAX = 16 }; /* entries given up for one message to keep: bounds the work per message */
+
+/* Entries are swept this much after their end, so that a busy endpoint sweeps many at once. */
+static const copal_dur sweep_slack = COPAL_SECOND;
+
+static uint32_t mid_hash(uint32_t path_hash, uint16_t mid)
+{
+  return copal_hash_mix(path_hash, mid);
+}
+
+static void unlink_from_mid(copal_ep *ep, dedup *d)
+{
+  if (d->state == DEDUP_DEAD)
+    return;
+  copal_map_remove(&ep->dedup_by_mid, &d->link);
+  d->state = DEDUP_DEAD;
+}
+
+static void give(copal_ep *ep, dedup *d)
+{
+  peer *p = d->peer;
+
+  unlink_from_mid(ep, d);
+  if (d->exchange)
+    d->exchange->dedup = NULL;
+  copal_list_remove(&d->age);
+  copal_list_remove(&d->of_peer);
+  copal_chain_give(&d->reply, &ep->chunks);
+  copal_pool_give(&ep->dedups, d);
+  p->dedup_count--;
+  peer_settle(ep, p);
+}
+
+static void evict(copal_ep *ep, dedup *d, copal_time now)
+{
+  if (d->state != DEDUP_DEAD && d->expires > now)
+    ep->stats.dedup_evicted++;
+  give(ep, d);
+}
+
+static dedup *oldest(const copal_ep *ep)
+{
+  return COPAL_AROUND(ep->dedup_by_age.next, dedup, age);
+}
+
+dedup *dedup_find(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time now)
+{
+  const uint32_t path_hash = ep_path_hash(ep, path);
+  copal_map_link *link = copal_map_first(&ep->dedup_by_mid, mid_hash(path_hash, mid));
+
+  for (; link; link = copal_map_next(link)) {
+    dedup *d = COPAL_AROUND(link, dedup, link);
+    if (d->mid != mid || d->local != path->local || !copal_path_is_same_peer(&d->peer->path, path))
+      continue;
+    if (d->expires > now)
+      return d;
+    /* Of an earlier use of the Message ID: a Non-confirmable one is over before those ahead of it.
+     */
+    unlink_from_mid(ep, d);
+    return NULL;
+  }
+  return NULL;
+}
+
+/* A peer for a new entry; when the pool is exhausted old entries go until one of theirs is free. */
+static peer *peer_for_entry(copal_ep *ep, const copal_path *path, uint32_t path_hash,
+                            copal_time now)
+{
+  peer *p = peer_take(ep, path, path_hash);
+  while (!p && !copal_list_is_empty(&ep->dedup_by_age)) {
+    evict(ep, oldest(ep), now);
+    p = peer_take(ep, path, path_hash);
+  }
+  return p;
+}
+
+static void make_place(copal_ep *ep, peer *p, copal_time now)
+{
+  if (p->dedup_count > ep->cfg.dedup_per_peer)
+    evict(ep, COPAL_AROUND(p->remembered.next, dedup, of_peer), now);
+  else if (ep->dedups.used >= ep->cfg.dedup_count)
+    evict(ep, oldest(ep), now);
+}
+
+dedup *dedup_remember(copal_ep *ep, const copal_path *path, uint16_t mid, copal_dur lifetime,
+                      copal_time now)
+{
+  const uint32_t path_hash = ep_path_hash(ep, path);
+  peer *p = peer_for_entry(ep, path, path_hash, now);
+  if (!p)
+    return NULL;
+
+  p->dedup_count++; /* keeps the peer while its only entry makes place for this one */
+  make_place(ep, p, now);
+  dedup *d = copal_pool_take(&ep->dedups);
+  *d = (dedup){.peer = p, .expires = now + lifetime, .mid = mid, .local = path->local};
+  copal_map_insert(&ep->dedup_by_mid, &d->link, mid_hash(path_hash, mid));
+  copal_list_append(&ep->dedup_by_age, &d->age);
+  copal_list_append(&p->remembered, &d->of_peer);
+  return d;
+}
+
+static size_t chunks_for(const copal_ep *ep, size_t len)
+{
+  size_t chunks = 0;
+  for (size_t covered = 0; covered < len; covered += ep->cfg.chunk_size)
+    chunks++;
+  return chunks;
+}
+
+bool dedup_make_room(copal_ep *ep, size_t len, const dedup *spare, copal_time now)
+{
+  const size_t needed = chunks_for(ep, len);
+
+  for (int i = 0; i < EVICT_MAX && ep->chunks.count - ep->chunks.used < needed; i++) {
+    if (copal_list_is_empty(&ep->dedup_by_age) || oldest(ep) == spare)
+      return false;
+    evict(ep, oldest(ep), now);
+  }
+  return ep->chunks.count - ep->chunks.used >= needed;
+}
+
+void dedup_keep_reply(copal_ep *ep, dedup *d, copal_span reply, copal_time now)
+{
+  d->state = DEDUP_REPLIED;
+  if (dedup_make_room(ep, reply.len, d, now) &&
+      copal_chain_keep(&d->reply, &ep->chunks, reply) == COPAL_OK)
+    return;
+  d->state = DEDUP_SILENT;
+  ep->stats.chunks_refused++;
+}
+
+void dedup_sweep(copal_ep *ep, copal_time now)
+{
+  while (!copal_list_is_empty(&ep->dedup_by_age) && oldest(ep)->expires <= now)
+    give(ep, oldest(ep));
+}
+
+copal_time dedup_deadline(const copal_ep *ep)
+{
+  return copal_list_is_empty(&ep->dedup_by_age) ? COPAL_NEVER : oldest(ep)->expires + sweep_slack;
+}

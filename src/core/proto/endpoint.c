@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The endpoint: what comes in and what is due. RFC 7252 sections 4.1 to 4.3. */
+#include "copal/endpoint.h"
+
+#include <assert.h>
+
+#include "core/proto/client.h"
+#include "core/proto/dedup.h"
+#include "core/proto/ep.h"
+#include "core/proto/exchange.h"
+#include "core/proto/send.h"
+#include "core/proto/serve.h"
+
+/* ----------------------------------------------------------------------------------- randomness */
+
+uint32_t ep_random(copal_ep *ep)
+{
+  uint32_t v = 0;
+  const copal_mspan room = {(uint8_t *)&v, sizeof v};
+  ep->cfg.entropy->fill(ep->cfg.entropy, room);
+  return v;
+}
+
+/* 32-bit arithmetic only: (random / 2^16) * span in two halves. */
+copal_dur ep_random_dur(copal_ep *ep, copal_dur span)
+{
+  const uint32_t fraction = ep_random(ep) & UINT16_MAX;
+  return (span >> 16) * fraction + ((span & UINT16_MAX) * fraction >> 16);
+}
+
+uint32_t ep_path_hash(const copal_ep *ep, const copal_path *path)
+{
+  const uint32_t hash = copal_hash(ep->seed, &path->remote, sizeof path->remote);
+  return copal_hash_mix(hash, path->session);
+}
+
+/* ----------------------------------------------------------------------------------------- input
+ */
+
+/* Reacts to a message that was refused with `err`, as its row in the registry of errors says. */
+static void reject(copal_ep *ep, const copal_path *path, const copal_msg *msg, int err,
+                   uint16_t offender, copal_time now)
+{
+  const bool is_group = (path->flags & COPAL_PATH_GROUP) != 0;
+  copal_reaction reaction = copal_err_reaction(err);
+
+  ep->stats.rejected[-err]++;
+  if (reaction == COPAL_REACT_BAD_OPTION && msg->type == COPAL_NON)
+    reaction = COPAL_REACT_RESET; /* RFC 7252 section 5.4.1 */
+  if (reaction == COPAL_REACT_NONE || reaction == COPAL_REACT_IGNORE)
+    return;
+  if (reaction != COPAL_REACT_RESET) {
+    serve_refuse(ep, path, msg, err, offender, now);
+    return;
+  }
+  /* Never in reply to an ACK or RST, nor to a group. RFC 7252 sections 4.2 and 8.1. */
+  if ((msg->type == COPAL_CON || msg->type == COPAL_NON) && !is_group)
+    send_empty(ep, path, COPAL_RST, msg->mid);
+}
+
+/* An Empty ACK or RST. RFC 7252 sections 4.2 and 4.3. */
+static int on_acknowledgement(copal_ep *ep, const copal_path *path, const copal_msg *msg,
+                              copal_time now)
+{
+  exchange *x = exchange_find_mid(ep, path, msg->mid);
+
+  ep->stats.rx_empty++;
+  if (!x)
+    return COPAL_ESTRAY;
+  if (x->is_client && msg->type == COPAL_ACK)
+    client_on_ack(ep, x, now);
+  else if (x->is_client)
+    client_on_reset(ep, x, now);
+  else {
+    ep->stats.resets += msg->type == COPAL_RST;
+    serve_end(ep, x);
+  }
+  return COPAL_OK;
+}
+
+/* A piggybacked response also acknowledges a separate response of ours that has the same Message
+ * ID; its code and payload do not matter then. RFC 7252 section 5.2.2. */
+static bool acknowledges_response(copal_ep *ep, const copal_path *path, const copal_msg *msg)
+{
+  exchange *x = msg->type == COPAL_ACK ? exchange_find_mid(ep, path, msg->mid) : NULL;
+  if (!x || x->is_client)
+    return false;
+  serve_end(ep, x);
+  return true;
+}
+
+static int dispatch(copal_ep *ep, const copal_path *path, const copal_msg *msg, uint16_t *offender,
+                    copal_time now)
+{
+  if (copal_code_is_empty(msg->code)) {
+    if (msg->type != COPAL_CON)
+      return on_acknowledgement(ep, path, msg, now);
+    ep->stats.rx_empty++;
+    if (path->flags & COPAL_PATH_GROUP)
+      return COPAL_EMULTICAST;
+    send_empty(ep, path, COPAL_RST, msg->mid); /* a ping, RFC 7252 section 4.3 */
+    return COPAL_OK;
+  }
+  if (copal_code_is_request(msg->code))
+    return serve_request(ep, path, msg, offender, now);
+  if (acknowledges_response(ep, path, msg))
+    return COPAL_OK;
+  return client_on_response(ep, path, msg, now);
+}
+
+int copal_ep_input(copal_ep *ep, const copal_path *path, copal_mspan dgram, copal_time now)
+{
+  copal_msg msg;
+  uint16_t offender = 0;
+
+  assert(!ep->is_busy);
+  ep->is_busy = true;
+  ep->stats.rx_datagrams++;
+  int err = copal_msg_parse(copal_span_of(dgram.ptr, dgram.len), &msg);
+  if (!err)
+    err = dispatch(ep, path, &msg, &offender, now);
+  if (err)
+    reject(ep, path, &msg, err, offender, now);
+  ep->is_busy = false;
+  return err;
+}
+
+int copal_ep_unreachable(copal_ep *ep, const copal_path *path, copal_span quoted, copal_time now)
+{
+  copal_rd r = copal_rd_init(quoted);
+  const uint8_t first = copal_rd_u8(&r);
+  copal_rd_u8(&r);
+  const uint16_t mid = copal_rd_u16(&r);
+  const copal_span rest = copal_rd_rest(&r);
+
+  exchange *x = r.err ? NULL : exchange_find_mid(ep, path, mid);
+  if (!x || (first >> 4 & 3) != x->type || x->state == EXCHANGE_QUEUED)
+    return COPAL_ESTRAY;
+  copal_span token = exchange_token(x);
+  if (token.len > rest.len)
+    token.len = rest.len; /* as far as the error quotes it */
+  if (!copal_span_has_prefix(rest, token))
+    return COPAL_ESTRAY;
+
+  assert(!ep->is_busy);
+  ep->is_busy = true;
+  if (x->is_client)
+    client_end(ep, x, COPAL_EVENT_UNREACHABLE, now);
+  else {
+    ep->stats.unreachables++;
+    serve_end(ep, x);
+  }
+  ep->is_busy = false;
+  return COPAL_OK;
+}
+
+/* ------------------------------------------------------------------------------------------ time
+ */
+
+copal_time copal_ep_deadline(const copal_ep *ep)
+{
+  const copal_time timers = copal_timerq_deadline(&ep->timers);
+  const copal_time dedups = dedup_deadline(ep);
+  return timers < dedups ? timers : dedups;
+}
+
+static void on_timer(copal_ep *ep, copal_timer *timer, copal_time now)
+{
+  ep_timer *t = COPAL_AROUND(timer, ep_timer, timer);
+
+  if (t->owner == TIMER_OF_PEER) {
+    client_pump(ep, COPAL_AROUND(t, peer, quiet), now);
+    return;
+  }
+  exchange *x = COPAL_AROUND(t, exchange, timer);
+  if (x->is_client)
+    client_on_timer(ep, x, now);
+  else
+    serve_on_timer(ep, x, now);
+}
+
+void copal_ep_expire(copal_ep *ep, copal_time now)
+{
+  copal_timer *t;
+
+  assert(!ep->is_busy);
+  ep->is_busy = true;
+  while ((t = copal_timerq_pop(&ep->timers, now)))
+    on_timer(ep, t, now);
+  dedup_sweep(ep, now);
+  ep->is_busy = false;
+}
+
+/* -------------------------------------------------------------------------------------- counters
+ */
+
+const copal_stats *copal_ep_stats(const copal_ep *ep)
+{
+  return &ep->stats;
+}
+
+copal_usage copal_ep_usage(const copal_ep *ep)
+{
+  return (copal_usage){.exchanges = ep->exchanges.used,
+                       .peers = ep->peers.used,
+                       .dedups = ep->dedups.used,
+                       .chunks = ep->chunks.used};
+}

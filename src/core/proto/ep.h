@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of an endpoint: its pools, tables and the request being handled. Shared by the modules
+ * of proto, seen by nobody else. */
+#ifndef CORE_PROTO_EP_H
+#define CORE_PROTO_EP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "copal/endpoint.h"
+#include "core/base/chain.h"
+#include "core/base/list.h"
+#include "core/base/map.h"
+#include "core/base/pool.h"
+#include "core/base/timerq.h"
+
+typedef enum ep_timer_owner {
+  TIMER_OF_EXCHANGE,
+  TIMER_OF_PEER,
+} ep_timer_owner;
+
+typedef struct ep_timer {
+  copal_timer timer;
+  ep_timer_owner owner;
+} ep_timer;
+
+/* A remote endpoint for which there is something to remember. Exists while it has remembered
+ * messages or client exchanges, or must be left quiet. */
+typedef struct peer {
+  copal_map_link link; /* in ep->peers_by_path */
+  ep_timer quiet;      /* runs while PROBING_RATE forbids to send, RFC 7252 section 4.7 */
+  copal_path path;
+  copal_node waiting;    /* exchanges in their turn for NSTART or PROBING_RATE */
+  copal_node remembered; /* dedup entries, oldest first */
+  uint32_t dedup_count;
+  uint32_t exchange_count; /* client exchanges that point here */
+  uint32_t outstanding;    /* of these, interactions that count against NSTART */
+} peer;
+
+typedef enum dedup_state {
+  DEDUP_OPEN,    /* the request is being handled, nothing has been answered */
+  DEDUP_SILENT,  /* a duplicate is ignored */
+  DEDUP_ACKED,   /* a duplicate gets an Empty ACK */
+  DEDUP_REPLIED, /* a duplicate gets the kept reply */
+  DEDUP_DEAD,    /* out of its lifetime, waiting for its turn to be given back */
+} dedup_state;
+
+/* A message that was received and is remembered for EXCHANGE_LIFETIME or NON_LIFETIME.
+ * RFC 7252 section 4.5. */
+typedef struct dedup {
+  copal_map_link link; /* in ep->dedup_by_mid */
+  copal_node age;      /* in ep->dedup_by_age */
+  copal_node of_peer;  /* in peer->remembered */
+  peer *peer;
+  struct exchange *exchange; /* that will answer, while DEDUP_OPEN or DEDUP_ACKED; or NULL */
+  copal_chain reply;         /* DEDUP_REPLIED */
+  copal_time expires;
+  uint16_t mid;
+  uint16_t local;
+  dedup_state state;
+} dedup;
+
+typedef enum exchange_state {
+  EXCHANGE_FREE,
+  EXCHANGE_QUEUED,        /* client: waits for its turn at the peer */
+  EXCHANGE_WAIT_ACK,      /* client or server: a confirmable message is in flight */
+  EXCHANGE_WAIT_RESPONSE, /* client: acknowledged, or non-confirmable */
+  EXCHANGE_DEFERRED,      /* server: the handler is late, no ACK has left */
+  EXCHANGE_ACKED,         /* server: the handler is late, an Empty ACK has left or none is due */
+  EXCHANGE_LEISURE,       /* server: the answer to a group request waits for its random instant */
+} exchange_state;
+
+/* What must be remembered of a request to write its response. */
+typedef struct reply_rules {
+  copal_code request_code;
+  bool is_confirmable;
+  bool is_group;
+  bool wants_problem; /* Accept names concise problem details */
+  bool has_no_response;
+  uint8_t no_response; /* RFC 7967: classes held back */
+  bool has_block2;
+  copal_block block2;
+} reply_rules;
+
+/* One exchange in either role. */
+typedef struct exchange {
+  ep_timer timer;
+  copal_map_link by_token; /* client exchanges with a token */
+  copal_map_link by_mid;   /* while an ACK or RST may match `mid` */
+  copal_node queue;        /* in peer->waiting */
+  copal_path path;
+  peer *peer;           /* client: whom it is addressed to; NULL for a group */
+  copal_client *client; /* client: who is told */
+  dedup *dedup;         /* server: the request's entry, or NULL when it had to go */
+  copal_chain kept;     /* the datagram to send, or to send again */
+  copal_time give_up;   /* client: when to stop waiting for the response */
+  copal_time span_end;  /* last instant for a retransmission, RFC 7252 section 4.2 */
+  copal_dur interval;   /* of the running retransmission timer */
+  copal_dur patience;   /* client: how long to wait for the response */
+  uint32_t generation;  /* distinguishes users of the same slot */
+  reply_rules rules;    /* server */
+  uint16_t mid;
+  uint16_t token_len;
+  uint8_t state; /* exchange_state */
+  uint8_t type;  /* copal_type of the message sent or, while the handler is late, received */
+  uint8_t retransmits;
+  bool is_client;
+  bool is_counted; /* in peer->outstanding */
+  bool wants_many;
+  bool has_token;  /* linked by_token */
+  bool has_mid;    /* linked by_mid */
+  uint8_t token[]; /* up to cfg.token_cap bytes */
+} exchange;
+
+/* Counter from which the Message IDs of some peers are drawn. */
+typedef struct mid_counter {
+  uint16_t next;
+  uint16_t first;
+  bool is_started;
+  copal_time round_began;
+} mid_counter;
+
+/* The request whose on_request() is running. */
+typedef struct turn {
+  const copal_msg *msg;
+  const copal_path *path;
+  dedup *dedup; /* NULL when nothing needs remembering */
+  copal_time now;
+  reply_rules rules;
+  bool is_answered;
+  bool is_deferred;
+} turn;
+
+struct copal_ep {
+  copal_ep_cfg cfg;
+  copal_stats stats;
+  copal_pool exchanges, peers, dedups, chunks;
+  copal_map peers_by_path, dedup_by_mid, exchange_by_token, exchange_by_mid;
+  copal_timerq timers;
+  copal_node dedup_by_age; /* oldest first */
+  mid_counter *mids;
+  uint32_t seed;        /* key of the hashes */
+  uint32_t generation;  /* of the exchange taken last */
+  copal_dur ack_spread; /* ACK_TIMEOUT * (ACK_RANDOM_FACTOR - 1), less what ticks may add */
+  copal_dur transmit_span, exchange_lifetime, non_lifetime;
+  uint32_t critical_requests, critical_responses; /* options understood, see option_check.h */
+  turn *turn;                                     /* NULL outside on_request() */
+  bool is_busy;                                   /* inside a call that may call back */
+};
+
+/* A uniform 32-bit value from the entropy hook. */
+uint32_t ep_random(copal_ep *ep);
+
+/* `span` scaled by a uniform random factor in [0, 1). */
+copal_dur ep_random_dur(copal_ep *ep, copal_dur span);
+
+/* Hash under which everything about a remote endpoint is found. */
+uint32_t ep_path_hash(const copal_ep *ep, const copal_path *path);
+
+#endif

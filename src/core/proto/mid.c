@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Message IDs from shared counters through a keyed permutation. */
+#include "core/proto/mid.h"
+
+enum {
+  MID_ROUNDS = 4
+}; /* of a balanced Feistel network: enough for a permutation to look random */
+
+/* A permutation of the 16-bit numbers that depends on `key`: distinct counters give distinct IDs.
+ */
+static uint16_t permute(uint16_t v, uint32_t key)
+{
+  uint8_t left = (uint8_t)(v >> 8);
+  uint8_t right = (uint8_t)v;
+
+  for (uint32_t round = 0; round < MID_ROUNDS; round++) {
+    const uint8_t next = (uint8_t)(left ^ copal_hash_mix(key, round << 8 | right));
+    left = right;
+    right = next;
+  }
+  return (uint16_t)(left << 8 | right);
+}
+
+static void start_round(copal_ep *ep, mid_counter *c, copal_time now)
+{
+  if (!c->is_started) {
+    c->first = (uint16_t)ep_random(ep);
+    c->next = c->first;
+    c->is_started = true;
+  } else if (now - c->round_began < ep->exchange_lifetime) {
+    ep->stats.mid_wraps++;
+  }
+  c->round_began = now;
+}
+
+uint16_t mid_draw(copal_ep *ep, uint32_t path_hash, copal_time now)
+{
+  mid_counter *c = &ep->mids[path_hash & (ep->cfg.mid_count - 1)];
+  if (!c->is_started || c->next == c->first)
+    start_round(ep, c, now);
+  return permute(c->next++, copal_hash_mix(path_hash, ep->seed));
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Message IDs: unpredictable, and not reused towards one endpoint within EXCHANGE_LIFETIME.
+ * RFC 7252 sections 4.4 and 11.4. */
+#ifndef CORE_PROTO_MID_H
+#define CORE_PROTO_MID_H
+
+#include "core/proto/ep.h"
+
+/* Draws the next Message ID for the endpoint with that path hash. Peers share counters, so no state
+ * belongs to one of them; a keyed permutation makes each peer's sequence its own. Counts a wrap
+ * when the counter comes round too early. */
+uint16_t mid_draw(copal_ep *ep, uint32_t path_hash, copal_time now);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of remote endpoints. */
+#include "core/proto/peer.h"
+
+peer *peer_find(copal_ep *ep, const copal_path *path, uint32_t path_hash)
+{
+  copal_map_link *link = copal_map_first(&ep->peers_by_path, path_hash);
+  for (; link; link = copal_map_next(link)) {
+    peer *p = COPAL_AROUND(link, peer, link);
+    if (copal_path_is_same_peer(&p->path, path))
+      return p;
+  }
+  return NULL;
+}
+
+peer *peer_take(copal_ep *ep, const copal_path *path, uint32_t path_hash)
+{
+  peer *p = peer_find(ep, path, path_hash);
+  if (p)
+    return p;
+  p = copal_pool_take(&ep->peers);
+  if (!p)
+    return NULL;
+
+  *p = (peer){.path = *path};
+  p->quiet.owner = TIMER_OF_PEER;
+  copal_timer_init(&p->quiet.timer);
+  copal_list_init(&p->waiting);
+  copal_list_init(&p->remembered);
+  copal_map_insert(&ep->peers_by_path, &p->link, path_hash);
+  return p;
+}
+
+void peer_settle(copal_ep *ep, peer *p)
+{
+  if (p->dedup_count || p->exchange_count || copal_timer_is_armed(&p->quiet.timer))
+    return;
+  copal_map_remove(&ep->peers_by_path, &p->link);
+  copal_pool_give(&ep->peers, p);
+}
+
+bool peer_is_free(const copal_ep *ep, const peer *p)
+{
+  return p->outstanding < ep->cfg.params.nstart && !copal_timer_is_armed(&p->quiet.timer);
+}
+
+/* Time that `len` bytes take at the rate, in microseconds, kept below the longest duration. */
+static copal_dur time_at_rate(size_t len, uint32_t bytes_per_second)
+{
+  const uint32_t seconds = ((uint32_t)len + bytes_per_second - 1) / bytes_per_second;
+  const uint32_t most = UINT32_MAX / COPAL_SECOND;
+  return (seconds < most ? seconds : most) * COPAL_SECOND;
+}
+
+void peer_probed(copal_ep *ep, peer *p, size_t len, copal_time now)
+{
+  if (ep->cfg.params.probing_rate == 0)
+    return;
+  copal_timerq_arm(&ep->timers, &p->quiet.timer,
+                   now + time_at_rate(len, ep->cfg.params.probing_rate));
+}
+
+void peer_responded(copal_ep *ep, peer *p)
+{
+  copal_timerq_cancel(&ep->timers, &p->quiet.timer);
+}

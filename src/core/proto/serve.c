@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server role of an endpoint. */
+#include "core/proto/serve.h"
+
+#include <assert.h>
+
+#include "core/proto/dedup.h"
+#include "core/proto/exchange.h"
+#include "core/proto/mid.h"
+#include "core/proto/refusal.h"
+#include "core/proto/reply.h"
+#include "core/proto/send.h"
+#include "core/wire/option_check.h"
+
+/* ---------------------------------------------------------------------------- before the handler
+ */
+
+/* Repeats what the request got when it came first. RFC 7252 sections 4.5 and 5.2.2. */
+static void on_duplicate(copal_ep *ep, const copal_path *path, const copal_msg *msg, dedup *d,
+                         copal_time now)
+{
+  if (msg->type != COPAL_CON || d->state == DEDUP_SILENT) {
+    ep->stats.dup_ignored++;
+    return;
+  }
+  if (d->state == DEDUP_REPLIED) {
+    ep->stats.dup_replayed++;
+    send_kept(ep, path, &d->reply);
+    return;
+  }
+  /* The client asks again, so the handler is late enough for an Empty ACK. */
+  ep->stats.dup_reacked++;
+  if (d->exchange && d->exchange->state == EXCHANGE_DEFERRED)
+    serve_on_timer(ep, d->exchange, now);
+  else
+    send_empty(ep, path, COPAL_ACK, msg->mid);
+}
+
+/* What the endpoint itself demands of a request. RFC 7252 sections 5.4.1 and 5.10.2, RFC 8974
+ * section 2.2.2, RFC 7959 section 2.2. */
+static int check(const copal_ep *ep, const copal_msg *msg, uint16_t *offender)
+{
+  copal_span ignored;
+
+  if (msg->token.len > ep->cfg.token_cap)
+    return COPAL_ETOKEN;
+  const int err = copal_opt_check(msg->options, ep->critical_requests, offender);
+  if (err)
+    return err;
+  if (!ep->cfg.has_proxy && (copal_opt_find(msg->options, COPAL_OPT_PROXY_URI, &ignored) ||
+                             copal_opt_find(msg->options, COPAL_OPT_PROXY_SCHEME, &ignored)))
+    return COPAL_EPROXY;
+  return COPAL_OK;
+}
+
+static int read_block1(const copal_msg *msg, copal_req *req)
+{
+  copal_span value;
+  if (!copal_opt_find(msg->options, COPAL_OPT_BLOCK1, &value))
+    return COPAL_OK;
+  req->has_block1 = true;
+  return copal_block_parse(value, &req->block1);
+}
+
+/* Remembers the request where running it twice would matter, or where a duplicate must get no
+ * second answer. A safe confirmable request needs no entry: it may simply run again, RFC 7252
+ * section 4.5. */
+static int remember(copal_ep *ep, turn *t, copal_time now)
+{
+  const bool is_con = t->msg->type == COPAL_CON;
+  const bool is_safe = copal_code_is_safe(t->msg->code);
+
+  if (is_con && is_safe)
+    return COPAL_OK;
+  t->dedup = dedup_remember(ep, t->path, t->msg->mid,
+                            is_con ? ep->exchange_lifetime : ep->non_lifetime, now);
+  if (t->dedup || is_safe)
+    return COPAL_OK;
+  ep->stats.dedup_refused++;
+  return COPAL_ENOSLOT;
+}
+
+/* ------------------------------------------------------------------------------------- responses
+ */
+
+/* Header of the response to the request in `t`. */
+static copal_msg head_for(copal_ep *ep, const turn *t, copal_code code, copal_time now)
+{
+  const bool is_piggyback = t->rules.is_confirmable;
+  return (copal_msg){
+      .type = is_piggyback ? COPAL_ACK : COPAL_NON,
+      .code = code,
+      .mid = is_piggyback ? t->msg->mid : mid_draw(ep, ep_path_hash(ep, t->path), now),
+      .token = t->msg->token,
+  };
+}
+
+/* Keeps the response in `x` until a random instant of the leisure period. RFC 7252 section 8.2. */
+static int start_leisure(copal_ep *ep, exchange *x, const copal_wr *w, copal_time now)
+{
+  const int err = exchange_keep(ep, x, copal_wr_done(w), now);
+  if (err) {
+    exchange_give(ep, x);
+    return err;
+  }
+  x->state = EXCHANGE_LEISURE;
+  copal_timerq_arm(&ep->timers, &x->timer.timer,
+                   now + ep_random_dur(ep, ep->cfg.params.default_leisure));
+  return COPAL_OK;
+}
+
+/* Acknowledges without a response; a duplicate will be treated alike. */
+static void acknowledge_only(copal_ep *ep, const turn *t)
+{
+  if (t->dedup)
+    t->dedup->state = t->rules.is_confirmable ? DEDUP_ACKED : DEDUP_SILENT;
+  if (t->rules.is_confirmable)
+    send_empty(ep, t->path, COPAL_ACK, t->msg->mid);
+}
+
+/* Hands a finished datagram over: to the leisure timer, or to the sink with a copy for duplicates.
+ */
+static int dispatch(copal_ep *ep, const turn *t, const copal_wr *w, copal_time now)
+{
+  if (t->rules.is_group) {
+    exchange *x = exchange_take(ep, t->path);
+    return x ? start_leisure(ep, x, w, now) : COPAL_ENOSLOT;
+  }
+  if (t->dedup && t->rules.is_confirmable)
+    dedup_keep_reply(ep, t->dedup, copal_wr_done(w), now);
+  send_commit(ep, t->path, w);
+  return COPAL_OK;
+}
+
+static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time now)
+{
+  if (reply_is_suppressed(&t->rules, r->code)) {
+    t->is_answered = true;
+    ep->stats.suppressed++;
+    acknowledge_only(ep, t);
+    return COPAL_OK;
+  }
+  const copal_msg head = head_for(ep, t, r->code, now);
+  copal_wr w = send_begin(ep, t->path);
+  const int err = w.err ? w.err : reply_write(ep, &w, &head, &t->rules, r);
+  if (err)
+    return err;
+  t->is_answered = true;
+  return dispatch(ep, t, &w, now);
+}
+
+static void respond_error(copal_ep *ep, turn *t, int err, uint16_t offender, copal_time now)
+{
+  refusal f;
+  refusal_make(&f, err, offender, t->rules.wants_problem);
+  respond(ep, t, &f.response, now);
+}
+
+void serve_refuse(copal_ep *ep, const copal_path *path, const copal_msg *msg, int err,
+                  uint16_t offender, copal_time now)
+{
+  turn t = {.msg = msg, .path = path, .now = now};
+  reply_rules_read(ep, path, msg, &t.rules);
+  t.rules.has_block2 = false;
+  respond_error(ep, &t, err, offender, now);
+}
+
+int copal_ep_respond(copal_ep *ep, const copal_response *r, copal_time now)
+{
+  turn *t = ep->turn;
+  if (!t || t->is_answered || t->is_deferred)
+    return COPAL_EINVAL;
+  const int err = respond(ep, t, r, now);
+  if (err != COPAL_EBLOCK)
+    return err;
+  respond_error(ep, t, err, 0, now); /* the client's mistake, not the handler's */
+  return COPAL_OK;
+}
+
+/* ------------------------------------------------------------------------------------ the handler
+ */
+
+/* Runs the handler and sees to it that something comes of it. */
+static void handle(copal_ep *ep, turn *t, const copal_req *req, copal_time now)
+{
+  int err = COPAL_ENOTFOUND;
+
+  ep->turn = t;
+  if (ep->cfg.server)
+    err = ep->cfg.server->on_request(ep->cfg.server, ep, req, now);
+  if (!t->is_answered && !t->is_deferred && err < 0)
+    respond_error(ep, t, err, 0, now);
+  if (!t->is_answered && !t->is_deferred)
+    acknowledge_only(ep, t);
+  ep->turn = NULL;
+  if (t->dedup && t->dedup->state == DEDUP_OPEN && !t->is_deferred)
+    t->dedup->state = DEDUP_SILENT;
+}
+
+int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, uint16_t *offender,
+                  copal_time now)
+{
+  turn t = {.msg = msg, .path = path, .now = now};
+  copal_req req = {.msg = msg, .path = path};
+
+  if (msg->type == COPAL_CON && (path->flags & COPAL_PATH_GROUP))
+    return COPAL_EMULTICAST;
+  dedup *d = dedup_find(ep, path, msg->mid, now);
+  if (d) {
+    on_duplicate(ep, path, msg, d, now);
+    return COPAL_OK;
+  }
+  int err = check(ep, msg, offender);
+  if (!err)
+    err = reply_rules_read(ep, path, msg, &t.rules);
+  if (!err)
+    err = read_block1(msg, &req);
+  if (!err)
+    err = remember(ep, &t, now);
+  if (err)
+    return err;
+
+  ep->stats.rx_requests++;
+  req.has_block2 = t.rules.has_block2;
+  req.block2 = t.rules.block2;
+  handle(ep, &t, &req, now);
+  return COPAL_OK;
+}
+
+/* -------------------------------------------------------------------------------- late responses
+ */
+
+/* A request that is answered late is remembered even when it is safe, so that a duplicate does not
+ * start it again. RFC 7252 section 5.2.2. */
+static void attach_dedup(copal_ep *ep, turn *t, exchange *x)
+{
+  if (!t->dedup)
+    t->dedup = dedup_remember(ep, t->path, t->msg->mid, ep->exchange_lifetime, t->now);
+  x->dedup = t->dedup;
+  if (x->dedup)
+    x->dedup->exchange = x;
+}
+
+int copal_ep_defer(copal_ep *ep, copal_xref *ref)
+{
+  turn *t = ep->turn;
+  if (!t || t->is_answered || t->is_deferred)
+    return COPAL_EINVAL;
+  exchange *x = exchange_take(ep, t->path);
+  if (!x)
+    return COPAL_ENOSLOT;
+
+  x->mid = t->msg->mid;
+  x->rules = t->rules;
+  x->state = EXCHANGE_ACKED;
+  if (t->rules.is_confirmable) {
+    x->state = EXCHANGE_DEFERRED;
+    copal_timerq_arm(&ep->timers, &x->timer.timer, t->now + ep->cfg.params.ack_delay);
+  }
+  exchange_set_token(x, t->msg->token);
+  attach_dedup(ep, t, x);
+  t->is_deferred = true;
+  *ref = exchange_ref(ep, x);
+  return COPAL_OK;
+}
+
+static bool is_late(const exchange *x)
+{
+  return x && (x->state == EXCHANGE_DEFERRED || x->state == EXCHANGE_ACKED);
+}
+
+void serve_end(copal_ep *ep, exchange *x)
+{
+  exchange_give(ep, x);
+}
+
+/* Sends the Empty ACK of a request whose handler is late. */
+static void acknowledge_late(copal_ep *ep, exchange *x)
+{
+  x->state = EXCHANGE_ACKED;
+  copal_timerq_cancel(&ep->timers, &x->timer.timer);
+  if (x->dedup)
+    x->dedup->state = DEDUP_ACKED;
+  send_empty(ep, &x->path, COPAL_ACK, x->mid);
+}
+
+/* Ends a late exchange without a response. */
+static void end_silently(copal_ep *ep, exchange *x)
+{
+  if (x->state == EXCHANGE_DEFERRED)
+    acknowledge_late(ep, x);
+  else if (x->dedup && x->dedup->state == DEDUP_OPEN)
+    x->dedup->state = DEDUP_SILENT;
+  serve_end(ep, x);
+}
+
+/* Writes the late response as a message of that type. */
+static int write_late(copal_ep *ep, exchange *x, copal_type type, uint16_t mid, copal_wr *w,
+                      const copal_response *r)
+{
+  const copal_msg head = {.type = type, .code = r->code, .mid = mid, .token = exchange_token(x)};
+  return w->err ? w->err : reply_write(ep, w, &head, &x->rules, r);
+}
+
+/* The handler was in time: the response travels in the ACK. RFC 7252 section 5.2.1. */
+static int resume_piggybacked(copal_ep *ep, exchange *x, const copal_response *r, copal_time now)
+{
+  copal_wr w = send_begin(ep, &x->path);
+  const int err = write_late(ep, x, COPAL_ACK, x->mid, &w, r);
+  if (err)
+    return err;
+  if (x->dedup)
+    dedup_keep_reply(ep, x->dedup, copal_wr_done(&w), now);
+  send_commit(ep, &x->path, &w);
+  serve_end(ep, x);
+  return COPAL_OK;
+}
+
+/* A response of its own, non-confirmable: nothing is kept of it. RFC 7252 section 5.2.3. */
+static int resume_non(copal_ep *ep, exchange *x, const copal_response *r, copal_time now)
+{
+  const uint16_t mid = mid_draw(ep, ep_path_hash(ep, &x->path), now);
+  copal_wr w = send_begin(ep, &x->path);
+  const int err = write_late(ep, x, COPAL_NON, mid, &w, r);
+  if (err)
+    return err;
+  if (x->dedup && x->dedup->state == DEDUP_OPEN)
+    x->dedup->state = DEDUP_SILENT;
+  if (x->rules.is_group)
+    return start_leisure(ep, x, &w, now);
+  send_commit(ep, &x->path, &w);
+  serve_end(ep, x);
+  return COPAL_OK;
+}
+
+/* A confirmable response of its own; without room to keep it for retransmission it is sent
+ * non-confirmable, which the client must be prepared for. RFC 7252 sections 5.2.2 and 5.2.3. */
+static int resume_separate(copal_ep *ep, exchange *x, const copal_response *r, copal_time now)
+{
+  const uint16_t mid = mid_draw(ep, ep_path_hash(ep, &x->path), now);
+  copal_wr w = send_begin(ep, &x->path);
+  const int err = write_late(ep, x, COPAL_CON, mid, &w, r);
+  if (err)
+    return err;
+  if (exchange_keep(ep, x, copal_wr_done(&w), now))
+    return resume_non(ep, x, r, now);
+  send_commit(ep, &x->path, &w);
+  x->type = COPAL_CON;
+  exchange_link_mid(ep, x, mid);
+  exchange_start_con(ep, x, now);
+  return COPAL_OK;
+}
+
+static int resume(copal_ep *ep, exchange *x, const copal_response *r, copal_time now)
+{
+  if (reply_is_suppressed(&x->rules, r->code)) {
+    ep->stats.suppressed++;
+    end_silently(ep, x);
+    return COPAL_OK;
+  }
+  if (x->state == EXCHANGE_DEFERRED)
+    return resume_piggybacked(ep, x, r, now);
+  return x->rules.is_confirmable ? resume_separate(ep, x, r, now) : resume_non(ep, x, r, now);
+}
+
+int copal_ep_resume(copal_ep *ep, copal_xref ref, const copal_response *r, copal_time now)
+{
+  exchange *x = exchange_at(ep, ref);
+  refusal f;
+  if (!is_late(x))
+    return COPAL_ENOTFOUND;
+  const int err = resume(ep, x, r, now);
+  if (err != COPAL_EBLOCK)
+    return err;
+  refusal_make(&f, err, 0, x->rules.wants_problem);
+  return resume(ep, x, &f.response, now);
+}
+
+int copal_ep_abandon(copal_ep *ep, copal_xref ref, copal_time now)
+{
+  exchange *x = exchange_at(ep, ref);
+  (void)now;
+  if (!is_late(x))
+    return COPAL_ENOTFOUND;
+  end_silently(ep, x);
+  return COPAL_OK;
+}
+
+void serve_on_timer(copal_ep *ep, exchange *x, copal_time now)
+{
+  switch ((exchange_state)x->state) {
+  case EXCHANGE_DEFERRED: acknowledge_late(ep, x); return;
+  case EXCHANGE_LEISURE:
+    send_kept(ep, &x->path, &x->kept);
+    serve_end(ep, x);
+    return;
+  case EXCHANGE_WAIT_ACK:
+    if (exchange_resend(ep, x, now))
+      return;
+    ep->stats.timeouts++;
+    serve_end(ep, x);
+    return;
+  case EXCHANGE_FREE:
+  case EXCHANGE_QUEUED:
+  case EXCHANGE_WAIT_RESPONSE:
+  case EXCHANGE_ACKED: break;
+  }
+  assert(!"a timer in a state without one");
+}
