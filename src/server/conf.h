@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration: every limit a field, read from a file and checked as a whole. Documented in
+ * docs/man/copald.conf.5. Thread: the main thread only; shards get copies of what concerns them. */
+#ifndef SERVER_CONF_H
+#define SERVER_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "copal/endpoint.h"
+#include "server/handler.h"
+#include "server/log.h"
+#include "transport/udp.h"
+
+/* Strings in memory of their own. */
+typedef struct conf_strings {
+  char **items;
+  size_t count;
+} conf_strings;
+
+typedef enum conf_store {
+  CONF_STORE_MEMORY,
+} conf_store;
+
+/* Counts are for the whole process; conf_ep() has a shard's part. */
+typedef struct conf {
+  conf_strings listen; /* URIs; empty: loopback */
+  conf_strings names;  /* hosts answered for; empty: all */
+  conf_store store;
+  copal_dur drain_timeout;
+
+  log_level log_level;
+  log_format log_format;
+
+  uint32_t shards;  /* 0: one per processor */
+  uint32_t mailbox; /* messages */
+  uint32_t request_memory;
+  uint32_t sockets; /* per listen address */
+  udp_cfg udp;
+
+  copal_params params;
+  uint32_t exchanges, peers, dedup, dedup_per_peer, chunks, mid_counters, timer_slots;
+  copal_dur timer_tick;
+  uint16_t chunk, message, token;
+  uint32_t block; /* bytes: 16 to 1024 */
+
+  handler_limits limits;
+  uint32_t pending; /* changes under way in a shard */
+
+  uint64_t store_resources;
+  uint64_t store_bytes;
+} conf;
+
+enum { CONF_ERRORS_SIZE = 4096 };
+
+/* What is wrong with a configuration: lines of text, each with its place. */
+typedef struct conf_errors {
+  size_t count;
+  size_t len;
+  char text[CONF_ERRORS_SIZE];
+} conf_errors;
+
+/* Fills in the defaults. */
+void conf_init(conf *c);
+
+/* Frees the strings. Safe on a zeroed object. */
+void conf_wipe(conf *c);
+
+/* Reads a file over the present values. Returns 0, or COPAL_EINVAL with what is wrong in `errors`.
+ */
+int conf_read_file(conf *c, const char *path, conf_errors *errors);
+
+/* Checks what concerns several values together, and the listen URIs. Returns as
+ * conf_read_file(). */
+int conf_check(const conf *c, conf_errors *errors);
+
+/* Writes all values as a configuration file that reads back as the same. */
+void conf_print(const conf *c, FILE *out);
+
+/* Names of keys whose values differ between `a` and `b`: those that can change while the daemon
+ * runs go to `live`, the others to `restart`; separated by spaces and cut at `size`. */
+void conf_compare(const conf *a, const conf *b, char *live, char *restart, size_t size);
+
+/* The part of one of `shards` shards; hooks are left empty. */
+copal_ep_cfg conf_ep(const conf *c, uint32_t shards);
+
+/* Shards to run: as configured, or one per processor this process may use. */
+uint32_t conf_shards(const conf *c);
+
+/* Appends a copy of `s`. Returns 0 or COPAL_ENOSPC. */
+int conf_strings_add(conf_strings *l, const char *s);
+int conf_strings_copy(conf_strings *to, const conf_strings *from);
+void conf_strings_wipe(conf_strings *l);
+
+/* Adds a formatted line. */
+void conf_error(conf_errors *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of configuration keys. Transmission parameters have the names of RFC 7252 section 4.8.
+ * Thread: any. */
+#include "server/conf_key.h"
+
+#include <string.h>
+
+static const char *const store_words[] = {"memory", NULL};
+static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
+static const char *const format_words[] = {"auto", "text", "json", NULL};
+
+enum { SHARD_MAX = 64 }; /* beyond that resources_open() would need to be told */
+
+#define PLACE(field) offsetof(conf, field), sizeof(((conf *)0)->field)
+#define COUNT(section, name, field, min, max)                                                      \
+  {                                                                                                \
+    section, name, CONF_NUMBER, CONF_PLAIN, PLACE(field), min, max, NULL, false                    \
+  }
+#define BYTES(section, name, field, min, max)                                                      \
+  {                                                                                                \
+    section, name, CONF_NUMBER, CONF_BYTES, PLACE(field), min, max, NULL, false                    \
+  }
+#define TIME(section, name, field, min, max)                                                       \
+  {                                                                                                \
+    section, name, CONF_NUMBER, CONF_DURATION, PLACE(field), min, max, NULL, false                 \
+  }
+#define WORD(section, name, field, words, is_live)                                                 \
+  {                                                                                                \
+    section, name, CONF_WORD, CONF_PLAIN, PLACE(field), 0, 0, words, is_live                       \
+  }
+#define LIST(section, name, field, is_live)                                                        \
+  {                                                                                                \
+    section, name, CONF_LIST, CONF_PLAIN, PLACE(field), 0, 0, NULL, is_live                        \
+  }
+#define LIVE(section, name, unit, field, min, max)                                                 \
+  {                                                                                                \
+    section, name, CONF_NUMBER, unit, PLACE(field), min, max, NULL, true                           \
+  }
+
+/* clang-format off */
+const conf_key conf_keys[] = {
+    LIST("", "listen", listen, false),
+    LIST("", "names", names, true),
+    WORD("", "store", store, store_words, false),
+    LIVE("", "drain_timeout", CONF_DURATION, drain_timeout, 0, UINT32_MAX),
+
+    WORD("log", "level", log_level, level_words, true),
+    WORD("log", "format", log_format, format_words, false),
+
+    COUNT("server", "shards", shards, 0, SHARD_MAX),
+    COUNT("server", "sockets", sockets, 1, 256),
+    COUNT("server", "batch", udp.batch, 1, 1024),
+    BYTES("server", "datagram", udp.datagram_max, 64, 65535),
+    BYTES("server", "receive_buffer", udp.rcvbuf, 4096, 1u << 30),
+    BYTES("server", "send_buffer", udp.sndbuf, 4096, 1u << 30),
+    BYTES("server", "request_memory", request_memory, 4096, 1u << 30),
+    COUNT("server", "mailbox", mailbox, 16, 1u << 20),
+
+    TIME("transmission", "ack_timeout", params.ack_timeout, 1000, UINT32_MAX),
+    {"transmission", "ack_random_factor", CONF_FACTOR, CONF_PLAIN,
+     PLACE(params.ack_random_percent), 100, 1000, NULL, false},
+    COUNT("transmission", "max_retransmit", params.max_retransmit, 0, 20),
+    COUNT("transmission", "nstart", params.nstart, 1, 255),
+    TIME("transmission", "default_leisure", params.default_leisure, 0, UINT32_MAX),
+    COUNT("transmission", "probing_rate", params.probing_rate, 0, UINT32_MAX),
+    TIME("transmission", "max_latency", params.max_latency, 0, UINT32_MAX),
+    TIME("transmission", "processing_delay", params.processing_delay, 0, UINT32_MAX),
+    TIME("transmission", "ack_delay", params.ack_delay, 0, UINT32_MAX),
+
+    COUNT("limits", "exchanges", exchanges, 1, 1u << 24),
+    COUNT("limits", "peers", peers, 1, 1u << 24),
+    COUNT("limits", "dedup", dedup, 1, 1u << 26),
+    COUNT("limits", "dedup_per_peer", dedup_per_peer, 1, 1u << 26),
+    COUNT("limits", "chunks", chunks, 1, 1u << 26),
+    BYTES("limits", "chunk", chunk, 16, 4096),
+    BYTES("limits", "message", message, 64, 65507),
+    BYTES("limits", "token", token, 8, 65535),
+    BYTES("limits", "block", block, 16, 1024),
+    COUNT("limits", "mid_counters", mid_counters, 1, 1u << 24),
+    COUNT("limits", "timer_slots", timer_slots, 2, 1u << 20),
+    TIME("limits", "timer_tick", timer_tick, 100, 1000000),
+
+    LIVE("resources", "body", CONF_BYTES, limits.body_max, 1, 1u << 30),
+    LIVE("resources", "default_max_age", CONF_SECONDS, limits.default_max_age_s, 0,
+         STORE_NO_MAX_AGE - 1),
+    LIVE("resources", "attributes", CONF_BYTES, limits.attrs_max, 0, 65535),
+    LIVE("resources", "path", CONF_BYTES, limits.key_max, 1, STORE_KEY_MAX),
+    COUNT("resources", "pending", pending, 1, 1u << 20),
+    COUNT("resources", "count", store_resources, 1, UINT64_MAX),
+    BYTES("resources", "memory", store_bytes, 4096, UINT64_MAX),
+};
+/* clang-format on */
+
+const size_t conf_key_count = sizeof conf_keys / sizeof conf_keys[0];
+
+const conf_key *conf_key_find(const char *section, const char *name)
+{
+  for (size_t i = 0; i < conf_key_count; i++)
+    if (strcmp(conf_keys[i].section, section) == 0 && strcmp(conf_keys[i].name, name) == 0)
+      return &conf_keys[i];
+  return NULL;
+}
+
+bool conf_section_is_known(const char *section)
+{
+  for (size_t i = 0; i < conf_key_count; i++)
+    if (*section != '\0' && strcmp(conf_keys[i].section, section) == 0)
+      return true;
+  return false;
+}
+
+uint64_t conf_key_get(const conf *c, const conf_key *k)
+{
+  const uint8_t *field = (const uint8_t *)c + k->offset;
+  uint8_t v8;
+  uint16_t v16;
+  uint32_t v32;
+  uint64_t v64 = 0;
+  switch (k->size) {
+  case 1: memcpy(&v8, field, 1); return v8;
+  case 2: memcpy(&v16, field, 2); return v16;
+  case 4: memcpy(&v32, field, 4); return v32;
+  case 8: memcpy(&v64, field, 8); return v64;
+  }
+  return v64;
+}
+
+void conf_key_set(conf *c, const conf_key *k, uint64_t value)
+{
+  uint8_t *field = (uint8_t *)c + k->offset;
+  const uint8_t v8 = (uint8_t)value;
+  const uint16_t v16 = (uint16_t)value;
+  const uint32_t v32 = (uint32_t)value;
+  switch (k->size) {
+  case 1: memcpy(field, &v8, 1); return;
+  case 2: memcpy(field, &v16, 2); return;
+  case 4: memcpy(field, &v32, 4); return;
+  case 8: memcpy(field, &value, 8); return;
+  }
+}
+
+const conf_strings *conf_key_list(const conf *c, const conf_key *k)
+{
+  return (const conf_strings *)(const void *)((const uint8_t *)c + k->offset);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the daemon listens. Thread: the main thread only. RFC 7252 section 6.1. */
+#include "server/listener.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "copal/error.h"
+#include "copal/uri.h"
+#include "transport/udp.h"
+#include "transport/udp_socket.h"
+
+static int refuse(char why[LISTENER_WHY_SIZE], const char *reason)
+{
+  snprintf(why, LISTENER_WHY_SIZE, "%s", reason);
+  return COPAL_EINVAL;
+}
+
+static int parse_host(const copal_uri *uri, copal_addr *addr, char why[LISTENER_WHY_SIZE])
+{
+  char host[UDP_ADDR_TEXT_SIZE];
+  copal_wr w = copal_wr_init((copal_mspan){(uint8_t *)host, sizeof host - 1});
+  if (copal_uri_decode(uri->host, &w) < 0 || w.err != COPAL_OK)
+    return refuse(why, "the host is not an IP address");
+  host[w.len] = '\0';
+  if (udp_addr_parse(host, uri->port, addr) < 0)
+    return refuse(why, "an IP address of this machine is needed, such as 127.0.0.1, [::1], or "
+                       "0.0.0.0 and [::] for all");
+  if (udp_addr_is_multicast(addr))
+    return refuse(why, "a group address cannot be listened on");
+  return COPAL_OK;
+}
+
+int listener_parse(const char *text, copal_addr *addr, char why[LISTENER_WHY_SIZE])
+{
+  copal_uri uri;
+  if (copal_uri_parse(copal_span_str(text), &uri, NULL) < 0)
+    return refuse(why, "not a CoAP URI; expected is coap://ADDRESS[:PORT], an IPv6 address in "
+                       "brackets");
+  switch (uri.scheme) {
+  case COPAL_SCHEME_COAP: break;
+  case COPAL_SCHEME_COAPS:
+  case COPAL_SCHEME_COAP_TCP:
+  case COPAL_SCHEME_COAPS_TCP:
+  case COPAL_SCHEME_COAP_WS:
+  case COPAL_SCHEME_COAPS_WS:
+    snprintf(why, LISTENER_WHY_SIZE, "scheme %s is not supported; supported is coap (UDP)",
+             copal_scheme_name(uri.scheme));
+    return COPAL_EINVAL;
+  }
+  if (uri.path.len > 0 || uri.has_query)
+    return refuse(why, "a listen URI has no path and no query");
+  return parse_host(&uri, addr, why);
+}
+
+static void explain(int errnum, const copal_addr *addr, char why[LISTENER_WHY_SIZE])
+{
+  char text[UDP_ADDR_TEXT_SIZE];
+  udp_addr_format(addr, text);
+  const char *advice = "";
+  switch (errnum) {
+  case EADDRINUSE:
+    advice = "; another program or listen address has it: stop that, or choose another port";
+    break;
+  case EADDRNOTAVAIL: advice = "; no interface of this machine has this address"; break;
+  case EACCES: advice = "; ports below 1024 need CAP_NET_BIND_SERVICE"; break;
+  case EAFNOSUPPORT: advice = "; this address family is switched off on this machine"; break;
+  }
+  snprintf(why, LISTENER_WHY_SIZE, "cannot listen on %s: %s%s", text, strerror(errnum), advice);
+}
+
+/* Opens socket `i` on the listener's address. Returns 0 or -errno. */
+static int open_one(listener *l, uint32_t i)
+{
+  const int fd = udp_socket_open(&l->addr, i == 0 ? UDP_FIRST : UDP_NEXT);
+  if (fd < 0)
+    return fd;
+  l->fds[i] = fd;
+  /* The others must have the port that the system picked for the first. */
+  return i == 0 ? udp_socket_local(fd, &l->addr) : 0;
+}
+
+int listener_open(const copal_addr *addr, uint32_t count, listener *l, char why[LISTENER_WHY_SIZE])
+{
+  *l = (listener){.addr = *addr, .count = count, .fds = malloc(count * sizeof *l->fds)};
+  int rc = l->fds == NULL ? -ENOMEM : 0;
+  for (uint32_t i = 0; rc == 0 && i < count; i++)
+    l->fds[i] = -1;
+  for (uint32_t i = 0; rc == 0 && i < count; i++)
+    rc = open_one(l, i);
+  if (rc == 0)
+    return 0;
+  explain(-rc, &l->addr, why);
+  listener_close(l);
+  return rc;
+}
+
+void listener_close(listener *l)
+{
+  for (uint32_t i = 0; l->fds != NULL && i < l->count; i++)
+    if (l->fds[i] >= 0)
+      close(l->fds[i]);
+  free(l->fds);
+  *l = (listener){.fds = NULL};
+}
+
+int listener_take_fd(listener *l, uint32_t index)
+{
+  const int fd = l->fds[index];
+  l->fds[index] = -1;
+  return fd;
+}
+
+void listener_uri(const listener *l, char out[LISTENER_URI_SIZE])
+{
+  char text[UDP_ADDR_TEXT_SIZE];
+  udp_addr_format(&l->addr, text);
+  snprintf(out, LISTENER_URI_SIZE, "coap://%s", text);
+}
+
+uint32_t listener_shard(uint32_t socket, uint32_t shards)
+{
+  return socket % shards;
+}
