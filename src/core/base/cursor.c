@@ -4,7 +4,7 @@
 
 #include "copal/cursor.h"
 #include "copal/error.h"
-#include "core/base/cursor_room.h"
+#include "core/base/cursor_join.h"
 
 enum { BE_MAX = 4 }; /* bytes of the widest integer */
 
@@ -20,10 +20,9 @@ copal_rd copal_rd_init(copal_span bytes)
 copal_span copal_rd_span(copal_rd *r, size_t n)
 {
   /* A failed reader has nothing left, so every later read fails as well. */
-  if (n > r->left || r->err != COPAL_OK) {
+  if (n > r->left) {
     r->left = 0;
-    if (r->err == COPAL_OK)
-      r->err = COPAL_EFORMAT;
+    r->err = COPAL_EFORMAT;
     return copal_span_none();
   }
   const copal_span s = copal_span_of(r->ptr, n);
@@ -75,7 +74,9 @@ copal_wr copal_wr_init(copal_mspan room)
   return w;
 }
 
-uint8_t *copal_wr_room(copal_wr *w, size_t n)
+/* Appends `n` bytes and returns where they begin, for the caller to fill at once. NULL after an
+ * error or when they do not fit; then `w->err` is set and nothing is appended. */
+static inline uint8_t *room(copal_wr *w, size_t n)
 {
   if (w->err != COPAL_OK)
     return NULL;
@@ -100,7 +101,7 @@ void copal_wr_be(copal_wr *w, uint32_t v, size_t n)
 {
   if (n > BE_MAX && w->err == COPAL_OK)
     w->err = COPAL_EINVAL;
-  uint8_t *p = copal_wr_room(w, n);
+  uint8_t *p = room(w, n);
   if (p != NULL)
     fill_be(p, v, n);
 }
@@ -115,19 +116,27 @@ void copal_wr_u16(copal_wr *w, uint16_t v)
   copal_wr_be(w, v, 2);
 }
 
+void copal_wr_join(copal_wr *w, const uint8_t *head, size_t n, copal_span tail)
+{
+  uint8_t *p = room(w, n + tail.len);
+  if (p == NULL)
+    return;
+  while (n-- > 0)
+    *p++ = *head++;
+  /* memcpy() must not see NULL, not even for no bytes. */
+  if (tail.len > 0)
+    memcpy(p, tail.ptr, tail.len);
+}
+
 void copal_wr_span(copal_wr *w, copal_span s)
 {
-  if (s.len == 0)
-    return;
-  uint8_t *p = copal_wr_room(w, s.len);
-  if (p != NULL)
-    memcpy(p, s.ptr, s.len);
+  copal_wr_join(w, NULL, 0, s);
 }
 
 size_t copal_wr_mark(copal_wr *w, size_t n)
 {
   const size_t at = w->len;
-  (void)copal_wr_room(w, n);
+  (void)room(w, n);
   return at;
 }
 

@@ -8,11 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "copal/cursor.h"
+
 enum {
   EXT_BIAS_8 = 13,   /* also the nibble that announces one extension byte */
   EXT_BIAS_16 = 269, /* 13 + 2^8 */
   EXT_NIBBLE_16 = 14,
   EXT_NIBBLE_RESERVED = 15,
+  EXT_SIZE_MAX = 2,
   EXT_MAX = EXT_BIAS_16 + 0xffff,
 };
 
@@ -22,22 +25,14 @@ static inline size_t ext_size(size_t v)
   return (size_t)(v >= EXT_BIAS_8) + (size_t)(v >= EXT_BIAS_16);
 }
 
-/* Nibble of a value that needs `size` extension bytes. */
-static inline unsigned ext_nibble(size_t v, size_t size)
-{
-  return size == 0 ? (unsigned)v : EXT_BIAS_8 - 1 + (unsigned)size;
-}
+/* What ext_put() does for a value that does not fit the nibble. */
+unsigned copal_ext_put_long(copal_wr *w, uint8_t **p, size_t v);
 
-/* Writes the extension bytes of `v` to `p` and returns what stands behind them. */
-static inline uint8_t *ext_put(uint8_t *p, size_t v, size_t size)
+/* Writes the extension bytes of `v` to `*p`, moves it behind them and returns the nibble. A value
+ * above EXT_MAX sets `w->err` to COPAL_EINVAL. */
+static inline unsigned ext_put(copal_wr *w, uint8_t **p, size_t v)
 {
-  if (size == 0)
-    return p;
-  v -= size == 1 ? EXT_BIAS_8 : EXT_BIAS_16;
-  if (size == 2)
-    *p++ = (uint8_t)(v >> 8);
-  *p++ = (uint8_t)v;
-  return p;
+  return v < EXT_BIAS_8 ? (unsigned)v : copal_ext_put_long(w, p, v);
 }
 
 #endif

@@ -6,16 +6,11 @@
 
 #include "copal/msg.h"
 
-/* Parses token, options and payload, where `tkl` is the nibble of the header. COPAL_OK or
- * COPAL_EFORMAT. */
-int copal_msg_parse_body(copal_msg *m, unsigned tkl, copal_span body);
+/* Parses token, options and payload up to the end of `r`, where `tkl` is the nibble of the header.
+ * COPAL_OK or COPAL_EFORMAT. */
+int copal_msg_parse_body(copal_msg *m, unsigned tkl, copal_rd *r);
 
-/* Appends `fixed` bytes, for the caller to fill, then the extended token length and the token.
- * `*nibble` receives the token length nibble. NULL when it does not fit or the token is too long;
- * then `w->err` is set. */
-uint8_t *copal_msg_put_token(copal_wr *w, size_t fixed, copal_span token, unsigned *nibble);
-
-/* Appends options and payload. `m->options` is used when `opts` is NULL. */
-void copal_msg_put_body(copal_wr *w, const copal_msg *m, const copal_opt *opts, size_t opt_count);
+/* Appends options and payload, and returns `w->err`. `m->options` is used when `opts` is NULL. */
+int copal_msg_put_body(copal_wr *w, const copal_msg *m, const copal_opt *opts, size_t opt_count);
 
 #endif

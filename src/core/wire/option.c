@@ -13,70 +13,83 @@ uint32_t copal_ext_get(copal_rd *r, unsigned nibble)
   if (nibble < EXT_BIAS_8)
     return nibble;
   if (nibble == EXT_BIAS_8)
-    return (uint32_t)EXT_BIAS_8 + copal_rd_u8(r);
+    return EXT_BIAS_8 + copal_rd_be(r, 1);
   /* More bytes than a reader can read make it fail. */
   return EXT_BIAS_16 + copal_rd_be(r, nibble == EXT_NIBBLE_16 ? 2 : SIZE_MAX);
 }
 
-/* Reads the header of an option from a reader that is not empty; its value is what is read next.
- * Most options have neither a delta nor a length above 12, and this is where a parser spends its
- * time, so those take one byte without any calls. */
-static inline size_t head_get(copal_rd *r, uint32_t *number)
+/* Judges an option whose value of `len` bytes stands between `p` and `end`. */
+static inline const uint8_t *value_check(const uint8_t *p, const uint8_t *end, uint32_t number,
+                                         size_t len)
 {
-  const unsigned first = *r->ptr++;
-  r->left--;
-  uint32_t delta = first >> 4;
-  size_t len = first & 15;
-  if (delta >= EXT_BIAS_8 || len >= EXT_BIAS_8) {
-    delta = copal_ext_get(r, (unsigned)delta);
-    len = copal_ext_get(r, (unsigned)len);
-  }
-  *number += delta;
-  if (len > r->left || *number > NUMBER_MAX)
-    r->err = COPAL_EFORMAT;
-  return len;
+  return len <= (size_t)(end - p) && number <= NUMBER_MAX ? p : NULL;
 }
 
-int copal_opt_split(copal_span body, copal_span *options, copal_span *payload)
+/* What head_get() does for a header with extension bytes; apart from it, so that there nothing has
+ * its address taken. */
+static const uint8_t *head_get_long(const uint8_t *p, const uint8_t *end, uint32_t *number,
+                                    size_t *len)
 {
-  copal_rd r = copal_rd_init(body);
+  copal_rd r = {p + 1, (size_t)(end - p - 1), COPAL_OK};
+  *number += copal_ext_get(&r, *p >> 4);
+  *len = copal_ext_get(&r, *p & 15);
+  return r.err == COPAL_OK ? value_check(r.ptr, end, *number, *len) : NULL;
+}
+
+/* Reads the option header at `p`, which is before `end`; adds to `*number` and returns where the
+ * value of `*len` bytes begins, or NULL when the option is malformed. This is where a parser spends
+ * its time, so the usual header of one byte is read without a cursor. */
+static inline const uint8_t *head_get(const uint8_t *p, const uint8_t *end, uint32_t *number,
+                                      size_t *len)
+{
+  if (*p >> 4 >= EXT_BIAS_8 || (*p & 15) >= EXT_BIAS_8)
+    return head_get_long(p, end, number, len);
+  *number += *p >> 4;
+  *len = *p & 15;
+  return value_check(p + 1, end, *number, *len);
+}
+
+int copal_opt_split(const copal_rd *r, copal_msg *m)
+{
+  const uint8_t *p = r->ptr;
+  const uint8_t *end = p + r->left;
   uint32_t number = 0;
-  while (r.left > 0 && *r.ptr != COPAL_PAYLOAD_MARKER) {
-    const size_t len = head_get(&r, &number);
-    if (r.err != COPAL_OK)
-      return r.err;
-    r.ptr += len;
-    r.left -= len;
+  size_t len;
+  m->options.ptr = p;
+  while (p != end && *p != COPAL_PAYLOAD_MARKER) {
+    p = head_get(p, end, &number, &len);
+    if (p == NULL)
+      return COPAL_EFORMAT;
+    p += len;
   }
-  *options = copal_span_of(body.ptr, body.len - r.left);
-  *payload = copal_span_none();
-  if (r.left == 0)
+  m->options.len = (size_t)(p - m->options.ptr);
+  if (p == end)
     return COPAL_OK;
-  *payload = copal_span_of(r.ptr + 1, r.left - 1);
-  return payload->len > 0 ? COPAL_OK : COPAL_EFORMAT;
+  m->payload.ptr = ++p;
+  m->payload.len = (size_t)(end - p);
+  return p != end ? COPAL_OK : COPAL_EFORMAT;
 }
 
 copal_opt_iter copal_opt_iter_init(copal_span options)
 {
-  copal_opt_iter it;
-  it.rd = copal_rd_init(options);
-  it.number = 0;
-  return it;
+  return (copal_opt_iter){{options.ptr, options.len, COPAL_OK}, 0};
 }
 
 bool copal_opt_next(copal_opt_iter *it, copal_opt *opt)
 {
   if (it->rd.left == 0)
     return false;
-  const size_t len = head_get(&it->rd, &it->number);
-  if (it->rd.err != COPAL_OK) {
+  const uint8_t *end = it->rd.ptr + it->rd.left;
+  const uint8_t *value = head_get(it->rd.ptr, end, &it->number, &opt->value.len);
+  if (value == NULL) {
     it->rd.left = 0;
+    it->rd.err = COPAL_EFORMAT;
     return false;
   }
   opt->number = (uint16_t)it->number;
-  opt->value = copal_span_of(it->rd.ptr, len);
-  it->rd.ptr += len;
-  it->rd.left -= len;
+  opt->value.ptr = value;
+  it->rd.ptr = value + opt->value.len;
+  it->rd.left = (size_t)(end - it->rd.ptr);
   return true;
 }
 

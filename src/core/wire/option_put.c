@@ -1,11 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing option runs. RFC 7252 section 3.1. */
-#include <string.h>
-
 #include "copal/error.h"
 #include "copal/option.h"
-#include "core/base/cursor_room.h"
+#include "core/base/cursor_join.h"
 #include "core/wire/extended.h"
+
+enum { HEAD_MAX = 5 }; /* both nibbles, two extended delta bytes, two extended length bytes */
+
+unsigned copal_ext_put_long(copal_wr *w, uint8_t **p, size_t v)
+{
+  v -= EXT_BIAS_8;
+  if (v < EXT_BIAS_16 - EXT_BIAS_8) {
+    *(*p)++ = (uint8_t)v;
+    return EXT_BIAS_8;
+  }
+  v -= EXT_BIAS_16 - EXT_BIAS_8;
+  if (v > EXT_MAX - EXT_BIAS_16)
+    w->err = COPAL_EINVAL;
+  *(*p)++ = (uint8_t)(v >> 8);
+  *(*p)++ = (uint8_t)v;
+  return EXT_NIBBLE_16;
+}
 
 copal_opt_wr copal_opt_wr_init(copal_wr *w)
 {
@@ -17,20 +32,14 @@ copal_opt_wr copal_opt_wr_init(copal_wr *w)
 
 void copal_opt_put(copal_opt_wr *o, uint16_t number, copal_span value)
 {
-  if ((number < o->last || value.len > EXT_MAX) && o->w->err == COPAL_OK)
-    o->w->err = COPAL_EINVAL;
-  const unsigned delta = (unsigned)number - o->last;
-  const size_t delta_ext = ext_size(delta);
-  const size_t len_ext = ext_size(value.len);
-  uint8_t *p = copal_wr_room(o->w, 1 + delta_ext + len_ext + value.len);
-  if (p == NULL)
-    return;
-  *p++ = (uint8_t)(ext_nibble(delta, delta_ext) << 4 | ext_nibble(value.len, len_ext));
-  p = ext_put(p, delta, delta_ext);
-  p = ext_put(p, value.len, len_ext);
-  if (value.len > 0)
-    memcpy(p, value.ptr, value.len);
+  uint8_t head[HEAD_MAX];
+  uint8_t *p = head + 1;
+  copal_wr *w = o->w;
+  /* A descending number yields a delta beyond every limit. */
+  head[0] = (uint8_t)(ext_put(w, &p, (size_t)number - o->last) << 4);
+  head[0] |= (uint8_t)ext_put(w, &p, value.len);
   o->last = number;
+  copal_wr_join(w, head, (size_t)(p - head), value);
 }
 
 void copal_opt_put_uint(copal_opt_wr *o, uint16_t number, uint32_t value)

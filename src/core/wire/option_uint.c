@@ -5,7 +5,7 @@
 
 int copal_opt_uint(copal_span value, uint32_t *out)
 {
-  copal_rd r = copal_rd_init(value);
+  copal_rd r = {value.ptr, value.len, COPAL_OK};
   const uint32_t v = copal_rd_be(&r, value.len);
   if (r.err == COPAL_OK)
     *out = v;

@@ -2,12 +2,13 @@
 /* Messages on reliable transports. RFC 8323 sections 3.2 and 4.2, RFC 8974 section 2.1. */
 #include "copal/error.h"
 #include "copal/msg.h"
-#include "core/base/cursor_room.h"
+#include "core/base/cursor_join.h"
 #include "core/wire/extended.h"
 #include "core/wire/msg_body.h"
 
 enum {
-  LEN_NIBBLE_32 = 15,  /* four extension bytes */
+  LEN_NIBBLE_32 = 15, /* four extension bytes */
+  LEN_EXT_MAX = 4,
   LEN_BIAS_32 = 65805, /* 269 + 2^16 */
   CODE_SIZE = 1,       /* the code stands behind the extended length */
   FIRST_SIZE = 1,      /* Len and TKL */
@@ -17,7 +18,7 @@ enum {
 static size_t len_ext_size(unsigned nibble)
 {
   if (nibble == LEN_NIBBLE_32)
-    return 4;
+    return LEN_EXT_MAX;
   return nibble < EXT_BIAS_8 ? 0 : nibble - (EXT_BIAS_8 - 1);
 }
 
@@ -39,13 +40,13 @@ static uint64_t extended(unsigned nibble, uint32_t ext)
 }
 
 /* Code and everything behind the fixed part. Signals are allowed here, RFC 8323 section 5. */
-static int rest_parse(copal_msg *m, copal_code code, unsigned tkl, copal_span body)
+static int rest_parse(copal_msg *m, copal_code code, unsigned tkl, copal_rd *r)
 {
   m->code = code;
   if (!copal_code_is_empty(code) && !copal_code_is_request(code) && !copal_code_is_response(code) &&
       !copal_code_is_signal(code))
     return COPAL_ECLASS;
-  return copal_msg_parse_body(m, tkl, body);
+  return copal_msg_parse_body(m, tkl, r);
 }
 
 int copal_msg_parse_stream(copal_span bytes, copal_msg *m, size_t *used)
@@ -76,7 +77,8 @@ int copal_msg_parse_stream(copal_span bytes, copal_msg *m, size_t *used)
   *used = (size_t)total;
   if (bytes.len < total)
     return COPAL_EAGAIN;
-  return rest_parse(m, code, tkl, copal_span_of(bytes.ptr + fixed, (size_t)total - fixed));
+  r = copal_rd_init(copal_span_of(bytes.ptr + fixed, (size_t)total - fixed));
+  return rest_parse(m, code, tkl, &r);
 }
 
 int copal_msg_parse_ws(copal_span frame, copal_msg *m)
@@ -90,7 +92,7 @@ int copal_msg_parse_ws(copal_span frame, copal_msg *m)
   /* RFC 8323 section 4.2: the frame has the length, so Len must be 0. */
   if (first >> 4 != 0)
     return COPAL_EFORMAT;
-  return rest_parse(m, code, first & 15, copal_rd_rest(&r));
+  return rest_parse(m, code, first & 15, &r);
 }
 
 /* Bytes of options, payload marker and payload. */
@@ -106,40 +108,41 @@ static size_t body_size(const copal_msg *m, const copal_opt *opts, size_t opt_co
   return m->payload.len > 0 ? size + 1 + m->payload.len : size;
 }
 
-static unsigned len_nibble_of(size_t len)
+/* Writes Len with its extension bytes in front of the code; the TKL nibble is still 0. Returns what
+ * stands behind the code. */
+static uint8_t *len_put(copal_wr *w, uint8_t *head, size_t len, copal_code code)
 {
-  return len >= LEN_BIAS_32 ? LEN_NIBBLE_32 : ext_nibble(len, ext_size(len));
+  uint8_t *p = head + FIRST_SIZE;
+  unsigned nibble = LEN_NIBBLE_32;
+  if (len < LEN_BIAS_32) {
+    nibble = ext_put(w, &p, len);
+  } else {
+    copal_wr ext = copal_wr_init((copal_mspan){p, LEN_EXT_MAX});
+    copal_wr_be(&ext, (uint32_t)(len - LEN_BIAS_32), LEN_EXT_MAX);
+    p += LEN_EXT_MAX;
+  }
+  head[0] = (uint8_t)(nibble << 4);
+  *p++ = code;
+  return p;
 }
 
 int copal_msg_write_stream(copal_wr *w, const copal_msg *m, const copal_opt *opts, size_t opt_count)
 {
+  uint8_t head[FIRST_SIZE + LEN_EXT_MAX + CODE_SIZE + EXT_SIZE_MAX];
   const size_t len = body_size(m, opts, opt_count);
   if (len > (uint64_t)LEN_BIAS_32 + UINT32_MAX && w->err == COPAL_OK)
     w->err = COPAL_EINVAL;
-  const unsigned nibble = len_nibble_of(len);
-  const size_t len_ext = len_ext_size(nibble);
-  const size_t fixed = FIRST_SIZE + len_ext + CODE_SIZE;
-  unsigned tkl;
-  uint8_t *p = copal_msg_put_token(w, fixed, m->token, &tkl);
-  if (p == NULL)
-    return w->err;
-  p[0] = (uint8_t)(nibble << 4 | tkl);
-  copal_wr ext = copal_wr_init((copal_mspan){p + FIRST_SIZE, len_ext});
-  copal_wr_be(&ext, (uint32_t)(len - extended(nibble < EXT_BIAS_8 ? (unsigned)len : nibble, 0)),
-              len_ext);
-  p[fixed - CODE_SIZE] = m->code;
-  copal_msg_put_body(w, m, opts, opt_count);
-  return w->err;
+  uint8_t *p = len_put(w, head, len, m->code);
+  head[0] |= (uint8_t)ext_put(w, &p, m->token.len);
+  copal_wr_join(w, head, (size_t)(p - head), m->token);
+  return copal_msg_put_body(w, m, opts, opt_count);
 }
 
 int copal_msg_write_ws(copal_wr *w, const copal_msg *m, const copal_opt *opts, size_t opt_count)
 {
-  unsigned tkl;
-  uint8_t *p = copal_msg_put_token(w, FIRST_SIZE + CODE_SIZE, m->token, &tkl);
-  if (p == NULL)
-    return w->err;
-  p[0] = (uint8_t)tkl;
-  p[1] = m->code;
-  copal_msg_put_body(w, m, opts, opt_count);
-  return w->err;
+  uint8_t head[FIRST_SIZE + CODE_SIZE + EXT_SIZE_MAX];
+  uint8_t *p = len_put(w, head, 0, m->code);
+  head[0] = (uint8_t)ext_put(w, &p, m->token.len);
+  copal_wr_join(w, head, (size_t)(p - head), m->token);
+  return copal_msg_put_body(w, m, opts, opt_count);
 }
