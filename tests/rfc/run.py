@@ -59,7 +59,7 @@ class Server:
         self.port = free_port()
         self.log = tempfile.TemporaryFile(mode="w+")
         self.config = tempfile.NamedTemporaryFile(mode="w", suffix=".conf")
-        self.config.write("limits { body = %d }\n" % BODY_MAX)
+        self.config.write("resources: { body = %d; };\n" % BODY_MAX)
         self.config.flush()
         listen = ["coap://0.0.0.0:%d" % self.port, "coap://[::1]:%d" % self.port]
         command = [program, "--config", self.config.name, "--store", "memory"]
