@@ -8,6 +8,7 @@ target_include_directories(copal_flags INTERFACE ${PROJECT_SOURCE_DIR}/include
 target_compile_options(
   copal_flags
   INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes
+            $<$<C_COMPILER_ID:Clang>:-Wno-string-conversion> # assert(!"reason")
             -ffunction-sections -fdata-sections)
 if(COPAL_SANITIZE)
   target_compile_options(copal_flags INTERFACE -fsanitize=${COPAL_SANITIZE}
