@@ -168,6 +168,7 @@ void log_init(logger *l, int fd, log_level level, log_format format)
   memset(l, 0, sizeof *l);
   l->fd = fd;
   l->level = level;
+  l->all.tokens = LOG_ALL_BURST;
   l->is_json = format == LOG_FORMAT_JSON || (format == LOG_FORMAT_AUTO && isatty(fd) == 0);
 }
 
@@ -195,36 +196,46 @@ static uint32_t limit_key(const char *event, const char *subject)
   return h;
 }
 
+/* Gives a token for each interval gone by. */
+static void refill(log_limit *limit, uint32_t burst, uint32_t interval, copal_time now)
+{
+  const uint64_t due = now < limit->refilled ? 0 : (now - limit->refilled) / interval;
+  if (due == 0)
+    return;
+  limit->tokens = due >= burst - limit->tokens ? burst : limit->tokens + (uint32_t)due;
+  limit->refilled += due * interval;
+}
+
 /* The allowance of `key`; one that lost its slot to another pair starts afresh. */
 static log_limit *find_limit(logger *l, uint32_t key, copal_time now)
 {
   log_limit *limit = &l->limits[key % LOG_LIMIT_SLOTS];
   if (limit->key != key || limit->refilled == 0)
     *limit = (log_limit){key, LOG_LIMIT_BURST, 0, now == 0 ? 1 : now};
-  const uint64_t due = now < limit->refilled ? 0 : (now - limit->refilled) / LOG_LIMIT_INTERVAL;
-  if (due > 0) {
-    const uint64_t tokens = limit->tokens + due;
-    limit->tokens = tokens > LOG_LIMIT_BURST ? LOG_LIMIT_BURST : (uint32_t)tokens;
-    limit->refilled = now;
-  }
+  refill(limit, LOG_LIMIT_BURST, LOG_LIMIT_INTERVAL, now);
   return limit;
 }
 
-void log_limited(logger *l, log_level level, const char *event, const char *subject_name,
-                 const char *subject, copal_time now)
+void log_limited(logger *l, log_level level, const char *event, const char *subject,
+                 const log_field *fields, size_t count, copal_time now)
 {
   if (!log_is_on(l, level))
     return;
   log_limit *limit = find_limit(l, limit_key(event, subject), now);
-  if (limit->tokens == 0) {
-    limit->suppressed++;
+  refill(&l->all, LOG_ALL_BURST, LOG_ALL_INTERVAL, now);
+  if (limit->tokens == 0 || l->all.tokens == 0) {
+    l->all.suppressed++;
     return;
   }
   limit->tokens--;
-  const log_field fields[] = {log_text(subject_name, subject),
-                              log_number("suppressed", limit->suppressed)};
-  log_event(l, level, event, fields, limit->suppressed == 0 ? 1 : 2);
-  limit->suppressed = 0;
+  l->all.tokens--;
+  log_field with[LOG_LIMITED_FIELDS + 1];
+  if (count > LOG_LIMITED_FIELDS)
+    count = LOG_LIMITED_FIELDS;
+  memcpy(with, fields, count * sizeof *fields);
+  with[count] = log_number("suppressed", l->all.suppressed);
+  log_event(l, level, event, with, l->all.suppressed == 0 ? count : count + 1);
+  l->all.suppressed = 0;
 }
 
 static int index_of(const char *name, const char *const *names, size_t count)

@@ -46,6 +46,9 @@ enum {
   LOG_LIMIT_SLOTS = 64,          /* event and subject pairs limited at a time */
   LOG_LIMIT_BURST = 5,           /* lines of a pair at once, then one per LOG_LIMIT_INTERVAL */
   LOG_LIMIT_INTERVAL = 10000000, /* microseconds */
+  LOG_ALL_BURST = 100,           /* limited lines of all subjects at once */
+  LOG_ALL_INTERVAL = 100000,     /* microseconds for one more */
+  LOG_LIMITED_FIELDS = 8,
 };
 
 /* The allowance of one event and subject. */
@@ -60,6 +63,7 @@ typedef struct logger {
   int fd; /* borrowed */
   log_level level;
   bool is_json;
+  log_limit all; /* all limited lines together */
   log_limit limits[LOG_LIMIT_SLOTS];
 } logger;
 
@@ -74,10 +78,11 @@ static inline bool log_is_on(const logger *l, log_level level)
 void log_event(logger *l, log_level level, const char *event, const log_field *fields,
                size_t count);
 
-/* The same, but a burst of lines of one event about one subject (a peer's address) is cut short;
- * the next line that passes carries the number left out as "suppressed". */
-void log_limited(logger *l, log_level level, const char *event, const char *subject_name,
-                 const char *subject, copal_time now);
+/* The same, but a burst of lines of one event about one subject (a peer's address) is cut short,
+ * and so is a burst about ever new subjects; the next line that passes carries the number left out
+ * as "suppressed". At most LOG_LIMITED_FIELDS fields. */
+void log_limited(logger *l, log_level level, const char *event, const char *subject,
+                 const log_field *fields, size_t count, copal_time now);
 
 /* log_event() with the fields written in place. */
 #define LOG(l, level, event, ...)                                                                  \

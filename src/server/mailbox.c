@@ -130,11 +130,14 @@ void mailbox_doze(mailbox *m)
 
 void mailbox_rouse(mailbox *m)
 {
-  if (!atomic_exchange(&m->needs_no_signal, true))
-    return; /* nobody has signalled, so there is nothing to read */
+  atomic_store(&m->needs_no_signal, true);
+}
+
+void mailbox_clear(mailbox *m)
+{
   uint64_t count;
   const ssize_t n = read(m->fd, &count, sizeof count);
-  (void)n; /* empty when the signal is still on its way: it will only wake us once in vain */
+  (void)n; /* nothing there is as good */
 }
 
 int mailbox_fd(const mailbox *m)

@@ -32,6 +32,9 @@ void mailbox_doze(mailbox *m);
 /* The owner is awake: posts need no system call until the next mailbox_doze(). */
 void mailbox_rouse(mailbox *m);
 
+/* Makes mailbox_fd() unreadable again; for when it was found readable. */
+void mailbox_clear(mailbox *m);
+
 /* Becomes readable when the dozing owner is to wake. */
 int mailbox_fd(const mailbox *m);
 

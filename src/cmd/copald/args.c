@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of copald. Thread: the main thread only. */
+#include "cmd/copald/args.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "server/listener.h"
+#include "server/log.h"
+
+enum { OPT_CHECK = 256, OPT_PRINT, OPT_STORE, OPT_DATA, OPT_LEVEL, OPT_FORMAT };
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"listen", required_argument, NULL, 'l'},
+    {"store", required_argument, NULL, OPT_STORE},
+    {"data", required_argument, NULL, OPT_DATA},
+    {"check-config", no_argument, NULL, OPT_CHECK},
+    {"print-config", no_argument, NULL, OPT_PRINT},
+    {"log-level", required_argument, NULL, OPT_LEVEL},
+    {"log-format", required_argument, NULL, OPT_FORMAT},
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static int usage_error(FILE *err, const char *what, const char *value, const char *advice)
+{
+  fprintf(err, "copald: %s \"%s\": %s\nTry 'copald --help'.\n", what, value, advice);
+  return EXIT_USAGE;
+}
+
+static int add_listen(args *a, const char *uri, FILE *err)
+{
+  copal_addr addr;
+  char why[LISTENER_WHY_SIZE];
+  if (listener_parse(uri, &addr, why) < 0)
+    return usage_error(err, "--listen", uri, why);
+  return conf_strings_add(&a->listen, uri) < 0 ? EXIT_RUNTIME : 0;
+}
+
+static int take_option(args *a, int option, const char *value, FILE *err)
+{
+  switch (option) {
+  case 'c': a->config_file = value; return 0;
+  case 'l': return add_listen(a, value, err);
+  case OPT_STORE:
+    return strcmp(value, "memory") == 0
+               ? 0
+               : usage_error(err, "--store", value, "the only store of this kind is memory");
+  case OPT_DATA: a->data_dir = value; return 0;
+  case OPT_CHECK: a->action = ARGS_CHECK_CONFIG; return 0;
+  case OPT_PRINT: a->action = ARGS_PRINT_CONFIG; return 0;
+  case OPT_LEVEL:
+    a->log_level = log_level_of(value);
+    return a->log_level >= 0
+               ? 0
+               : usage_error(err, "--log-level", value, "expected is error, warn, info or debug");
+  case OPT_FORMAT:
+    a->log_format = log_format_of(value);
+    return a->log_format >= 0
+               ? 0
+               : usage_error(err, "--log-format", value, "expected is text, json or auto");
+  case 'V': a->action = ARGS_VERSION; return 0;
+  case 'h': a->action = ARGS_HELP; return 0;
+  }
+  fprintf(err, "Try 'copald --help'.\n"); /* getopt has said what is wrong */
+  return EXIT_USAGE;
+}
+
+int args_parse(args *a, int argc, char **argv, FILE *err)
+{
+  *a = (args){.log_level = -1, .log_format = -1};
+  int option;
+  while ((option = getopt_long(argc, argv, "c:l:Vh", long_options, NULL)) != -1) {
+    const int rc = take_option(a, option, optarg, err);
+    if (rc != 0)
+      return rc;
+    if (a->action == ARGS_HELP || a->action == ARGS_VERSION)
+      return 0;
+  }
+  if (optind < argc)
+    return usage_error(err, "argument", argv[optind], "copald takes options only");
+  return 0;
+}
+
+void args_wipe(args *a)
+{
+  conf_strings_wipe(&a->listen);
+}
+
+void args_help(FILE *out)
+{
+  fputs("copald - CoAP server\n"
+        "\n"
+        "Usage: copald [options]\n"
+        "\n"
+        "  -c, --config FILE     read the configuration from FILE, see copald.conf(5)\n"
+        "  -l, --listen URI      serve this address, such as coap://192.0.2.1 or coap://[::];\n"
+        "                        may be repeated; replaces the addresses of the configuration\n"
+        "      --store memory    keep resources in memory (the default)\n"
+        "      --data DIR        keep resources in files below DIR\n"
+        "      --log-level L     error, warn, info or debug\n"
+        "      --log-format F    text, json, or auto: text on a terminal\n"
+        "      --check-config    check the configuration and exit\n"
+        "      --print-config    print the configuration in effect and exit\n"
+        "  -V, --version         print the version and exit\n"
+        "  -h, --help            print this help and exit\n"
+        "\n"
+        "Without --config and --listen it serves the loopback interface only.\n"
+        "Exit codes: 0 ended as asked, 1 failed, 2 wrong usage, 3 wrong configuration.\n",
+        out);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* copald: the CoAP server. Puts configuration, store, services and server together. Thread: the
+ * main thread only. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/copald/args.h"
+#include "cmd/copald/notify.h"
+#include "copal/error.h"
+#include "copal/version.h"
+#include "server/conf.h"
+#include "server/log.h"
+#include "server/router.h"
+#include "server/server.h"
+#include "service/resources.h"
+#include "service/wellknown.h"
+#include "store/memory/memory.h"
+
+enum { ADDRESSES_SIZE = 2048 };
+
+/* The daemon's side of the server: where its configuration comes from. */
+typedef struct daemon_watcher {
+  server_watcher hook; /* first */
+  const args *args;
+} daemon_watcher;
+
+/* Everything that is opened for serving. */
+typedef struct parts {
+  store *store;
+  service *resources;
+  service *wellknown;
+  router router;
+} parts;
+
+/* ------------------------------------------------------------------------------------------------
+ * configuration */
+
+static int use_loopback(conf *c)
+{
+  const int rc = conf_strings_add(&c->listen, "coap://127.0.0.1");
+  return rc < 0 ? rc : conf_strings_add(&c->listen, "coap://[::1]");
+}
+
+/* Defaults, then the file, then the command line. */
+static int load_conf(const args *a, conf *c, conf_errors *errors)
+{
+  conf_init(c);
+  int rc = a->config_file == NULL ? 0 : conf_read_file(c, a->config_file, errors);
+  if (a->listen.count > 0) {
+    conf_strings_wipe(&c->listen);
+    if (conf_strings_copy(&c->listen, &a->listen) < 0)
+      conf_error(errors, "out of memory");
+  }
+  if (a->log_level >= 0)
+    c->log_level = (log_level)a->log_level;
+  if (a->log_format >= 0)
+    c->log_format = (log_format)a->log_format;
+  if (rc == 0)
+    rc = conf_check(c, errors);
+  return errors->count > 0 ? COPAL_EINVAL : rc;
+}
+
+static int watcher_reload(server_watcher *w, conf *c, conf_errors *errors)
+{
+  const int rc = load_conf(((daemon_watcher *)w)->args, c, errors);
+  if (rc < 0 || c->listen.count > 0)
+    return rc;
+  return use_loopback(c);
+}
+
+static void watcher_notify(server_watcher *w, const char *state)
+{
+  (void)w;
+  notify_send(state);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * serving */
+
+static int open_parts(parts *p, const conf *c)
+{
+  const memory_store_cfg store_cfg = {.resource_max = c->store_resources,
+                                      .byte_max = c->store_bytes};
+  const resources_cfg resources_conf = {.pending_max = c->pending};
+  router_init(&p->router);
+  p->store = memory_store_open(&store_cfg);
+  if (p->store == NULL)
+    return COPAL_ENOSPC;
+  p->resources = resources_open(&resources_conf);
+  p->wellknown = wellknown_open(p->store, NULL);
+  if (p->resources == NULL || p->wellknown == NULL)
+    return COPAL_ENOSPC;
+  const int rc = router_mount_at(&p->router, "/", p->resources);
+  return rc < 0 ? rc : router_mount_at(&p->router, "/.well-known/core", p->wellknown);
+}
+
+/* After the server: ports first, then the store, then what followed it. */
+static void close_parts(parts *p)
+{
+  if (p->store != NULL)
+    store_close(p->store);
+  if (p->resources != NULL)
+    p->resources->close(p->resources);
+  if (p->wellknown != NULL)
+    p->wellknown->close(p->wellknown);
+}
+
+static void announce(const server *s, bool is_loopback_by_default, logger *log)
+{
+  char addresses[ADDRESSES_SIZE];
+  server_addresses(s, addresses, sizeof addresses);
+  if (is_loopback_by_default)
+    LOG(log, LOG_LEVEL_INFO, "loopback_only", log_text("reason", "no address is configured"),
+        log_text("hint", "serve others with --listen coap://0.0.0.0 --listen coap://[::]"));
+  LOG(log, LOG_LEVEL_INFO, "ready", log_text("version", copal_version()),
+      log_text("addresses", addresses), log_text("store", "memory"));
+  printf("copald %s ready: %s (store: memory)\n", copal_version(), addresses);
+  fflush(stdout);
+  notify_send("READY=1");
+}
+
+static int serve(const args *a, conf *c, logger *log)
+{
+  const bool is_loopback_by_default = c->listen.count == 0;
+  if (is_loopback_by_default && use_loopback(c) < 0)
+    return EXIT_RUNTIME;
+  parts p = {.store = NULL};
+  server *s = NULL;
+  char why[SERVER_WHY_SIZE] = "out of memory";
+  daemon_watcher watcher = {{watcher_reload, watcher_notify}, a};
+  int rc = open_parts(&p, c);
+  if (rc == 0) {
+    const server_parts with = {c, &p.router, p.store, log, &watcher.hook, is_loopback_by_default};
+    rc = server_open(&with, &s, why);
+  }
+  if (rc < 0) {
+    LOG(log, LOG_LEVEL_ERROR, "start_failed", log_text("error", why));
+  } else {
+    announce(s, is_loopback_by_default, log);
+    rc = server_run(s);
+  }
+  server_close(s);
+  close_parts(&p);
+  if (rc == 0)
+    LOG(log, LOG_LEVEL_INFO, "stopped", log_text("version", copal_version()));
+  return rc == 0 ? 0 : EXIT_RUNTIME;
+}
+
+static int run(const args *a)
+{
+  if (a->data_dir != NULL) {
+    fprintf(stderr,
+            "copald: --data %s: durable storage comes with a later release; use --store memory\n",
+            a->data_dir);
+    return EXIT_RUNTIME;
+  }
+  conf c;
+  conf_errors errors = {.count = 0};
+  int rc = 0;
+  if (load_conf(a, &c, &errors) < 0) {
+    fputs(errors.text, stderr);
+    rc = EXIT_CONFIG;
+  } else if (a->action == ARGS_PRINT_CONFIG) {
+    conf_print(&c, stdout);
+  } else if (a->action == ARGS_SERVE) {
+    logger log;
+    log_init(&log, STDERR_FILENO, c.log_level, c.log_format);
+    rc = serve(a, &c, &log);
+  }
+  conf_wipe(&c);
+  return rc;
+}
+
+int main(int argc, char **argv)
+{
+  args a;
+  int rc = args_parse(&a, argc, argv, stderr);
+  if (rc == 0 && a.action == ARGS_HELP)
+    args_help(stdout);
+  else if (rc == 0 && a.action == ARGS_VERSION)
+    printf("copald %s\n", copal_version());
+  else if (rc == 0)
+    rc = run(&a);
+  args_wipe(&a);
+  return rc;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counters of the daemon. Thread: the one that holds the snapshot. */
+#include "server/metrics.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "copal/error.h"
+
+typedef enum metric_kind {
+  METRIC_SUM,      /* added up over shards */
+  METRIC_LARGEST,  /* the largest of the shards */
+  METRIC_SMALLEST, /* the smallest of the shards */
+} metric_kind;
+
+typedef struct metric {
+  const char *name;
+  size_t offset; /* in metrics */
+  size_t size;
+  metric_kind kind;
+  bool is_rare; /* logged only when it is not zero */
+} metric;
+
+#define AT(field) offsetof(metrics, field), sizeof(((metrics *)0)->field)
+#define ALWAYS(name, field)                                                                        \
+  {                                                                                                \
+    name, AT(field), METRIC_SUM, false                                                             \
+  }
+#define RARE(name, field)                                                                          \
+  {                                                                                                \
+    name, AT(field), METRIC_SUM, true                                                              \
+  }
+
+static const metric table[] = {
+    ALWAYS("rx_datagrams", udp.rx_datagrams),
+    ALWAYS("rx_bytes", udp.rx_bytes),
+    ALWAYS("tx_datagrams", udp.tx_datagrams),
+    ALWAYS("tx_bytes", udp.tx_bytes),
+    RARE("rx_truncated", udp.rx_truncated),
+    RARE("rx_errors", udp.rx_errors),
+    RARE("tx_errors", udp.tx_errors),
+    RARE("tx_again", udp.tx_again),
+    RARE("kernel_drops", udp.kernel_drops),
+    {"receive_buffer", AT(udp.rcvbuf), METRIC_SMALLEST, false},
+
+    ALWAYS("rx_requests", ep.rx_requests),
+    RARE("rx_responses", ep.rx_responses),
+    RARE("rx_empty", ep.rx_empty),
+    RARE("tx_retransmits", ep.tx_retransmits),
+    RARE("tx_acks", ep.tx_acks),
+    RARE("tx_resets", ep.tx_resets),
+    RARE("tx_dropped", ep.tx_dropped),
+    RARE("dup_replayed", ep.dup_replayed),
+    RARE("dup_reacked", ep.dup_reacked),
+    RARE("dup_ignored", ep.dup_ignored),
+    RARE("dedup_evicted", ep.dedup_evicted),
+    RARE("dedup_refused", ep.dedup_refused),
+    RARE("exchanges_refused", ep.exchanges_refused),
+    RARE("chunks_refused", ep.chunks_refused),
+    RARE("timeouts", ep.timeouts),
+    RARE("resets", ep.resets),
+    RARE("unreachables", ep.unreachables),
+    RARE("suppressed", ep.suppressed),
+    RARE("mid_wraps", ep.mid_wraps),
+
+    ALWAYS("exchanges", usage.exchanges),
+    ALWAYS("peers", usage.peers),
+    ALWAYS("dedups", usage.dedups),
+    ALWAYS("chunks", usage.chunks),
+
+    ALWAYS("requests_served", pipeline.requests),
+    RARE("foreign_hosts", pipeline.foreign_hosts),
+    RARE("long_paths", pipeline.long_paths),
+    RARE("no_routes", pipeline.no_routes),
+    RARE("no_memory", pipeline.no_memory),
+
+    ALWAYS("batches", shard.batches),
+    ALWAYS("sleeps", shard.sleeps),
+    RARE("drain_ignored", shard.drain_ignored),
+    RARE("network_errors", shard.network_errors),
+    RARE("mailbox_refused", shard.mailbox_refused),
+    {"arena_peak", AT(shard.arena_peak), METRIC_LARGEST, false},
+};
+
+enum { METRIC_COUNT = sizeof table / sizeof table[0] };
+
+static uint64_t get(const metrics *m, const metric *x)
+{
+  const uint8_t *field = (const uint8_t *)m + x->offset;
+  uint64_t v64 = 0;
+  uint32_t v32;
+  if (x->size == sizeof v64) {
+    memcpy(&v64, field, sizeof v64);
+    return v64;
+  }
+  memcpy(&v32, field, sizeof v32);
+  return v32;
+}
+
+static void set(metrics *m, const metric *x, uint64_t value)
+{
+  uint8_t *field = (uint8_t *)m + x->offset;
+  const uint32_t v32 = (uint32_t)value;
+  if (x->size == sizeof value)
+    memcpy(field, &value, sizeof value);
+  else
+    memcpy(field, &v32, sizeof v32);
+}
+
+static uint64_t combine(metric_kind kind, uint64_t a, uint64_t b)
+{
+  switch (kind) {
+  case METRIC_SUM: return a + b;
+  case METRIC_LARGEST: return a > b ? a : b;
+  case METRIC_SMALLEST: return a == 0 || (b != 0 && b < a) ? b : a;
+  }
+  return a;
+}
+
+void metrics_add(metrics *sum, const metrics *m)
+{
+  for (size_t i = 0; i < METRIC_COUNT; i++)
+    set(sum, &table[i], combine(table[i].kind, get(sum, &table[i]), get(m, &table[i])));
+  for (size_t i = 0; i < COPAL_ERR_COUNT; i++)
+    sum->ep.rejected[i] += m->ep.rejected[i];
+}
+
+void metrics_log(logger *l, const metrics *m, const store_usage *stored)
+{
+  log_field fields[METRIC_COUNT + COPAL_ERR_COUNT + 2];
+  char rejected[COPAL_ERR_COUNT][32];
+  size_t count = 0;
+  fields[count++] = log_number("resources", stored->resources);
+  fields[count++] = log_number("store_bytes", stored->bytes);
+  for (size_t i = 0; i < METRIC_COUNT; i++) {
+    const uint64_t v = get(m, &table[i]);
+    if (v != 0 || !table[i].is_rare)
+      fields[count++] = log_number(table[i].name, v);
+  }
+  for (int i = 0; i < COPAL_ERR_COUNT; i++) {
+    if (m->ep.rejected[i] == 0)
+      continue;
+    snprintf(rejected[i], sizeof rejected[i], "rejected_%s", copal_err_name(-i));
+    fields[count++] = log_number(rejected[i], m->ep.rejected[i]);
+  }
+  log_event(l, LOG_LEVEL_INFO, "metrics", fields, count);
+}

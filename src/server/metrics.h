@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counters of the daemon: a copy of what a shard has counted, sums over shards, and their way into
+ * the log. Thread: a snapshot is taken on its shard's thread and then given to the main thread. */
+#ifndef SERVER_METRICS_H
+#define SERVER_METRICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "copal/endpoint.h"
+#include "server/log.h"
+#include "server/pipeline.h"
+#include "store/store.h"
+#include "transport/udp.h"
+
+/* What a shard's loop counts. */
+typedef struct shard_stats {
+  uint64_t batches;
+  uint64_t sleeps;
+  uint64_t drain_ignored;   /* requests left to a successor while shutting down */
+  uint64_t network_errors;  /* reported for datagrams that were sent */
+  uint64_t mailbox_refused; /* messages that found the mailbox full */
+  uint64_t arena_peak;      /* bytes; the largest of all shards */
+} shard_stats;
+
+typedef struct metrics {
+  copal_stats ep;
+  copal_usage usage;
+  udp_stats udp;
+  pipeline_stats pipeline;
+  shard_stats shard;
+} metrics;
+
+/* Adds the counters of one shard to `sum`. */
+void metrics_add(metrics *sum, const metrics *m);
+
+/* Writes everything as one line at level info; counters of rare events only when they are not zero.
+ */
+void metrics_log(logger *l, const metrics *m, const store_usage *stored);
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's engine as a whole. Thread: the main thread only. */
+#include "server/server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "copal/error.h"
+#include "server/listener.h"
+#include "server/mailbox.h"
+#include "server/metrics.h"
+#include "server/shard.h"
+
+enum { KEYS_TEXT_SIZE = 1024 };
+
+struct server {
+  server_parts parts;
+  shard_common common;
+  size_t listener_count;
+  listener *listeners;
+  shard **shards;       /* common.count */
+  uint32_t opened;      /* shards that exist */
+  uint32_t running;     /* shards whose thread has not said it is done */
+  uint32_t outstanding; /* metrics asked for and not yet reported */
+  bool is_draining;
+  bool is_over;
+  int signals;
+  metrics sum;
+};
+
+/* ------------------------------------------------------------------------------------------------
+ * opening */
+
+static bool is_missing(int rc)
+{
+  return rc == -EADDRNOTAVAIL || rc == -EAFNOSUPPORT;
+}
+
+static int open_listeners(server *s, char why[SERVER_WHY_SIZE])
+{
+  const conf *c = s->parts.conf;
+  /* Every shard needs a socket to be of use. */
+  const uint32_t sockets = c->sockets > s->common.count ? c->sockets : s->common.count;
+  s->listeners = calloc(c->listen.count, sizeof *s->listeners);
+  if (s->listeners == NULL)
+    return -ENOMEM;
+  for (size_t i = 0; i < c->listen.count; i++) {
+    copal_addr addr;
+    if (listener_parse(c->listen.items[i], &addr, why) < 0)
+      return -EINVAL;
+    const int rc = listener_open(&addr, sockets, &s->listeners[s->listener_count], why);
+    if (rc == 0)
+      s->listener_count++;
+    else if (!s->parts.skips_missing || !is_missing(rc))
+      return rc;
+  }
+  return s->listener_count > 0 ? 0 : -EADDRNOTAVAIL;
+}
+
+static int open_shards(server *s)
+{
+  s->shards = calloc(s->common.count, sizeof(shard *));
+  if (s->shards == NULL)
+    return -ENOMEM;
+  for (uint32_t i = 0; i < s->common.count; i++) {
+    const int rc = shard_open(&s->common, i, &s->shards[i]);
+    if (rc < 0)
+      return rc;
+    s->opened++;
+  }
+  return 0;
+}
+
+static int hand_out(server *s, listener *l)
+{
+  for (uint32_t i = 0; i < l->count; i++) {
+    const int rc = shard_adopt(s->shards[listener_shard(i, s->common.count)], l->fds[i]);
+    if (rc < 0)
+      return rc;
+    (void)listener_take_fd(l, i);
+  }
+  return 0;
+}
+
+static int open_signals(server *s)
+{
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
+  sigaddset(&set, SIGUSR1);
+  sigaddset(&set, SIGPIPE);
+  /* Threads made later inherit the mask, so all signals come to the descriptor. */
+  if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+    return -EINVAL;
+  sigdelset(&set, SIGPIPE);
+  s->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  return s->signals < 0 ? -errno : 0;
+}
+
+static int start(server *s)
+{
+  for (uint32_t i = 0; i < s->common.count; i++) {
+    const int rc = shard_start(s->shards[i]);
+    if (rc < 0)
+      return rc;
+    s->running++;
+  }
+  return 0;
+}
+
+static void warn_small_buffer(const server *s)
+{
+  const uint32_t granted = shard_rcvbuf(s->shards[0]);
+  if (granted >= s->parts.conf->udp.rcvbuf)
+    return;
+  LOG(s->parts.log, LOG_LEVEL_WARN, "receive_buffer_small",
+      log_number("wanted", s->parts.conf->udp.rcvbuf), log_number("granted", granted),
+      log_text("hint", "bursts will be lost; raise sysctl net.core.rmem_max"));
+}
+
+static int open_all(server *s, char why[SERVER_WHY_SIZE])
+{
+  int rc = open_signals(s);
+  /* Each shard can have both of its reports in the box at once. */
+  if (rc == 0)
+    rc = mailbox_open(4 * (size_t)s->common.count, &s->common.reports);
+  if (rc == 0)
+    rc = open_listeners(s, why);
+  if (rc == 0)
+    rc = open_shards(s);
+  for (size_t i = 0; rc == 0 && i < s->listener_count; i++)
+    rc = hand_out(s, &s->listeners[i]);
+  if (rc == 0)
+    rc = start(s);
+  return rc;
+}
+
+int server_open(const server_parts *parts, server **out, char why[SERVER_WHY_SIZE])
+{
+  why[0] = '\0';
+  server *s = calloc(1, sizeof *s);
+  if (s == NULL)
+    return -ENOMEM;
+  s->parts = *parts;
+  s->signals = -1;
+  s->common = (shard_common){.conf = parts->conf,
+                             .router = parts->router,
+                             .store = parts->store,
+                             .count = conf_shards(parts->conf),
+                             .log_fd = parts->log->fd};
+  const int rc = open_all(s, why);
+  if (rc < 0) {
+    if (why[0] == '\0')
+      snprintf(why, SERVER_WHY_SIZE, "cannot start: %s", strerror(-rc));
+    server_close(s);
+    return rc;
+  }
+  warn_small_buffer(s);
+  *out = s;
+  return 0;
+}
+
+void server_addresses(const server *s, char *out, size_t size)
+{
+  size_t len = 0;
+  out[0] = '\0';
+  for (size_t i = 0; i < s->listener_count && len < size; i++) {
+    char uri[LISTENER_URI_SIZE];
+    listener_uri(&s->listeners[i], uri);
+    len += (size_t)snprintf(out + len, size - len, "%s%s", i == 0 ? "" : " ", uri);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * signals */
+
+static void begin_drain(server *s, const char *signal_name)
+{
+  if (s->is_draining) {
+    s->is_over = true;
+    LOG(s->parts.log, LOG_LEVEL_WARN, "stopping_at_once", log_text("signal", signal_name));
+    return;
+  }
+  s->is_draining = true;
+  LOG(s->parts.log, LOG_LEVEL_INFO, "stopping", log_text("signal", signal_name));
+  s->parts.watcher->notify(s->parts.watcher, "STOPPING=1");
+  for (uint32_t i = 0; i < s->common.count; i++) {
+    if (shard_drain(s->shards[i], s->parts.conf->drain_timeout) < 0)
+      s->is_over = true; /* a shard that takes no messages will not end by itself */
+  }
+}
+
+static void ask_metrics(server *s)
+{
+  if (s->outstanding > 0 || s->is_draining)
+    return;
+  s->sum = (metrics){.udp = {.rcvbuf = 0}};
+  for (uint32_t i = 0; i < s->common.count; i++)
+    s->outstanding += shard_ask_metrics(s->shards[i]) == COPAL_OK;
+}
+
+static void log_sum(server *s)
+{
+  const store_usage usage = store_usage_now(s->parts.store);
+  metrics_log(s->parts.log, &s->sum, &usage);
+}
+
+/* Takes over what can change live; the rest of the present configuration stays. */
+static void apply(server *s, conf *fresh)
+{
+  conf *c = s->parts.conf;
+  c->limits = fresh->limits;
+  c->log_level = fresh->log_level;
+  c->drain_timeout = fresh->drain_timeout;
+  conf_strings_wipe(&c->names);
+  c->names = fresh->names;
+  fresh->names = (conf_strings){NULL, 0};
+  s->parts.log->level = c->log_level;
+  for (uint32_t i = 0; i < s->common.count; i++) {
+    if (shard_reload(s->shards[i], c) < 0)
+      LOG(s->parts.log, LOG_LEVEL_ERROR, "reload_failed", log_number("shard", i),
+          log_text("error", "the shard takes no messages"));
+  }
+}
+
+/* Errors of a file come as lines; each becomes a line of the log. */
+static void log_errors(logger *l, conf_errors *errors)
+{
+  char *rest = errors->text;
+  for (char *text = strsep(&rest, "\n"); text != NULL; text = strsep(&rest, "\n"))
+    if (*text != '\0')
+      LOG(l, LOG_LEVEL_ERROR, "reload_refused", log_text("error", text));
+}
+
+static void reload(server *s)
+{
+  conf fresh;
+  conf_errors errors = {.count = 0};
+  char live[KEYS_TEXT_SIZE], restart[KEYS_TEXT_SIZE];
+  s->parts.watcher->notify(s->parts.watcher, "RELOADING=1");
+  if (s->parts.watcher->reload(s->parts.watcher, &fresh, &errors) < 0) {
+    log_errors(s->parts.log, &errors);
+  } else {
+    conf_compare(s->parts.conf, &fresh, live, restart, sizeof live);
+    apply(s, &fresh);
+    LOG(s->parts.log, LOG_LEVEL_INFO, "reloaded", log_text("changed", live),
+        log_text("needs_restart", restart));
+  }
+  conf_wipe(&fresh);
+  s->parts.watcher->notify(s->parts.watcher, "READY=1");
+}
+
+static void on_signal(server *s, uint32_t number)
+{
+  switch (number) {
+  case SIGTERM: begin_drain(s, "SIGTERM"); return;
+  case SIGINT: begin_drain(s, "SIGINT"); return;
+  case SIGHUP: reload(s); return;
+  case SIGUSR1: ask_metrics(s); return;
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * reports of shards */
+
+static void on_metrics(server *s, const shard_report *r)
+{
+  if (s->is_draining)
+    return; /* the last reports of the shards will say it all */
+  metrics_add(&s->sum, &r->metrics);
+  if (--s->outstanding == 0)
+    log_sum(s);
+}
+
+static void on_done(server *s, const shard_report *r)
+{
+  if (s->running == s->common.count)
+    s->sum = (metrics){.udp = {.rcvbuf = 0}};
+  metrics_add(&s->sum, &r->metrics);
+  if (--s->running == 0) {
+    log_sum(s);
+    s->is_over = true;
+  }
+}
+
+static void read_reports(server *s)
+{
+  const shard_report *r;
+  mailbox_clear(s->common.reports);
+  mailbox_doze(s->common.reports);
+  while ((r = mailbox_take(s->common.reports)) != NULL) {
+    switch (r->kind) {
+    case SHARD_HAS_METRICS: on_metrics(s, r); break;
+    case SHARD_IS_DONE: on_done(s, r); break;
+    }
+  }
+}
+
+static void read_signals(server *s)
+{
+  struct signalfd_siginfo info;
+  while (read(s->signals, &info, sizeof info) == (ssize_t)sizeof info)
+    on_signal(s, info.ssi_signo);
+}
+
+int server_run(server *s)
+{
+  mailbox_doze(s->common.reports);
+  while (!s->is_over) {
+    struct pollfd fds[] = {{.fd = s->signals, .events = POLLIN},
+                           {.fd = mailbox_fd(s->common.reports), .events = POLLIN}};
+    if (poll(fds, 2, -1) < 0 && errno != EINTR)
+      return -errno;
+    if ((fds[0].revents & POLLIN) != 0)
+      read_signals(s);
+    if ((fds[1].revents & POLLIN) != 0)
+      read_reports(s);
+  }
+  return 0;
+}
+
+void server_close(server *s)
+{
+  if (s == NULL)
+    return;
+  for (uint32_t i = 0; s->running > 0 && i < s->opened; i++)
+    (void)shard_stop(s->shards[i]);
+  for (uint32_t i = 0; i < s->opened; i++)
+    shard_close(s->shards[i]);
+  for (size_t i = 0; i < s->listener_count; i++)
+    listener_close(&s->listeners[i]);
+  if (s->signals >= 0)
+    close(s->signals);
+  mailbox_close(s->common.reports);
+  free(s->listeners);
+  free(s->shards);
+  free(s);
+}

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A shard: one thread with an endpoint, sockets and a store port of its own. Thread: the shard's,
+ * but for shard_open() to shard_start() and shard_close(), which run when it does not. */
+#include "server/shard.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "server/clock.h"
+#include "server/entropy.h"
+#include "server/pipeline.h"
+#include "transport/udp.h"
+
+enum {
+  EVENTS_MAX = 64,
+  ROUNDS_MAX = 16,  /* receive rounds before the other sockets are looked at */
+  DRAIN_MAX = 1024, /* completions at a time */
+  ERRORS_MAX = 64,  /* network errors of a socket at a time */
+  MAILBOX_TOKEN = UINT32_MAX,
+};
+
+typedef enum shard_state {
+  SHARD_SERVING,
+  SHARD_DRAINING,
+  SHARD_DONE,
+} shard_state;
+
+/* The store's way to wake this shard. */
+typedef struct shard_waker {
+  store_waker hook; /* first */
+  mailbox *mailbox;
+} shard_waker;
+
+typedef struct drain_msg {
+  shard_msg head; /* first */
+  copal_dur timeout;
+} drain_msg;
+
+typedef struct reload_msg {
+  shard_msg head; /* first */
+  handler_limits limits;
+  log_level level;
+  conf_strings names;
+} reload_msg;
+
+struct shard {
+  const shard_common *common;
+  uint32_t index;
+  shard_state state;
+  copal_time now;
+  copal_time drain_until;
+  logger log;
+  shard_stats stats;
+
+  pthread_t thread;
+  bool has_thread;
+  mailbox *mailbox;
+  int epoll;
+
+  void *ep_memory;
+  size_t ep_size;
+  copal_ep *ep;
+  entropy entropy;
+  shard_waker waker;
+  store_port *port;
+  pipeline pipeline;
+  udp *udp;
+
+  uint32_t ready_count;
+  uint32_t *ready; /* indices of sockets that may have datagrams */
+  bool *is_ready;
+
+  shard_msg ask_metrics;
+  drain_msg drain;
+  drain_msg stop;
+  shard_report metrics_report;
+  shard_report done_report;
+};
+
+/* ------------------------------------------------------------------------------------------------
+ * datagrams */
+
+static void log_peer(shard *s, const char *event, const copal_path *path, const char *detail_name,
+                     const char *detail)
+{
+  if (!log_is_on(&s->log, LOG_LEVEL_DEBUG))
+    return;
+  char peer[UDP_ADDR_TEXT_SIZE];
+  udp_addr_format(&path->remote, peer);
+  const log_field fields[] = {log_text("peer", peer), log_text(detail_name, detail)};
+  log_limited(&s->log, LOG_LEVEL_DEBUG, event, peer, fields, 2, s->now);
+}
+
+/* Shutting down, requests are left unread, so that the retransmission finds the successor; what
+ * belongs to open exchanges still counts. */
+static bool is_left_to_successor(const shard *s, copal_mspan dgram)
+{
+  return s->state == SHARD_DRAINING && dgram.len >= COPAL_HEADER_SIZE &&
+         copal_code_is_request(dgram.ptr[1]);
+}
+
+static void take_batch(shard *s, const udp_slot *slots, int count)
+{
+  s->stats.batches++;
+  s->now = clock_now();
+  store_view_renew(s->port);
+  for (int i = 0; i < count; i++) {
+    if (is_left_to_successor(s, slots[i].bytes)) {
+      s->stats.drain_ignored++;
+      continue;
+    }
+    const int rc = copal_ep_input(s->ep, &slots[i].path, slots[i].bytes, s->now);
+    if (rc < 0)
+      log_peer(s, "datagram_rejected", &slots[i].path, "error", copal_err_name(rc));
+  }
+}
+
+/* Receives from one socket; returns whether it may have more. */
+static bool receive(shard *s, uint32_t index)
+{
+  udp_slot *slots;
+  const int n = udp_recv(s->udp, (int)index, &slots);
+  if (n < 0) {
+    const log_field fields[] = {log_number("shard", s->index), log_text("error", strerror(-n))};
+    log_limited(&s->log, LOG_LEVEL_ERROR, "receive_failed", "", fields, 2, s->now);
+  }
+  if (n <= 0)
+    return false;
+  take_batch(s, slots, n);
+  store_drain(s->port, DRAIN_MAX);
+  udp_flush(s->udp);
+  return true;
+}
+
+static void receive_round(shard *s)
+{
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < s->ready_count; i++) {
+    const uint32_t index = s->ready[i];
+    s->is_ready[index] = receive(s, index);
+    if (s->is_ready[index])
+      s->ready[kept++] = index;
+  }
+  s->ready_count = kept;
+}
+
+static void mark_ready(shard *s, uint32_t index)
+{
+  if (s->is_ready[index])
+    return;
+  s->is_ready[index] = true;
+  s->ready[s->ready_count++] = index;
+}
+
+/* Network errors of datagrams this shard has sent. RFC 7252 section 4.2. */
+static void receive_errors(shard *s, uint32_t index)
+{
+  udp_error error;
+  s->now = clock_now();
+  for (int i = 0; i < ERRORS_MAX && udp_recv_error(s->udp, (int)index, &error) == 1; i++) {
+    s->stats.network_errors++;
+    log_peer(s, "network_error", &error.path, "error", strerror(error.errnum));
+    copal_ep_unreachable(s->ep, &error.path, error.quoted, s->now);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * the loop */
+
+/* Runs messages and completions. Returns whether there were any. */
+static bool run_inside(shard *s)
+{
+  bool has_run = false;
+  shard_msg *m;
+  while ((m = mailbox_take(s->mailbox)) != NULL) {
+    m->run(m, s);
+    has_run = true;
+  }
+  return store_drain(s->port, DRAIN_MAX) > 0 || has_run;
+}
+
+static copal_time next_deadline(const shard *s)
+{
+  const copal_time ep = copal_ep_deadline(s->ep);
+  if (s->state == SHARD_DRAINING && s->drain_until < ep)
+    return s->drain_until;
+  return ep;
+}
+
+/* Milliseconds to sleep, rounded up so that the deadline has come when it ends; -1 for ever. */
+static int sleep_ms(const shard *s)
+{
+  const copal_time deadline = next_deadline(s);
+  if (deadline == COPAL_NEVER)
+    return -1;
+  if (deadline <= s->now)
+    return 0;
+  const uint64_t ms = (deadline - s->now + 999) / 1000;
+  return ms > INT32_MAX ? INT32_MAX : (int)ms;
+}
+
+static void dispatch(shard *s, const struct epoll_event *events, int count)
+{
+  for (int i = 0; i < count; i++) {
+    const uint32_t token = events[i].data.u32;
+    if (token == MAILBOX_TOKEN) {
+      mailbox_clear(s->mailbox);
+      continue;
+    }
+    if ((events[i].events & EPOLLERR) != 0)
+      receive_errors(s, token);
+    mark_ready(s, token);
+  }
+}
+
+static void poll_sockets(shard *s, int timeout_ms)
+{
+  struct epoll_event events[EVENTS_MAX];
+  const int n = epoll_wait(s->epoll, events, EVENTS_MAX, timeout_ms);
+  if (n > 0)
+    dispatch(s, events, n);
+}
+
+static void sleep_until_event(shard *s)
+{
+  mailbox_doze(s->mailbox);
+  /* What came before the mailbox was told to signal has made no signal. */
+  if (!run_inside(s)) {
+    s->stats.sleeps++;
+    poll_sockets(s, sleep_ms(s));
+  }
+  mailbox_rouse(s->mailbox);
+}
+
+static bool is_drained(const shard *s)
+{
+  return s->state == SHARD_DRAINING &&
+         (s->now >= s->drain_until || copal_ep_usage(s->ep).exchanges == 0);
+}
+
+/* One turn: a few receive rounds while there is traffic, then everything else. */
+static void turn(shard *s)
+{
+  if (s->ready_count == 0)
+    sleep_until_event(s);
+  else
+    poll_sockets(s, 0);
+  for (int i = 0; i < ROUNDS_MAX && s->ready_count > 0; i++)
+    receive_round(s);
+  s->now = clock_now();
+  run_inside(s);
+  if (copal_ep_deadline(s->ep) <= s->now)
+    copal_ep_expire(s->ep, s->now);
+  udp_flush(s->udp);
+  if (is_drained(s))
+    s->state = SHARD_DONE;
+}
+
+static void fill_metrics(shard *s, metrics *m)
+{
+  m->ep = *copal_ep_stats(s->ep);
+  m->usage = copal_ep_usage(s->ep);
+  m->udp = *udp_stats_now(s->udp);
+  m->pipeline = s->pipeline.stats;
+  m->shard = s->stats;
+  m->shard.mailbox_refused = mailbox_refused(s->mailbox);
+  m->shard.arena_peak = s->pipeline.arena.peak;
+}
+
+static void report(shard *s, shard_report *r, shard_report_kind kind)
+{
+  r->kind = kind;
+  r->shard = s;
+  fill_metrics(s, &r->metrics);
+  /* The main thread's mailbox has room for every report of every shard. */
+  (void)mailbox_post(s->common->reports, r);
+}
+
+static void *shard_main(void *arg)
+{
+  shard *s = arg;
+  char name[16];
+  snprintf(name, sizeof name, "shard%u", (unsigned)s->index % 1000);
+  (void)pthread_setname_np(pthread_self(), name);
+  while (s->state != SHARD_DONE)
+    turn(s);
+  report(s, &s->done_report, SHARD_IS_DONE);
+  return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * messages */
+
+static void run_metrics(shard_msg *m, shard *s)
+{
+  (void)m;
+  report(s, &s->metrics_report, SHARD_HAS_METRICS);
+}
+
+static void run_drain(shard_msg *m, shard *s)
+{
+  s->now = clock_now();
+  s->drain_until = s->now + ((drain_msg *)m)->timeout;
+  if (s->state == SHARD_SERVING)
+    s->state = SHARD_DRAINING;
+}
+
+static void run_reload(shard_msg *m, shard *s)
+{
+  reload_msg *r = (reload_msg *)m;
+  s->log.level = r->level;
+  pipeline_reload(&s->pipeline, &r->limits, r->names);
+  free(r);
+}
+
+int shard_post(shard *s, shard_msg *m)
+{
+  return mailbox_post(s->mailbox, m);
+}
+
+int shard_ask_metrics(shard *s)
+{
+  s->ask_metrics.run = run_metrics;
+  return shard_post(s, &s->ask_metrics);
+}
+
+int shard_reload(shard *s, const conf *c)
+{
+  reload_msg *m = calloc(1, sizeof *m);
+  if (m == NULL)
+    return COPAL_ENOSPC;
+  m->head.run = run_reload;
+  m->limits = c->limits;
+  m->level = c->log_level;
+  int rc = conf_strings_copy(&m->names, &c->names);
+  if (rc == COPAL_OK)
+    rc = shard_post(s, &m->head);
+  if (rc < 0) {
+    conf_strings_wipe(&m->names);
+    free(m);
+  }
+  return rc;
+}
+
+int shard_drain(shard *s, copal_dur timeout)
+{
+  s->drain = (drain_msg){{run_drain}, timeout};
+  return shard_post(s, &s->drain.head);
+}
+
+int shard_stop(shard *s)
+{
+  s->stop = (drain_msg){{run_drain}, 0};
+  return shard_post(s, &s->stop.head);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * opening and closing */
+
+static void waker_wake(store_waker *w)
+{
+  mailbox_wake(((shard_waker *)w)->mailbox);
+}
+
+static int watch(shard *s, int fd, uint32_t token)
+{
+  struct epoll_event ev = {.events = EPOLLIN, .data.u32 = token};
+  return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
+}
+
+static int open_endpoint(shard *s)
+{
+  copal_ep_cfg cfg = conf_ep(s->common->conf, s->common->count);
+  cfg.sink = udp_sink(s->udp);
+  cfg.entropy = &s->entropy.hook;
+  cfg.server = &s->pipeline.hook;
+  s->ep_size = copal_ep_size(&cfg);
+  if (s->ep_size == 0)
+    return -EINVAL;
+  /* Pages that are never touched cost nothing, so the limits may be generous. */
+  void *memory = mmap(NULL, s->ep_size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED)
+    return -errno;
+  s->ep_memory = memory;
+  s->now = clock_now();
+  if (copal_ep_init((copal_mspan){memory, s->ep_size}, &cfg, &s->ep, s->now) < 0)
+    return -EINVAL;
+  s->pipeline.env.ep = s->ep;
+  return 0;
+}
+
+static int open_parts(shard *s)
+{
+  const conf *c = s->common->conf;
+  int rc = mailbox_open(c->mailbox, &s->mailbox);
+  if (rc < 0)
+    return rc;
+  s->epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (s->epoll < 0)
+    return -errno;
+  rc = watch(s, mailbox_fd(s->mailbox), MAILBOX_TOKEN);
+  if (rc == 0)
+    rc = udp_open(&c->udp, &s->udp);
+  if (rc < 0)
+    return rc;
+  s->waker = (shard_waker){{waker_wake}, s->mailbox};
+  if (store_port_open(s->common->store, &s->waker.hook, &s->port) < 0)
+    return -ENOMEM;
+  if (pipeline_init(&s->pipeline, c, s->common->router, s->port, &s->entropy.hook) < 0)
+    return -ENOMEM;
+  return open_endpoint(s);
+}
+
+int shard_open(const shard_common *common, uint32_t index, shard **out)
+{
+  shard *s = calloc(1, sizeof *s);
+  if (s == NULL)
+    return -ENOMEM;
+  s->common = common;
+  s->index = index;
+  s->epoll = -1;
+  log_init(&s->log, common->log_fd, common->conf->log_level, common->conf->log_format);
+  entropy_init(&s->entropy);
+  const int rc = open_parts(s);
+  if (rc < 0) {
+    shard_close(s);
+    return rc;
+  }
+  *out = s;
+  return 0;
+}
+
+int shard_adopt(shard *s, int fd)
+{
+  const size_t count = (size_t)udp_count(s->udp) + 1;
+  uint32_t *ready = realloc(s->ready, count * sizeof *ready);
+  if (ready == NULL)
+    return -ENOMEM;
+  s->ready = ready;
+  bool *is_ready = realloc(s->is_ready, count * sizeof *is_ready);
+  if (is_ready == NULL)
+    return -ENOMEM;
+  s->is_ready = is_ready;
+  s->is_ready[count - 1] = false;
+  const int rc = watch(s, fd, (uint32_t)count - 1);
+  if (rc < 0)
+    return rc;
+  const int index = udp_adopt(s->udp, fd);
+  return index < 0 ? index : 0;
+}
+
+int shard_start(shard *s)
+{
+  const int rc = pthread_create(&s->thread, NULL, shard_main, s);
+  s->has_thread = rc == 0;
+  return -rc;
+}
+
+void shard_close(shard *s)
+{
+  if (s == NULL)
+    return;
+  if (s->has_thread)
+    pthread_join(s->thread, NULL);
+  copal_ep_wipe(s->ep, clock_now());
+  if (s->port != NULL)
+    store_port_close(s->port);
+  pipeline_wipe(&s->pipeline);
+  udp_close(s->udp);
+  if (s->ep_memory != NULL)
+    munmap(s->ep_memory, s->ep_size);
+  if (s->epoll >= 0)
+    close(s->epoll);
+  mailbox_close(s->mailbox);
+  entropy_wipe(&s->entropy);
+  free(s->ready);
+  free(s->is_ready);
+  free(s);
+}
+
+uint32_t shard_rcvbuf(const shard *s)
+{
+  return udp_stats_now(s->udp)->rcvbuf;
+}
+
+uint32_t shard_index(const shard *s)
+{
+  return s->index;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A shard: one thread with an endpoint, a set of sockets and a port of the store of its own.
+ * Nothing of it is touched by other threads; they post messages.
+ *
+ *   state     event                          next      action
+ *   SERVING   message shard_drain()          DRAINING  new requests are left to a successor
+ *   DRAINING  no exchange is open, or late   DONE      the thread ends and says so */
+#ifndef SERVER_SHARD_H
+#define SERVER_SHARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "copal/time.h"
+#include "server/conf.h"
+#include "server/log.h"
+#include "server/mailbox.h"
+#include "server/metrics.h"
+#include "server/router.h"
+#include "store/store.h"
+
+typedef struct shard shard;
+
+/* A message to a shard; runs on its thread. What posts it says who owns it afterwards. */
+typedef struct shard_msg {
+  void (*run)(struct shard_msg *m, shard *s);
+} shard_msg;
+
+/* What a shard says to the main thread, lent until the next shard_*() call for this shard. */
+typedef enum shard_report_kind {
+  SHARD_HAS_METRICS, /* `metrics` are filled in */
+  SHARD_IS_DONE,     /* the thread is about to end; join it with shard_close() */
+} shard_report_kind;
+
+typedef struct shard_report {
+  shard_report_kind kind;
+  shard *shard;
+  metrics metrics; /* also with SHARD_IS_DONE */
+} shard_report;
+
+/* What shards share. All lent for the shards' life. */
+typedef struct shard_common {
+  const conf *conf;
+  const router *router;
+  store *store;
+  mailbox *reports; /* receives shard_report objects */
+  uint32_t count;   /* of shards */
+  int log_fd;
+} shard_common;
+
+/* Makes a shard without a thread. Returns 0 or -errno. */
+int shard_open(const shard_common *common, uint32_t index, shard **s);
+
+/* Gives it a bound socket. Before shard_start() only. Returns 0 or -errno; the socket is given on
+ * success. */
+int shard_adopt(shard *s, int fd);
+
+/* Starts the thread. Returns 0 or -errno. */
+int shard_start(shard *s);
+
+/* Posts a message. Returns 0 or COPAL_ENOSLOT. */
+int shard_post(shard *s, shard_msg *m);
+
+/* Asks for SHARD_HAS_METRICS. One at a time. Returns as shard_post(). */
+int shard_ask_metrics(shard *s);
+
+/* Hands new values of what can change live to the shard. Returns as shard_post(), or COPAL_ENOSPC.
+ */
+int shard_reload(shard *s, const conf *c);
+
+/* Tells the shard to end when its exchanges have, `timeout` microseconds from now at the latest.
+ * Once. Returns as shard_post(). */
+int shard_drain(shard *s, copal_dur timeout);
+
+/* Tells the shard to end now. Once. Returns as shard_post(). */
+int shard_stop(shard *s);
+
+/* Waits for the thread, if it runs, and frees the shard. */
+void shard_close(shard *s);
+
+/* Bytes of receive buffer granted, the smallest of its sockets. */
+uint32_t shard_rcvbuf(const shard *s);
+
+uint32_t shard_index(const shard *s);
+
+#endif
