@@ -199,7 +199,7 @@ bool attrs_from_document(copal_span document, copal_span key, uint32_t max, copa
                 "The link must point to the resource itself: <> or its path");
     return false;
   }
-  if (!link_is_settable(&link, why) || !fits(link.attrs.len, max, why))
+  if (!fits(link.attrs.len, max, why) || !link_is_settable(&link, why))
     return false;
   *attrs = link.attrs;
   return true;
