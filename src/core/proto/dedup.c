@@ -29,6 +29,8 @@ static void give(copal_ep *ep, dedup *d)
   unlink_from_mid(ep, d);
   if (d->exchange)
     d->exchange->dedup = NULL;
+  if (ep->turn && ep->turn->dedup == d)
+    ep->turn->dedup = NULL; /* its handler keeps more than there is room for */
   copal_list_remove(&d->age);
   copal_list_remove(&d->of_peer);
   copal_chain_give(&d->reply, &ep->chunks);

@@ -109,9 +109,18 @@ static int start_leisure(copal_ep *ep, exchange *x, const copal_wr *w, copal_tim
   return COPAL_OK;
 }
 
-/* Acknowledges without a response; a duplicate will be treated alike. */
-static void acknowledge_only(copal_ep *ep, const turn *t)
+/* Remembers even a safe request: once an Empty ACK has left, or may leave, a duplicate must not
+ * run again and find a piggybacked response. RFC 7252 section 5.2.2. */
+static void remember_late(copal_ep *ep, turn *t)
 {
+  if (!t->dedup)
+    t->dedup = dedup_remember(ep, t->path, t->msg->mid, ep->exchange_lifetime, t->now);
+}
+
+/* Acknowledges without a response; a duplicate will be treated alike. */
+static void acknowledge_only(copal_ep *ep, turn *t)
+{
+  remember_late(ep, t);
   if (t->dedup)
     t->dedup->state = t->rules.is_confirmable ? DEDUP_ACKED : DEDUP_SILENT;
   if (t->rules.is_confirmable)
@@ -230,12 +239,9 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
 /* -------------------------------------------------------------------------------- late responses
  */
 
-/* A request that is answered late is remembered even when it is safe, so that a duplicate does not
- * start it again. RFC 7252 section 5.2.2. */
 static void attach_dedup(copal_ep *ep, turn *t, exchange *x)
 {
-  if (!t->dedup)
-    t->dedup = dedup_remember(ep, t->path, t->msg->mid, ep->exchange_lifetime, t->now);
+  remember_late(ep, t);
   x->dedup = t->dedup;
   if (x->dedup)
     x->dedup->exchange = x;
