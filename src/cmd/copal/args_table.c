@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands and options of the client. Help texts and checks of the completion files come from
+ * these tables. */
+#include <math.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/copal/args.h"
+#include "cmd/copal/media.h"
+#include "copal/block.h"
+#include "copal/registry.h"
+
+#define BIT(cmd)     (UINT32_C(1) << (cmd))
+#define FOR_ALL      (BIT(CMD_COUNT) - 1)
+#define FOR_REQUESTS (FOR_ALL & ~BIT(CMD_PING))
+#define FOR_WRITES   (BIT(CMD_PUT) | BIT(CMD_POST) | BIT(CMD_PATCH) | BIT(CMD_IPATCH) | BIT(CMD_DELETE))
+#define FOR_BODIES   (BIT(CMD_PUT) | BIT(CMD_POST) | BIT(CMD_FETCH) | BIT(CMD_PATCH) | BIT(CMD_IPATCH))
+
+static const char in_request[] = "Request";
+static const char in_output[] = "Output";
+static const char in_delivery[] = "Delivery";
+static const char in_ping[] = "Ping";
+static const char in_other[] = "Other";
+
+const cmd_def cmd_defs[CMD_COUNT] = {
+    {CMD_GET, "get", COPAL_CODE_GET, "URI", "read a resource",
+     "  copal get localhost/status\n"
+     "  copal get -i --accept json coap://192.0.2.1/sensors/temperature\n"
+     "  copal get -o firmware.bin coap://[2001:db8::1]/fw\n"
+     "  copal get -s -w '%{code} %{time_total}\\n' localhost/status\n"},
+    {CMD_PUT, "put", COPAL_CODE_PUT, "URI", "create or replace a resource",
+     "  copal put -d 21.5 localhost/control/setpoint\n"
+     "  copal put -d @image.cbor --content-format cbor localhost/image\n"
+     "  copal put -d '{\"on\":true}' --content-format json --if-none-match localhost/lamp\n"
+     "  sensors | copal put -d - localhost/log\n"},
+    {CMD_POST, "post", COPAL_CODE_POST, "URI", "hand data to a resource, or create one below it",
+     "  copal post -d hello localhost/messages\n"
+     "  copal post -i -d @reading.json --content-format senml+json localhost/readings\n"
+     "  copal post --no-response 2,4,5 -d tick localhost/clock\n"},
+    {CMD_DELETE, "delete", COPAL_CODE_DELETE, "URI", "delete a resource",
+     "  copal delete localhost/messages/17\n"
+     "  copal delete --if-match 8f3a localhost/lamp\n"
+     "  copal delete --timeout 5 --retry 2 localhost/messages/17\n"},
+    {CMD_FETCH, "fetch", COPAL_CODE_FETCH, "URI", "read the parts of a resource that the payload names",
+     "  copal fetch -d '[{\"n\":\"temperature\"}]' --content-format senml-etch+json localhost/s\n"
+     "  copal fetch -d @query.cbor --content-format cbor --accept json localhost/db\n"
+     "  copal fetch --json -d @query.cbor --content-format cbor localhost/db\n"},
+    {CMD_PATCH, "patch", COPAL_CODE_PATCH, "URI", "change a part of a resource",
+     "  copal patch -d '[{\"op\":\"remove\",\"path\":\"/a\"}]' --content-format json-patch localhost/x\n"
+     "  copal patch --if-match 8f3a -d @diff.json --content-format json-patch+json localhost/x\n"
+     "  copal patch -d '{\"a\":null}' --content-format merge-patch localhost/x\n"},
+    {CMD_IPATCH, "ipatch", COPAL_CODE_IPATCH, "URI", "change a part of a resource, idempotently",
+     "  copal ipatch -d '{\"setpoint\":21}' --content-format merge-patch localhost/control\n"
+     "  copal ipatch -i --if-match 8f3a -d @part.json --content-format merge-patch localhost/x\n"
+     "  copal ipatch --retry 3 -d '{\"a\":1}' --content-format merge-patch localhost/x\n"},
+    {CMD_DISCOVER, "discover", COPAL_CODE_GET, "HOST|URI [FILTER...]", "list the resources of a server",
+     "  copal discover localhost\n"
+     "  copal discover coap://[2001:db8::1] rt=temperature*\n"
+     "  copal discover --json localhost if=sensor | jq -r '.[].href'\n"},
+    {CMD_PING, "ping", 0, "HOST|URI", "see whether an endpoint is there",
+     "  copal ping localhost\n"
+     "  copal ping -c 1 coap://192.0.2.1\n"
+     "  copal ping -c 10 --interval 0.2 --timeout 0.5 192.0.2.1:61616\n"},
+};
+
+static int parse_uint(const char *text, uint32_t max, uint32_t *v, buf *err)
+{
+  char *end;
+  const unsigned long n = strtoul(text, &end, 10);
+  if (*text < '0' || *text > '9' || *end != '\0' || n > max) {
+    buf_print(err, "'%s' is not a number from 0 to %u", text, (unsigned)max);
+    return -1;
+  }
+  *v = (uint32_t)n;
+  return 0;
+}
+
+static int parse_seconds(const char *text, copal_dur *v, buf *err)
+{
+  char *end;
+  const double s = strtod(text, &end);
+  if (end == text || *end != '\0' || !isfinite(s) || s < 0.001 || s > 4000) {
+    buf_print(err, "'%s' is not a number of seconds from 0.001 to 4000", text);
+    return -1;
+  }
+  *v = (copal_dur)(s * COPAL_SECOND);
+  return 0;
+}
+
+static int apply_option(args *a, const char *value, buf *err)
+{
+  return optset_parse(&a->options, value, err);
+}
+
+static int apply_data(args *a, const char *value, buf *err)
+{
+  if (a->data) {
+    buf_text(err, "given twice; a request has one payload");
+    return -1;
+  }
+  a->data = value;
+  return 0;
+}
+
+static int add_format(args *a, uint16_t number, const char *value, buf *err)
+{
+  const int cf = media_parse(value);
+  if (cf < 0) {
+    buf_print(err, "unknown Content-Format '%s'; use json, cbor, text, a media type or a number", value);
+    return -1;
+  }
+  optset_set_uint(&a->options, number, (uint32_t)cf);
+  return 0;
+}
+
+static int apply_accept(args *a, const char *value, buf *err)
+{
+  return add_format(a, COPAL_OPT_ACCEPT, value, err);
+}
+
+static int apply_content_format(args *a, const char *value, buf *err)
+{
+  return add_format(a, COPAL_OPT_CONTENT_FORMAT, value, err);
+}
+
+static int add_tag(args *a, uint16_t number, size_t min_len, const char *value, buf *err)
+{
+  enum { TAG_MAX = 8 }; /* RFC 7252 section 5.10.6 */
+  buf bytes = {0};
+  const bool ok = hex_parse(value, &bytes) == 0 && bytes.len >= min_len && bytes.len <= TAG_MAX;
+  if (ok)
+    optset_add(&a->options, number, buf_span(&bytes));
+  else
+    buf_print(err, "'%s' is not %zu to %d bytes in hexadecimal", value, min_len, TAG_MAX);
+  buf_wipe(&bytes);
+  return ok ? 0 : -1;
+}
+
+static int apply_if_match(args *a, const char *value, buf *err)
+{
+  return add_tag(a, COPAL_OPT_IF_MATCH, 0, value, err);
+}
+
+static int apply_etag(args *a, const char *value, buf *err)
+{
+  return add_tag(a, COPAL_OPT_ETAG, 1, value, err);
+}
+
+static int apply_if_none_match(args *a, const char *value, buf *err)
+{
+  (void)value, (void)err;
+  optset_set(&a->options, COPAL_OPT_IF_NONE_MATCH, copal_span_none());
+  return 0;
+}
+
+static int apply_token(args *a, const char *value, buf *err)
+{
+  enum { TOKEN_MAX = 1024 }; /* more than eight need a server that knows RFC 8974 */
+  a->token.len = 0;
+  a->has_token = true;
+  if (hex_parse(value, &a->token) == 0 && a->token.len <= TOKEN_MAX)
+    return 0;
+  buf_print(err, "'%s' is not 0 to %d bytes in hexadecimal", value, TOKEN_MAX);
+  return -1;
+}
+
+static int apply_hop_limit(args *a, const char *value, buf *err)
+{
+  uint32_t v;
+  if (parse_uint(value, UINT8_MAX, &v, err) != 0)
+    return -1;
+  if (v == 0) { /* RFC 8768 section 3 */
+    buf_text(err, "a hop limit is at least 1");
+    return -1;
+  }
+  optset_set_uint(&a->options, COPAL_OPT_HOP_LIMIT, v);
+  return 0;
+}
+
+/* Classes "2,4,5", or the bit map as a number: RFC 7967 section 2.1. */
+static int apply_no_response(args *a, const char *value, buf *err)
+{
+  uint32_t map = 0;
+  const char *p = value;
+  while (*p == '2' || *p == '4' || *p == '5') {
+    map |= 1u << (*p - '0' - 1);
+    if (p[1] != ',')
+      break;
+    p += 2;
+  }
+  if ((map == 0 || p[0] == '\0' || p[1] != '\0') && parse_uint(value, UINT8_MAX, &map, err) != 0) {
+    err->len = 0;
+    buf_print(err, "'%s' is not a list of classes such as 2,4,5 or a number from 0 to 255", value);
+    return -1;
+  }
+  optset_set_uint(&a->options, COPAL_OPT_NO_RESPONSE, map);
+  a->no_response = (uint8_t)map;
+  a->has_no_response = true;
+  return 0;
+}
+
+static int apply_block_size(args *a, const char *value, buf *err)
+{
+  uint32_t size;
+  if (parse_uint(value, 1024, &size, err) != 0)
+    return -1;
+  const uint8_t szx = copal_block_szx_for(size);
+  if (copal_block_size(szx) != size) {
+    buf_text(err, "a block has 16, 32, 64, 128, 256, 512 or 1024 bytes");
+    return -1;
+  }
+  a->szx = szx;
+  a->has_szx = true;
+  return 0;
+}
+
+static int apply_host(args *a, const char *value, buf *err)
+{
+  if (*value == '\0' || strlen(value) > UINT8_MAX) { /* RFC 7252 section 5.10 */
+    buf_text(err, "a host name has 1 to 255 bytes");
+    return -1;
+  }
+  a->host = value;
+  return 0;
+}
+
+static int apply_color(args *a, const char *value, buf *err)
+{
+  static const char *const names[] = {"auto", "always", "never"};
+  for (int i = 0; i < 3; i++)
+    if (strcmp(value, names[i]) == 0) {
+      a->color = (style_color)i;
+      return 0;
+    }
+  buf_print(err, "'%s' is not auto, always or never", value);
+  return -1;
+}
+
+static int apply_max_retransmit(args *a, const char *value, buf *err)
+{
+  enum { RETRANSMIT_MAX = 20 };
+  a->has_max_retransmit = true;
+  return parse_uint(value, RETRANSMIT_MAX, &a->max_retransmit, err);
+}
+
+static int apply_retry(args *a, const char *value, buf *err)
+{
+  return parse_uint(value, 1000, &a->retry, err);
+}
+
+static int apply_count(args *a, const char *value, buf *err)
+{
+  return parse_uint(value, INT32_MAX, &a->count, err);
+}
+
+static int apply_timeout(args *a, const char *value, buf *err)
+{
+  return parse_seconds(value, &a->timeout, err);
+}
+
+static int apply_ack_timeout(args *a, const char *value, buf *err)
+{
+  return parse_seconds(value, &a->ack_timeout, err);
+}
+
+static int apply_interval(args *a, const char *value, buf *err)
+{
+  return parse_seconds(value, &a->interval, err);
+}
+
+/* Options that only store their value or a flag. */
+#define STORE(field, what)                                                                         \
+  static int apply_##field(args *a, const char *value, buf *err)                                   \
+  {                                                                                                \
+    (void)value, (void)err;                                                                        \
+    a->field = what;                                                                               \
+    return 0;                                                                                      \
+  }
+STORE(is_non, true)
+STORE(is_con, true)
+STORE(output, value)
+STORE(write_out, value)
+STORE(include, true)
+STORE(verbose, true)
+STORE(json, true)
+STORE(silent, true)
+STORE(pretty, true)
+STORE(no_pretty, true)
+STORE(connect_to, value)
+STORE(wants_help, true)
+
+static int apply_ipv4(args *a, const char *value, buf *err)
+{
+  (void)value, (void)err;
+  a->family = AF_INET;
+  return 0;
+}
+
+static int apply_ipv6(args *a, const char *value, buf *err)
+{
+  (void)value, (void)err;
+  a->family = AF_INET6;
+  return 0;
+}
+
+const arg_def arg_defs[] = {
+    {'d', "data", "TEXT|@FILE|-", FOR_ALL, in_request,
+     "payload: the text, a file's content, or standard input", apply_data},
+    {'c', "content-format", "FORMAT", FOR_BODIES, in_request,
+     "what the payload is: json, cbor, text, senml+json, 50, ...", apply_content_format},
+    {'a', "accept", "FORMAT", FOR_REQUESTS, in_request, "what the response shall be", apply_accept},
+    {'O', "option", "NAME=VALUE", FOR_REQUESTS, in_request,
+     "add a CoAP option by name or number: Uri-Query=x, 65000=0xabcd", apply_option},
+    {0, "if-match", "ETAG", FOR_REQUESTS, in_request,
+     "only if the resource has this ETag (hexadecimal); '' if it exists", apply_if_match},
+    {0, "if-none-match", NULL, FOR_REQUESTS, in_request, "only if the resource does not exist",
+     apply_if_none_match},
+    {0, "etag", "ETAG", FOR_REQUESTS, in_request,
+     "ask whether this representation (hexadecimal) is still valid", apply_etag},
+    {0, "hop-limit", "N", FOR_REQUESTS, in_request, "proxies to pass at most", apply_hop_limit},
+    {0, "host", "NAME", FOR_REQUESTS, in_request, "Uri-Host to send instead of the URI's host",
+     apply_host},
+    {0, "token", "HEX", FOR_REQUESTS, in_request, "token to use instead of a random one",
+     apply_token},
+    {0, "block-size", "BYTES", FOR_REQUESTS, in_request,
+     "largest block in either direction, 16 to 1024", apply_block_size},
+
+    {'o', "output", "FILE", FOR_REQUESTS, in_output, "write the body to a file", apply_output},
+    {'i', "include", NULL, FOR_REQUESTS, in_output, "show code and options above the body",
+     apply_include},
+    {0, "json", NULL, FOR_ALL, in_output, "print a JSON object about the response instead",
+     apply_json},
+    {'w', "write-out", "FORMAT", FOR_REQUESTS, in_output,
+     "print at the end, with %{code}, %{time_total}, ... filled in", apply_write_out},
+    {0, "pretty", NULL, FOR_REQUESTS, in_output, "format the body even if not on a terminal",
+     apply_pretty},
+    {0, "no-pretty", NULL, FOR_REQUESTS, in_output, "print the body's bytes even on a terminal",
+     apply_no_pretty},
+    {0, "color", "WHEN", FOR_ALL, in_output, "auto, always or never", apply_color},
+    {'s', "silent", NULL, FOR_ALL, in_output, "no messages about errors", apply_silent},
+    {'v', "verbose", NULL, FOR_ALL, in_output, "show every message sent and received",
+     apply_verbose},
+
+    {0, "non", NULL, FOR_REQUESTS, in_delivery, "send the request Non-confirmable", apply_is_non},
+    {0, "con", NULL, FOR_REQUESTS, in_delivery,
+     "send it Confirmable (default, except with --no-response)", apply_is_con},
+    {0, "no-response", "CLASSES", FOR_WRITES | BIT(CMD_FETCH), in_delivery,
+     "responses not wanted: 2,4,5 or a number", apply_no_response},
+    {'t', "timeout", "SECONDS", FOR_ALL, in_delivery, "give up after this time", apply_timeout},
+    {0, "retry", "N", FOR_REQUESTS, in_delivery, "repeat the whole request after a timeout",
+     apply_retry},
+    {0, "ack-timeout", "SECONDS", FOR_ALL, in_delivery, "before the first retransmission, default 2",
+     apply_ack_timeout},
+    {0, "max-retransmit", "N", FOR_ALL, in_delivery, "retransmissions at most, default 4",
+     apply_max_retransmit},
+    {0, "connect-to", "HOST[:PORT]", FOR_ALL, in_delivery,
+     "send to this address instead of the URI's", apply_connect_to},
+    {'4', "ipv4", NULL, FOR_ALL, in_delivery, "use IPv4 only", apply_ipv4},
+    {'6', "ipv6", NULL, FOR_ALL, in_delivery, "use IPv6 only", apply_ipv6},
+
+    {'c', "count", "N", BIT(CMD_PING), in_ping, "pings to send, default 4; 0: until interrupted",
+     apply_count},
+    {0, "interval", "SECONDS", BIT(CMD_PING), in_ping, "between pings, default 1", apply_interval},
+
+    {'h', "help", NULL, FOR_ALL, in_other, "show this help", apply_wants_help},
+};
+
+const size_t arg_def_count = sizeof arg_defs / sizeof arg_defs[0];

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A whole request: from the command line to its result. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/copal/run.h"
+#include "copal/error.h"
+#include "copal/params.h"
+#include "copal/registry.h"
+#include "transport/udp.h"
+
+enum {
+  BODY_MAX = 1 << 30, /* 2^20 blocks of 1024 bytes, RFC 7959 section 2.2 */
+  CHUNK = 16384,
+  NO_RESPONSE_ALL = 26, /* RFC 7967 section 2.1 */
+};
+
+/* How long an error is waited for that a server would send although other responses are not
+ * wanted. RFC 7967 section 2.1 leaves it to the application. */
+#define NO_RESPONSE_WAIT COPAL_SECOND
+
+void run_complain(const args *a, const buf *message)
+{
+  buf line = {0};
+  if (a->silent)
+    return;
+  buf_print(&line, "copal: %s\n", buf_str(message));
+  run_write(STDERR_FILENO, buf_span(&line));
+  buf_wipe(&line);
+}
+
+int run_write(int fd, copal_span bytes)
+{
+  while (bytes.len > 0) {
+    const ssize_t n = write(fd, bytes.ptr, bytes.len);
+    if (n < 0 && errno != EINTR)
+      return -1;
+    if (n > 0)
+      bytes = copal_span_of(bytes.ptr + n, bytes.len - (size_t)n);
+  }
+  return 0;
+}
+
+static int read_all(int fd, buf *out)
+{
+  char chunk[CHUNK];
+  for (;;) {
+    const ssize_t n = read(fd, chunk, sizeof chunk);
+    if (n == 0)
+      return 0;
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return -1;
+    buf_put(out, chunk, (size_t)n);
+    if (out->len > BODY_MAX) {
+      errno = EFBIG;
+      return -1;
+    }
+  }
+}
+
+static status read_data(const char *data, buf *out, buf *err)
+{
+  const bool is_stdin = strcmp(data, "-") == 0 || strcmp(data, "@-") == 0;
+  if (!is_stdin && data[0] != '@') {
+    buf_text(out, data);
+    return STATUS_OK;
+  }
+  const int fd = is_stdin ? STDIN_FILENO : open(data + 1, O_RDONLY | O_CLOEXEC);
+  const int result = fd < 0 ? -1 : read_all(fd, out);
+  if (result != 0)
+    buf_print(err, "cannot read %s: %s", is_stdin ? "standard input" : data + 1, strerror(errno));
+  if (fd >= 0 && !is_stdin)
+    close(fd);
+  return result == 0 ? STATUS_OK : STATUS_INTERNAL;
+}
+
+static copal_params parameters(const args *a)
+{
+  copal_params p = copal_params_default();
+  if (a->ack_timeout > 0) {
+    p.ack_timeout = a->ack_timeout;
+    p.processing_delay = a->ack_timeout;
+    if (p.ack_delay >= p.ack_timeout)
+      p.ack_delay = p.ack_timeout / 2;
+  }
+  if (a->has_max_retransmit)
+    p.max_retransmit = (uint8_t)a->max_retransmit;
+  return p;
+}
+
+status run_open_session(const args *a, trace *t, session **s)
+{
+  buf message = {0};
+  *t = (trace){.style = style_for(STDERR_FILENO, a->color), .start = session_now()};
+  const session_cfg cfg = {.params = parameters(a),
+                           .token_cap = (uint16_t)a->token.len,
+                           .trace = a->verbose ? t : NULL};
+  if (copal_params_check(&cfg.params) != COPAL_OK) {
+    buf_text(&message, "--ack-timeout and --max-retransmit together take longer than an hour");
+    run_complain(a, &message);
+    buf_wipe(&message);
+    return STATUS_USAGE;
+  }
+  const int e = session_open(&cfg, s);
+  if (e == 0)
+    return STATUS_OK;
+  buf_print(&message, "cannot open a socket: %s", strerror(-e));
+  run_complain(a, &message);
+  buf_wipe(&message);
+  return STATUS_INTERNAL;
+}
+
+status job_prepare(job *j, const args *a, const char *uri)
+{
+  buf err = {0};
+  status s = target_parse(&j->target, uri, &err);
+  if (s == STATUS_OK)
+    s = target_options(&j->target, a, &j->options, &err);
+  if (s == STATUS_OK && a->data)
+    s = read_data(a->data, &j->body, &err);
+  if (s == STATUS_OK)
+    s = target_resolve(&j->target, a, &err);
+  if (s != STATUS_OK)
+    run_complain(a, &err);
+  buf_wipe(&err);
+  return s;
+}
+
+/* With all responses unwanted a Non-confirmable request is over once it is sent, a Confirmable one
+ * once it is acknowledged. RFC 7967 section 2. */
+static session_wait what_to_wait_for(const args *a, copal_type type)
+{
+  if ((a->no_response & NO_RESPONSE_ALL) != NO_RESPONSE_ALL)
+    return SESSION_WAIT_RESPONSE;
+  return type == COPAL_CON ? SESSION_WAIT_ACK : SESSION_WAIT_NOTHING;
+}
+
+static transfer make_transfer(const job *j, const args *a)
+{
+  const bool is_group = (j->path->flags & COPAL_PATH_GROUP) != 0; /* RFC 7252 section 8.1 */
+  const bool is_non = a->is_non || is_group || (a->no_response != 0 && !a->is_con);
+  transfer t = {
+      .path = j->path,
+      .type = is_non ? COPAL_NON : COPAL_CON,
+      .code = a->cmd->code,
+      .options = &j->options,
+      .token = buf_span(&a->token),
+      .has_token = a->has_token,
+      .body = buf_span(&j->body),
+      .szx = a->has_szx ? a->szx : COPAL_SZX_MAX,
+      .has_szx = a->has_szx,
+      .timeout = a->timeout,
+  };
+  t.wait = what_to_wait_for(a, t.type);
+  if (a->no_response != 0 && t.wait == SESSION_WAIT_RESPONSE && t.timeout == 0)
+    t.timeout = NO_RESPONSE_WAIT;
+  return t;
+}
+
+/* Silence is what --no-response asked for. */
+static void accept_silence(const args *a, transfer_result *r)
+{
+  if (a->no_response != 0 && r->outcome == TRANSFER_TIMEOUT)
+    r->outcome = TRANSFER_SILENT;
+}
+
+static void say_next_address(const job *j, const args *a)
+{
+  buf message = {0};
+  if (a->verbose) {
+    report_error(&j->result, &j->target, j->path, &message);
+    buf_text(&message, "; trying the next address");
+    run_complain(a, &message);
+  }
+  buf_wipe(&message);
+}
+
+static void attempt(job *j, const args *a, session *s)
+{
+  for (size_t i = 0; i < j->target.path_count; i++) {
+    j->path = &j->target.paths[i];
+    const transfer t = make_transfer(j, a);
+    transfer_result_wipe(&j->result);
+    transfer_run(s, &t, &j->result);
+    accept_silence(a, &j->result);
+    if (j->result.outcome != TRANSFER_UNREACHABLE)
+      return;
+    if (i + 1 < j->target.path_count)
+      say_next_address(j, a);
+  }
+}
+
+status job_run(job *j, const args *a)
+{
+  session *s = NULL;
+  const status opened = run_open_session(a, &j->trace, &s);
+  if (opened != STATUS_OK)
+    return opened;
+  for (uint32_t tries = 0; tries <= a->retry; tries++) {
+    attempt(j, a, s);
+    if (j->result.outcome != TRANSFER_TIMEOUT)
+      break;
+  }
+  session_close(s);
+  return report_status(&j->result);
+}
+
+void job_report(const job *j, const args *a, report *r)
+{
+  *r = (report){.args = a,
+                .target = &j->target,
+                .result = &j->result,
+                .path = j->path,
+                .upload_size = j->body.len,
+                .status = report_status(&j->result)};
+  report_error(&j->result, &j->target, j->path, &r->error);
+}
+
+void job_wipe(job *j)
+{
+  target_wipe(&j->target);
+  optset_wipe(&j->options);
+  buf_wipe(&j->body);
+  transfer_result_wipe(&j->result);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One endpoint on UDP sockets, driven until an exchange ends. */
+#include "cmd/copal/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "transport/udp.h"
+
+enum {
+  SOCKETS_MAX = 2,
+  QUOTE_MAX = 64,        /* of a datagram, enough for header and token */
+  DATAGRAM_MAX = 65507,  /* a server may answer with what IP can carry */
+  BATCH = 8,
+  BUFFER = 256 * 1024,
+  TOKEN_CAP_DEFAULT = 8,
+};
+
+/* Stands between endpoint and sockets, to see what leaves. */
+typedef struct relay {
+  copal_sink sink;
+  session *owner;
+  copal_mspan room;
+} relay;
+
+struct session {
+  relay relay;
+  copal_entropy entropy;
+  udp *udp;
+  copal_ep *ep;
+  void *mem;
+  trace *trace;
+  uint64_t send_errors; /* seen so far */
+  copal_path last_path; /* of the last datagram sent */
+  uint8_t quote[QUOTE_MAX];
+  size_t quote_len;
+  int errnum;
+};
+
+/* The exchange that is waited for. */
+typedef struct waiter {
+  copal_client client;
+  reply *reply;
+  session_wait wait;
+  bool is_done;
+} waiter;
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal)
+{
+  (void)signal;
+  interrupted = 1;
+}
+
+void session_catch_interrupt(void)
+{
+  struct sigaction act = {.sa_handler = on_interrupt};
+  sigaction(SIGINT, &act, NULL);
+}
+
+bool session_is_interrupted(void)
+{
+  return interrupted != 0;
+}
+
+copal_time session_now(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (copal_time)t.tv_sec * 1000000 + (copal_time)t.tv_nsec / 1000;
+}
+
+static void show(session *s, bool is_sent, const copal_path *path, copal_span bytes)
+{
+  if (!s->trace)
+    return;
+  buf out = {0};
+  trace_datagram(s->trace, is_sent, path, bytes, session_now(), &out);
+  ssize_t n = write(STDERR_FILENO, out.ptr, out.len); /* a lost trace line is no failure */
+  (void)n;
+  buf_wipe(&out);
+}
+
+static copal_mspan relay_reserve(copal_sink *sink, const copal_path *path, size_t cap)
+{
+  relay *r = (relay *)sink;
+  copal_sink *under = udp_sink(r->owner->udp);
+  r->room = under->reserve(under, path, cap);
+  return r->room;
+}
+
+static void relay_commit(copal_sink *sink, const copal_path *path, size_t len)
+{
+  relay *r = (relay *)sink;
+  session *s = r->owner;
+  copal_sink *under = udp_sink(s->udp);
+  show(s, true, path, copal_span_of(r->room.ptr, len));
+  s->last_path = *path;
+  s->quote_len = len < QUOTE_MAX ? len : QUOTE_MAX;
+  memcpy(s->quote, r->room.ptr, s->quote_len);
+  under->commit(under, path, len);
+}
+
+static void fill_random(copal_entropy *e, copal_mspan out)
+{
+  (void)e;
+  while (out.len > 0) {
+    const ssize_t n = getrandom(out.ptr, out.len, 0);
+    if (n < 0 && errno != EINTR)
+      abort(); /* without randomness tokens could be guessed */
+    if (n > 0)
+      out = (copal_mspan){out.ptr + n, out.len - (size_t)n};
+  }
+}
+
+/* One socket for each family that this machine has. */
+static int bind_families(session *s)
+{
+  static const char *const any[SOCKETS_MAX] = {"::", "0.0.0.0"};
+  int result = -EAFNOSUPPORT;
+  for (int i = 0; i < SOCKETS_MAX; i++) {
+    copal_addr local;
+    if (udp_addr_parse(any[i], 0, &local) != COPAL_OK)
+      return -EINVAL;
+    const int index = udp_bind(s->udp, &local, false);
+    if (index < 0 && udp_count(s->udp) == 0)
+      result = index;
+  }
+  return udp_count(s->udp) > 0 ? 0 : result;
+}
+
+static int make_endpoint(session *s, const session_cfg *cfg)
+{
+  copal_ep_cfg ep = COPAL_EP_CFG_INIT;
+  ep.params = cfg->params;
+  ep.sink = &s->relay.sink;
+  ep.entropy = &s->entropy;
+  ep.token_cap = cfg->token_cap > TOKEN_CAP_DEFAULT ? cfg->token_cap : TOKEN_CAP_DEFAULT;
+  ep.message_max = (uint16_t)(1152 + (ep.token_cap - TOKEN_CAP_DEFAULT));
+  const size_t size = copal_ep_size(&ep);
+  if (size == 0)
+    return -EINVAL;
+  s->mem = mem_resize(NULL, size);
+  return copal_ep_init((copal_mspan){s->mem, size}, &ep, &s->ep, session_now()) == COPAL_OK
+             ? 0
+             : -EINVAL;
+}
+
+int session_open(const session_cfg *cfg, session **out)
+{
+  const struct udp_cfg sockets = {
+      .batch = BATCH, .datagram_max = DATAGRAM_MAX, .rcvbuf = BUFFER, .sndbuf = BUFFER};
+  session *s = mem_resize(NULL, sizeof *s);
+  *s = (session){.relay = {.sink = {relay_reserve, relay_commit}, .owner = s},
+                 .entropy = {fill_random},
+                 .trace = cfg->trace};
+  int result = udp_open(&sockets, &s->udp);
+  if (result == 0)
+    result = bind_families(s);
+  if (result == 0)
+    result = make_endpoint(s, cfg);
+  if (result != 0) {
+    session_close(s);
+    return result;
+  }
+  *out = s;
+  return 0;
+}
+
+void session_close(session *s)
+{
+  if (!s)
+    return;
+  copal_ep_wipe(s->ep, session_now());
+  if (s->udp)
+    udp_flush(s->udp);
+  udp_close(s->udp);
+  free(s->mem);
+  free(s);
+}
+
+void reply_wipe(reply *r)
+{
+  free(r->mem);
+  *r = (reply){0};
+}
+
+static copal_span keep(uint8_t **at, copal_span bytes)
+{
+  const copal_span kept = copal_span_of(*at, bytes.len);
+  if (bytes.len > 0)
+    memcpy(*at, bytes.ptr, bytes.len);
+  *at += bytes.len;
+  return kept;
+}
+
+static void keep_message(reply *r, const copal_msg *m)
+{
+  free(r->mem);
+  r->mem = mem_resize(NULL, m->token.len + m->options.len + m->payload.len);
+  uint8_t *at = r->mem;
+  r->msg = *m;
+  r->msg.token = keep(&at, m->token);
+  r->msg.options = keep(&at, m->options);
+  r->msg.payload = keep(&at, m->payload);
+}
+
+static void on_event(copal_client *client, copal_ep *ep, const copal_event *event, copal_time now)
+{
+  waiter *w = (waiter *)client;
+  (void)ep, (void)now;
+  w->reply->retransmits = event->retransmits;
+  if (event->kind == COPAL_EVENT_RESEND)
+    return;
+  if (event->kind == COPAL_EVENT_ACK && w->wait == SESSION_WAIT_RESPONSE)
+    return;
+  if (w->is_done)
+    return; /* the end of what was canceled */
+  w->reply->kind = event->kind;
+  w->is_done = true;
+  if (event->kind == COPAL_EVENT_RESPONSE) {
+    w->reply->from = *event->from;
+    keep_message(w->reply, event->msg);
+  }
+}
+
+/* Sends what is queued. What the kernel refuses at once (no route, a firewall of this host) ends
+ * the exchange as an ICMP error would. */
+static void flush(session *s)
+{
+  udp_flush(s->udp);
+  const uint64_t errors = udp_stats_now(s->udp)->tx_errors;
+  if (errors == s->send_errors)
+    return;
+  s->send_errors = errors;
+  s->errnum = ENETUNREACH;
+  copal_ep_unreachable(s->ep, &s->last_path, copal_span_of(s->quote, s->quote_len), session_now());
+}
+
+static void read_errors(session *s, int index)
+{
+  udp_error e;
+  while (udp_recv_error(s->udp, index, &e) > 0) {
+    s->errnum = e.errnum;
+    copal_ep_unreachable(s->ep, &e.path, e.quoted, session_now());
+  }
+}
+
+static void read_datagrams(session *s, int index)
+{
+  udp_slot *slots;
+  const int n = udp_recv(s->udp, index, &slots);
+  for (int i = 0; i < n; i++) {
+    show(s, false, &slots[i].path, copal_span_of(slots[i].bytes.ptr, slots[i].bytes.len));
+    copal_ep_input(s->ep, &slots[i].path, slots[i].bytes, session_now());
+  }
+}
+
+static int poll_ms(copal_time deadline)
+{
+  const copal_time now = session_now();
+  if (deadline == COPAL_NEVER)
+    return -1;
+  if (deadline <= now)
+    return 0;
+  const copal_time ms = (deadline - now + 999) / 1000;
+  return ms < 60000 ? (int)ms : 60000;
+}
+
+/* One turn of the loop, not longer than until `limit`. */
+static void turn(session *s, copal_time limit)
+{
+  struct pollfd fds[SOCKETS_MAX];
+  const int count = udp_count(s->udp);
+  flush(s);
+  for (int i = 0; i < count; i++)
+    fds[i] = (struct pollfd){.fd = udp_fd(s->udp, i), .events = POLLIN};
+  const copal_time deadline = copal_ep_deadline(s->ep);
+  const int ready = poll(fds, (nfds_t)count, poll_ms(deadline < limit ? deadline : limit));
+  for (int i = 0; ready > 0 && i < count; i++) {
+    if (fds[i].revents & POLLERR)
+      read_errors(s, i);
+    if (fds[i].revents & POLLIN)
+      read_datagrams(s, i);
+  }
+  copal_ep_expire(s->ep, session_now());
+  flush(s);
+}
+
+static void wait_for(session *s, waiter *w, copal_xref exchange, copal_time start)
+{
+  while (!w->is_done && !interrupted && w->wait != SESSION_WAIT_NOTHING)
+    turn(s, COPAL_NEVER);
+  w->reply->rtt = (copal_dur)(session_now() - start);
+  w->reply->errnum = w->reply->kind == COPAL_EVENT_UNREACHABLE ? s->errnum : 0;
+  flush(s);
+  if (!w->is_done) {
+    w->is_done = true;
+    w->reply->kind = COPAL_EVENT_CANCELED;
+  }
+  copal_ep_cancel(s->ep, exchange, session_now()); /* no effect on one that has ended */
+}
+
+int session_request(session *s, copal_request *request, session_wait wait, reply *r)
+{
+  waiter w = {.client = {on_event}, .reply = r, .wait = wait};
+  copal_xref exchange = 0;
+  *r = (reply){0};
+  request->client = &w.client;
+  const copal_time start = session_now();
+  const int e = copal_ep_request(s->ep, request, &exchange, start);
+  if (e == COPAL_OK)
+    wait_for(s, &w, exchange, start);
+  return e;
+}
+
+int session_ping(session *s, const copal_path *path, reply *r)
+{
+  waiter w = {.client = {on_event}, .reply = r, .wait = SESSION_WAIT_RESPONSE};
+  copal_xref exchange = 0;
+  *r = (reply){0};
+  const copal_time start = session_now();
+  const int e = copal_ep_ping(s->ep, path, &w.client, &exchange, start);
+  if (e == COPAL_OK)
+    wait_for(s, &w, exchange, start);
+  return e;
+}
+
+void session_pause(session *s, copal_dur duration)
+{
+  const copal_time end = session_now() + duration;
+  while (session_now() < end && !interrupted)
+    turn(s, end);
+}

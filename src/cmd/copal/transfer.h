@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A request with bodies of any size: Block1 up, Block2 down, one block at a time. RFC 7959
+ * sections 2.3 to 2.9; answers a server's Echo, RFC 9175 section 2.3. */
+#ifndef COPAL_CMD_TRANSFER_H
+#define COPAL_CMD_TRANSFER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cmd/copal/buf.h"
+#include "cmd/copal/optset.h"
+#include "cmd/copal/session.h"
+#include "copal/block.h"
+#include "copal/endpoint.h"
+
+/* What to send. All is lent for the call. */
+typedef struct transfer {
+  const copal_path *path;
+  copal_type type;
+  copal_code code;
+  const optset *options; /* Block options in here turn block-wise transfer off */
+  copal_span token;
+  bool has_token;
+  copal_span body;
+  uint8_t szx;       /* largest block, 0 to 6 */
+  bool has_szx;      /* ask the server for blocks of that size */
+  copal_dur timeout; /* for all of it, microseconds; 0: none beyond the transmission parameters */
+  session_wait wait;
+} transfer;
+
+typedef enum transfer_outcome {
+  TRANSFER_RESPONSE,    /* `reply` is the response, `body` its body */
+  TRANSFER_SILENT,      /* nothing came, and nothing was waited for */
+  TRANSFER_TIMEOUT,
+  TRANSFER_RESET,
+  TRANSFER_UNREACHABLE, /* `reply.errnum` tells */
+  TRANSFER_INVALID,     /* the response breaks the protocol; `why` tells */
+  TRANSFER_FAILED,      /* could not be sent; `why` tells */
+  TRANSFER_INTERRUPTED,
+} transfer_outcome;
+
+typedef struct transfer_result {
+  transfer_outcome outcome;
+  reply reply; /* the response; of a block-wise one its first */
+  buf body;    /* the whole body */
+  const char *why;
+  unsigned exchanges;
+  unsigned retransmits;
+  copal_dur total; /* microseconds */
+} transfer_result;
+
+/* Runs the transfer to its end. Wipe `r` afterwards. */
+void transfer_run(session *s, const transfer *t, transfer_result *r);
+void transfer_result_wipe(transfer_result *r);
+
+#endif
