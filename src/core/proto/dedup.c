@@ -95,8 +95,10 @@ dedup *dedup_remember(copal_ep *ep, const copal_path *path, uint16_t mid, copal_
 {
   const uint32_t path_hash = ep_path_hash(ep, path);
   peer *p = peer_for_entry(ep, path, path_hash, now);
-  if (!p)
+  if (!p) {
+    ep->stats.dedup_refused++;
     return NULL;
+  }
 
   p->dedup_count++; /* keeps the peer while its only entry makes place for this one */
   make_place(ep, p, now);

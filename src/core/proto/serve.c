@@ -74,10 +74,7 @@ static int remember(copal_ep *ep, turn *t, copal_time now)
     return COPAL_OK;
   t->dedup = dedup_remember(ep, t->path, t->msg->mid,
                             is_con ? ep->exchange_lifetime : ep->non_lifetime, now);
-  if (t->dedup || is_safe)
-    return COPAL_OK;
-  ep->stats.dedup_refused++;
-  return COPAL_ENOSLOT;
+  return t->dedup || is_safe ? COPAL_OK : COPAL_ENOSLOT;
 }
 
 /* ------------------------------------------------------------------------------------- responses
