@@ -3,6 +3,7 @@
 #include "server/listener.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,10 +35,21 @@ static int parse_host(const copal_uri *uri, copal_addr *addr, char why[LISTENER_
   return COPAL_OK;
 }
 
+/* Cuts the port 0 off, which is no port of a URI but asks the system to pick one. */
+static bool cut_port_zero(copal_span *text)
+{
+  if (text->len < 2 || text->ptr[text->len - 2] != ':' || text->ptr[text->len - 1] != '0')
+    return false;
+  text->len -= 2;
+  return true;
+}
+
 int listener_parse(const char *text, copal_addr *addr, char why[LISTENER_WHY_SIZE])
 {
   copal_uri uri;
-  if (copal_uri_parse(copal_span_str(text), &uri, NULL) < 0)
+  copal_span span = copal_span_str(text);
+  const bool picks_port = cut_port_zero(&span);
+  if (copal_uri_parse(span, &uri, NULL) < 0)
     return refuse(why, "not a CoAP URI; expected is coap://ADDRESS[:PORT], an IPv6 address in "
                        "brackets");
   switch (uri.scheme) {
@@ -53,6 +65,8 @@ int listener_parse(const char *text, copal_addr *addr, char why[LISTENER_WHY_SIZ
   }
   if (uri.path.len > 0 || uri.has_query)
     return refuse(why, "a listen URI has no path and no query");
+  if (picks_port)
+    uri.port = 0;
   return parse_host(&uri, addr, why);
 }
 

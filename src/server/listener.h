@@ -21,8 +21,8 @@ typedef struct listener {
   int *fds; /* -1: given away */
 } listener;
 
-/* Parses a listen URI: "coap://127.0.0.1", "coap://[::]:5683". Returns 0, or COPAL_EINVAL with a
- * sentence in `why`. */
+/* Parses a listen URI: "coap://127.0.0.1", "coap://[::]:5683"; port 0 lets the system pick one.
+ * Returns 0, or COPAL_EINVAL with a sentence in `why`. */
 int listener_parse(const char *uri, copal_addr *addr, char why[LISTENER_WHY_SIZE]);
 
 /* Opens `count` sockets on an address. Returns 0, or -errno with a sentence in `why` that says what
