@@ -50,9 +50,9 @@ function(install_if_there file directory name)
   endif()
 endfunction()
 set(share ${CMAKE_INSTALL_DATADIR})
-install_if_there(packaging/completions/copal.bash ${share}/bash-completion/completions copal)
-install_if_there(packaging/completions/copal.zsh ${share}/zsh/vendor-completions _copal)
-install_if_there(packaging/completions/copal.fish ${share}/fish/vendor_completions.d copal.fish)
+install_if_there(packaging/completion/copal.bash ${share}/bash-completion/completions copal)
+install_if_there(packaging/completion/_copal ${share}/zsh/vendor-completions _copal)
+install_if_there(packaging/completion/copal.fish ${share}/fish/vendor_completions.d copal.fish)
 install_if_there(packaging/copald.conf ${CMAKE_INSTALL_SYSCONFDIR}/copal copald.conf)
 
 set(SERVICE_CALLS "@system-service") # an @ that is not ours to fill
