@@ -24,6 +24,7 @@
 #include "copal/code.h"
 #include "copal/error.h"
 #include "copal/msg.h"
+#include "copal/node.h"
 #include "copal/option.h"
 #include "copal/params.h"
 #include "copal/path.h"
@@ -39,8 +40,7 @@ typedef struct copal_ep copal_ep;
 /* A handle of an exchange that outlives a call. Never reused; 0 is none. */
 typedef uint64_t copal_xref;
 
-/* ------------------------------------------------------------------------------------------------
- * hooks */
+/* ------------------------------------------------------------------------------------- hooks */
 
 /* Where datagrams leave. The endpoint reserves room, writes into it and commits; it commits at once
  * or not at all. */
@@ -60,8 +60,7 @@ typedef struct copal_entropy {
   void (*fill)(struct copal_entropy *e, copal_mspan out);
 } copal_entropy;
 
-/* ------------------------------------------------------------------------------------------------
- * server */
+/* ------------------------------------------------------------------------------------ server */
 
 /* A request as the handler sees it. Valid during on_request() only. */
 typedef struct copal_req {
@@ -71,6 +70,7 @@ typedef struct copal_req {
   bool has_block2;
   copal_block block1;
   copal_block block2; /* what the client asks for; SZX clamped to the endpoint's limit */
+  bool wants_observe; /* a GET or FETCH with Observe 0: see copal_ep_observe() */
 } copal_req;
 
 /* A response. Spans are borrowed for the call that sends it. */
@@ -92,8 +92,27 @@ typedef struct copal_server {
   int (*on_request)(struct copal_server *s, copal_ep *ep, const copal_req *req, copal_time now);
 } copal_server;
 
-/* ------------------------------------------------------------------------------------------------
- * client */
+/* ----------------------------------------------------------------------------------- observe */
+
+/* Something that clients observe: a resource in one Content-Format. Embedded in an object of the
+ * handler, zeroed but for the hooks, lent while `count` is not 0. RFC 7641. */
+typedef struct copal_subject {
+  /* Fills in the response that a GET would get now: the newest representation, with ETag,
+   * Content-Format and Max-Age but without Observe; or an error, which ends the relations. What it
+   * points to is lent until the call that asked for it returns. Returns COPAL_OK, or an error to
+   * send nothing this time. */
+  int (*render)(struct copal_subject *s, copal_ep *ep, copal_response *response, copal_time now);
+
+  /* The last relation has ended; the subject may be freed. May be NULL. */
+  void (*on_idle)(struct copal_subject *s, copal_ep *ep);
+
+  bool is_confirmable;  /* all its notifications are confirmable */
+  uint32_t count;       /* relations; the endpoint's */
+  uint32_t sequence;    /* of the last change, low 24 bits on the wire; the endpoint's */
+  copal_node relations; /* the endpoint's */
+} copal_subject;
+
+/* ------------------------------------------------------------------------------------ client */
 
 typedef enum copal_event_kind {
   COPAL_EVENT_RESPONSE, /* `msg` is the response; the last event, unless the request asked for
@@ -101,6 +120,8 @@ typedef enum copal_event_kind {
   COPAL_EVENT_ACK,      /* the request was acknowledged, the response comes separately; more events
                            follow */
   COPAL_EVENT_RESEND,   /* a retransmission left; more events follow */
+  COPAL_EVENT_STALE,    /* an observed representation is older than its Max-Age; the endpoint asks
+                           again, more events follow */
   COPAL_EVENT_TIMEOUT,  /* last event: no acknowledgement, or no response in time; of a request for
                            several: the end */
   COPAL_EVENT_RESET,    /* last event: the peer rejected the request, or answered the ping */
@@ -114,6 +135,7 @@ typedef struct copal_event {
   const copal_msg *msg;   /* COPAL_EVENT_RESPONSE; borrowed for the call */
   const copal_path *from; /* COPAL_EVENT_RESPONSE: who answered */
   uint8_t retransmits;    /* so far */
+  bool is_notification;   /* COPAL_EVENT_RESPONSE: it carries Observe, and more follow */
 } copal_event;
 
 /* Receives the events of an exchange; exactly one of them is the last. */
@@ -144,8 +166,7 @@ typedef struct copal_request {
         NULL                                                                                       \
   }
 
-/* ------------------------------------------------------------------------------------------------
- * configuration */
+/* ----------------------------------------------------------------------------- configuration */
 
 typedef struct copal_ep_cfg {
   size_t struct_size; /* filled by COPAL_EP_CFG_INIT; fields that are zero take the default named */
@@ -164,8 +185,13 @@ typedef struct copal_ep_cfg {
   uint16_t chunk_size;  /* bytes of a chunk, 16 to 4096; default 128 */
   uint16_t message_max; /* largest datagram sent, bytes; default 1152, RFC 7252 section 4.6 */
   uint16_t token_cap;   /* longest token handled, bytes, 8 to 65535; default 8, RFC 8974 */
-  uint8_t token_len;    /* bytes of tokens drawn, 4 to 8; default 8, RFC 7252 section 5.3.1 */
-  uint8_t szx_max;      /* largest block sent, 0 to 6; default 6. Set `has_szx_max` to mean 0 */
+  uint32_t relation_count;    /* observations of clients; default 16 */
+  uint32_t observer_count;    /* clients that observe; default: relation_count */
+  uint32_t relation_per_peer; /* observations of one client; default: relation_count */
+  uint16_t notify_con_every;  /* non-confirmable notifications between two confirmable ones;
+                                 default 10, RFC 7641 section 4.5 */
+  uint8_t token_len;          /* bytes of tokens drawn, 4 to 8; default 8, RFC 7252 section 5.3.1 */
+  uint8_t szx_max; /* largest block sent, 0 to 6; default 6. Set `has_szx_max` to mean 0 */
   bool has_szx_max;
   bool has_proxy;       /* pass Proxy-Uri and Proxy-Scheme requests to the server instead of 5.05 */
   uint32_t mid_count;   /* Message ID counters, a power of two; default 16. Peers share them by a
@@ -180,8 +206,7 @@ typedef struct copal_ep_cfg {
         0, 0, false, false, 0, 0, 0                                                                \
   }
 
-/* ------------------------------------------------------------------------------------------------
- * counters */
+/* ---------------------------------------------------------------------------------- counters */
 
 /* Wraps at the width of a pointer; readers take differences. */
 typedef size_t copal_count;
@@ -203,23 +228,31 @@ typedef struct copal_stats {
   copal_count dup_ignored; /* duplicate Non-confirmable, or a duplicate whose reply is not kept */
   copal_count
       dedup_evicted; /* entries given up before their lifetime: RFC 7252 section 4.5 is weakened */
-  copal_count dedup_refused;     /* unsafe requests answered 5.03 because no entry could be made */
+  copal_count dedup_refused;     /* messages for which no entry could be made; unsafe requests are
+                                    answered 5.03 */
   copal_count exchanges_refused; /* no exchange slot */
   copal_count chunks_refused;    /* no room to keep a message */
   copal_count timeouts;          /* exchanges that ended without an answer */
   copal_count resets;            /* exchanges that ended with a Reset */
   copal_count unreachables;      /* exchanges that ended with a network error */
   copal_count suppressed;        /* responses held back: multicast or No-Response */
-  copal_count mid_wraps;         /* a Message ID counter came round within EXCHANGE_LIFETIME */
+  copal_count notify_cons;       /* confirmable notifications, without retransmissions */
+  copal_count notify_nons;       /* non-confirmable notifications */
+  copal_count notify_reordered;  /* notifications received that were older than one before */
+  copal_count relations_refused; /* no room: the request was answered without Observe */
+  copal_count relations_deregistered; /* by the client, with Observe 1 */
+  copal_count relations_reset;        /* the client rejected a notification */
+  copal_count relations_lost;         /* a confirmable notification was not acknowledged */
+  copal_count relations_finished;     /* ended by an error notification */
+  copal_count mid_wraps;              /* a Message ID counter came round within EXCHANGE_LIFETIME */
 } copal_stats;
 
 /* What is in use now; for gauges and leak checks. */
 typedef struct copal_usage {
-  uint32_t exchanges, peers, dedups, chunks;
+  uint32_t exchanges, peers, dedups, chunks, relations, observers;
 } copal_usage;
 
-/* ------------------------------------------------------------------------------------------------
- * functions */
+/* --------------------------------------------------------------------------------- functions */
 
 /* Bytes of memory an endpoint of this configuration needs, or 0 when the configuration is invalid.
  */
@@ -289,6 +322,19 @@ COPAL_API int copal_ep_resume(copal_ep *ep, copal_xref exchange, const copal_res
 
 /* Gives a deferred request up without an answer: a confirmable one has been or is acknowledged. */
 COPAL_API int copal_ep_abandon(copal_ep *ep, copal_xref exchange, copal_time now);
+
+/* Makes the client of the request whose on_request() is running (`wants_observe` is set) an
+ * observer of `subject`, or renews its relation, when the response that follows is a success.
+ * Called before copal_ep_respond(); without room the response simply goes out without Observe.
+ * COPAL_EINVAL when the request does not ask for it. RFC 7641 section 4.1. */
+COPAL_API int copal_ep_observe(copal_ep *ep, copal_subject *subject);
+
+/* Tells that the subject has changed: each observer is sent the newest representation as soon as
+ * RFC 7641 section 4.5.1 allows. Never from inside render(). */
+COPAL_API void copal_ep_notify(copal_ep *ep, copal_subject *subject, copal_time now);
+
+/* Ends all relations of the subject without a word; calls on_idle(). */
+COPAL_API void copal_ep_end_subject(copal_ep *ep, copal_subject *subject, copal_time now);
 
 COPAL_API const copal_stats *copal_ep_stats(const copal_ep *ep);
 COPAL_API copal_usage copal_ep_usage(const copal_ep *ep);

@@ -6,9 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-typedef struct copal_node {
-  struct copal_node *next, *prev;
-} copal_node;
+#include "copal/node.h"
 
 /* A list is its own anchor: empty when it points to itself. */
 static inline void copal_list_init(copal_node *list)

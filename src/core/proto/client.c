@@ -7,6 +7,7 @@
 #include "core/proto/dedup.h"
 #include "core/proto/exchange.h"
 #include "core/proto/mid.h"
+#include "core/proto/observation.h"
 #include "core/proto/peer.h"
 #include "core/proto/send.h"
 #include "core/wire/option_check.h"
@@ -47,6 +48,7 @@ static void count_end(copal_ep *ep, copal_event_kind kind)
   case COPAL_EVENT_RESPONSE:
   case COPAL_EVENT_ACK:
   case COPAL_EVENT_RESEND:
+  case COPAL_EVENT_STALE:
   case COPAL_EVENT_CANCELED: break;
   }
 }
@@ -82,11 +84,12 @@ void client_end(copal_ep *ep, exchange *x, copal_event_kind kind, copal_time now
   end_with(ep, x, &event, now);
 }
 
-/* Waits for the response from here on; nothing needs to be sent again. */
+/* Waits for the response from here on; only a registration may have to be sent again. */
 static void await_response(copal_ep *ep, exchange *x)
 {
   x->state = EXCHANGE_WAIT_RESPONSE;
-  copal_chain_give(&x->kept, &ep->chunks);
+  if (!x->is_observe)
+    copal_chain_give(&x->kept, &ep->chunks);
   copal_timerq_arm(&ep->timers, &x->timer.timer, x->give_up);
 }
 
@@ -125,7 +128,7 @@ static int launch(copal_ep *ep, exchange *x, const copal_wr *w, copal_time now)
   const bool may_leave =
       !x->peer || (copal_list_is_empty(&x->peer->waiting) && peer_is_free(ep, x->peer));
 
-  if (!may_leave || x->type == COPAL_CON) {
+  if (!may_leave || x->type == COPAL_CON || x->is_observe) {
     const int err = exchange_keep(ep, x, copal_wr_done(w), now);
     if (err)
       return err;
@@ -233,6 +236,7 @@ int copal_ep_request(copal_ep *ep, const copal_request *rq, copal_xref *ref, cop
 
   x->type = (uint8_t)rq->type;
   x->wants_many = rq->wants_many;
+  x->is_observe = observation_is_asked(rq);
   x->patience = patience_for(ep, rq);
   err = choose_token(ep, rq, x);
   if (err)
@@ -379,11 +383,27 @@ int client_on_response(copal_ep *ep, const copal_path *path, const copal_msg *ms
   if (x->peer)
     peer_responded(ep, x->peer);
   copal_event event = {.kind = COPAL_EVENT_RESPONSE, .msg = msg, .from = path};
-  if (x->wants_many)
+  event.is_notification = x->is_observe && observation_is_notification(msg);
+  if (event.is_notification && !observation_accept(ep, x, msg, now)) {
+    ep->stats.notify_reordered++;
+    return COPAL_OK;
+  }
+  if (x->wants_many || event.is_notification)
     deliver_one(ep, x, &event, now);
   else
     end_with(ep, x, &event, now);
   return COPAL_OK;
+}
+
+/* The observed representation has grown old: the registration is sent once more, with a Message ID
+ * of its own. RFC 7641 section 3.3.1. */
+static void register_again(copal_ep *ep, exchange *x, copal_time now)
+{
+  exchange_renew_mid(ep, x, mid_draw(ep, ep_path_hash(ep, &x->path), now));
+  x->has_observed = false;
+  send_kept(ep, &x->path, &x->kept);
+  on_sent(ep, x, x->kept.len, now);
+  tell_progress(ep, x, COPAL_EVENT_STALE, now);
 }
 
 void client_on_timer(copal_ep *ep, exchange *x, copal_time now)
@@ -391,6 +411,8 @@ void client_on_timer(copal_ep *ep, exchange *x, copal_time now)
   assert(x->state == EXCHANGE_WAIT_ACK || x->state == EXCHANGE_WAIT_RESPONSE);
   if (x->state == EXCHANGE_WAIT_ACK && now < x->give_up && exchange_resend(ep, x, now))
     tell_progress(ep, x, COPAL_EVENT_RESEND, now);
+  else if (x->has_observed)
+    register_again(ep, x, now);
   else
     client_end(ep, x, COPAL_EVENT_TIMEOUT, now);
 }

@@ -8,6 +8,7 @@
 #include "core/proto/dedup.h"
 #include "core/proto/ep.h"
 #include "core/proto/exchange.h"
+#include "core/proto/observe.h"
 #include "core/proto/send.h"
 #include "core/proto/serve.h"
 
@@ -66,7 +67,7 @@ static int on_acknowledgement(copal_ep *ep, const copal_path *path, const copal_
 
   ep->stats.rx_empty++;
   if (!x)
-    return COPAL_ESTRAY;
+    return observe_on_acknowledgement(ep, path, msg, now) ? COPAL_OK : COPAL_ESTRAY;
   if (x->is_client && msg->type == COPAL_ACK)
     client_on_ack(ep, x, now);
   else if (x->is_client)
@@ -125,33 +126,47 @@ int copal_ep_input(copal_ep *ep, const copal_path *path, copal_mspan dgram, copa
   return err;
 }
 
-int copal_ep_unreachable(copal_ep *ep, const copal_path *path, copal_span quoted, copal_time now)
+/* True when the quoted message, after its Message ID, begins with `token`, as far as it is quoted.
+ */
+static bool quotes_token(copal_span rest, copal_span token)
+{
+  if (token.len > rest.len)
+    token.len = rest.len;
+  return copal_span_has_prefix(rest, token);
+}
+
+/* Ends what the quoted datagram belonged to. RFC 7252 section 4.2: the quote is vetted. */
+static int on_refused(copal_ep *ep, const copal_path *path, copal_span quoted, copal_time now)
 {
   copal_rd r = copal_rd_init(quoted);
-  const uint8_t first = copal_rd_u8(&r);
+  const uint8_t type = copal_rd_u8(&r) >> 4 & 3;
   copal_rd_u8(&r);
   const uint16_t mid = copal_rd_u16(&r);
   const copal_span rest = copal_rd_rest(&r);
 
-  exchange *x = r.err ? NULL : exchange_find_mid(ep, path, mid);
-  if (!x || (first >> 4 & 3) != x->type || x->state == EXCHANGE_QUEUED)
+  if (r.err)
     return COPAL_ESTRAY;
-  copal_span token = exchange_token(x);
-  if (token.len > rest.len)
-    token.len = rest.len; /* as far as the error quotes it */
-  if (!copal_span_has_prefix(rest, token))
+  exchange *x = exchange_find_mid(ep, path, mid);
+  if (!x)
+    return observe_on_unreachable(ep, path, mid, now) ? COPAL_OK : COPAL_ESTRAY;
+  if (type != x->type || x->state == EXCHANGE_QUEUED || !quotes_token(rest, exchange_token(x)))
     return COPAL_ESTRAY;
-
-  assert(!ep->is_busy);
-  ep->is_busy = true;
-  if (x->is_client)
+  if (x->is_client) {
     client_end(ep, x, COPAL_EVENT_UNREACHABLE, now);
-  else {
+  } else {
     ep->stats.unreachables++;
     serve_end(ep, x);
   }
-  ep->is_busy = false;
   return COPAL_OK;
+}
+
+int copal_ep_unreachable(copal_ep *ep, const copal_path *path, copal_span quoted, copal_time now)
+{
+  assert(!ep->is_busy);
+  ep->is_busy = true;
+  const int err = on_refused(ep, path, quoted, now);
+  ep->is_busy = false;
+  return err;
 }
 
 /* ------------------------------------------------------------------------------------------ time
@@ -170,6 +185,10 @@ static void on_timer(copal_ep *ep, copal_timer *timer, copal_time now)
 
   if (t->owner == TIMER_OF_PEER) {
     client_pump(ep, COPAL_AROUND(t, peer, quiet), now);
+    return;
+  }
+  if (t->owner == TIMER_OF_OBSERVER) {
+    observe_on_timer(ep, COPAL_AROUND(t, observer, timer), now);
     return;
   }
   exchange *x = COPAL_AROUND(t, exchange, timer);
@@ -204,5 +223,7 @@ copal_usage copal_ep_usage(const copal_ep *ep)
   return (copal_usage){.exchanges = ep->exchanges.used,
                        .peers = ep->peers.used,
                        .dedups = ep->dedups.used,
-                       .chunks = ep->chunks.used};
+                       .chunks = ep->chunks.used,
+                       .relations = ep->relations.used,
+                       .observers = ep->observers.used};
 }

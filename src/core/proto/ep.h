@@ -18,6 +18,7 @@
 typedef enum ep_timer_owner {
   TIMER_OF_EXCHANGE,
   TIMER_OF_PEER,
+  TIMER_OF_OBSERVER,
 } ep_timer_owner;
 
 typedef struct ep_timer {
@@ -81,6 +82,8 @@ typedef struct reply_rules {
   uint8_t no_response; /* RFC 7967: classes held back */
   bool has_block2;
   copal_block block2;
+  bool has_observe;
+  uint32_t observe; /* 24 bits */
 } reply_rules;
 
 /* One exchange in either role. */
@@ -106,7 +109,11 @@ typedef struct exchange {
   uint8_t type;  /* copal_type of the message sent or, while the handler is late, received */
   uint8_t retransmits;
   bool is_client;
-  bool is_counted; /* in peer->outstanding */
+  bool is_observe;     /* client: the request registers an observation */
+  bool has_observed;   /* client: a notification has come since it was sent */
+  uint32_t sequence;   /* client: of the freshest notification */
+  copal_time fresh_at; /* client: when that came */
+  bool is_counted;     /* in peer->outstanding */
   bool wants_many;
   bool has_token;  /* linked by_token */
   bool has_mid;    /* linked by_mid */
@@ -125,9 +132,11 @@ typedef struct mid_counter {
 typedef struct turn {
   const copal_msg *msg;
   const copal_path *path;
-  dedup *dedup; /* NULL when nothing needs remembering */
+  dedup *dedup;           /* NULL when nothing needs remembering */
+  copal_subject *subject; /* to be observed when the response is a success, or NULL */
   copal_time now;
   reply_rules rules;
+  bool wants_observe;
   bool is_answered;
   bool is_deferred;
 } turn;
@@ -135,8 +144,10 @@ typedef struct turn {
 struct copal_ep {
   copal_ep_cfg cfg;
   copal_stats stats;
-  copal_pool exchanges, peers, dedups, chunks;
+  copal_pool exchanges, peers, dedups, chunks, observers, relations;
   copal_map peers_by_path, dedup_by_mid, exchange_by_token, exchange_by_mid;
+  copal_map observers_by_path, relations_by_token;
+  copal_mspan scratch; /* for the common part of notifications */
   copal_timerq timers;
   copal_node dedup_by_age; /* oldest first */
   mid_counter *mids;

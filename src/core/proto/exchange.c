@@ -8,7 +8,10 @@
 #include "core/proto/dedup.h"
 #include "core/proto/send.h"
 
-enum { XREF_INDEX_BITS = 32 };
+enum {
+  XREF_INDEX_BITS = 32,
+  MID_OFFSET = 2, /* RFC 7252 section 3 */
+};
 
 exchange *exchange_take(copal_ep *ep, const copal_path *path)
 {
@@ -90,6 +93,16 @@ void exchange_unlink_mid(copal_ep *ep, exchange *x)
   if (x->has_mid)
     copal_map_remove(&ep->exchange_by_mid, &x->by_mid);
   x->has_mid = false;
+}
+
+void exchange_renew_mid(copal_ep *ep, exchange *x, uint16_t mid)
+{
+  copal_mspan head = {x->kept.head->bytes, COPAL_HEADER_SIZE};
+  copal_wr w = copal_wr_init(head);
+  w.len = COPAL_HEADER_SIZE; /* patch what is there */
+  copal_wr_patch(&w, MID_OFFSET, mid, sizeof mid);
+  exchange_unlink_mid(ep, x);
+  exchange_link_mid(ep, x, mid);
 }
 
 exchange *exchange_find_token(copal_ep *ep, const copal_path *path, copal_span token)

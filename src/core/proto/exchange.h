@@ -44,6 +44,9 @@ void exchange_link_token(copal_ep *ep, exchange *x);
 void exchange_link_mid(copal_ep *ep, exchange *x, uint16_t mid);
 void exchange_unlink_mid(copal_ep *ep, exchange *x);
 
+/* Gives the kept datagram and the exchange another Message ID. */
+void exchange_renew_mid(copal_ep *ep, exchange *x, uint16_t mid);
+
 /* The client exchange that a response along `path` with that token belongs to, or NULL. A request
  * to a group is matched by its token alone. RFC 7252 sections 5.3.2 and 8.2. */
 exchange *exchange_find_token(copal_ep *ep, const copal_path *path, copal_span token);

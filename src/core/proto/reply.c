@@ -3,9 +3,9 @@
 #include "core/proto/reply.h"
 
 enum {
-  OPTION_HEAD_MAX = 5,    /* RFC 7252 section 3.1: one byte and two extended fields */
-  BLOCK_OPTIONS_MAX = 12, /* Block2 and Size2 with their heads */
-  SZX_BIAS = 4,           /* RFC 7959 section 2.2: block size is 2^(SZX + 4) */
+  OPTION_HEAD_MAX = 5,  /* RFC 7252 section 3.1: one byte and two extended fields */
+  OWN_OPTIONS_MAX = 16, /* Observe, Block2 and Size2 with their heads */
+  SZX_BIAS = 4,         /* RFC 7959 section 2.2: block size is 2^(SZX + 4) */
 };
 
 /* Which part of the body goes into this message. */
@@ -53,7 +53,7 @@ bool reply_is_suppressed(const reply_rules *rules, copal_code code)
 /* Bytes left for a payload, at least, after head and options. */
 static size_t payload_room(const copal_wr *w, const copal_response *r)
 {
-  size_t taken = w->len + BLOCK_OPTIONS_MAX + 1; /* and the payload marker */
+  size_t taken = w->len + OWN_OPTIONS_MAX + 1; /* and the payload marker */
   for (size_t i = 0; i < r->opt_count; i++)
     taken += OPTION_HEAD_MAX + r->opts[i].value.len;
   return taken < w->cap ? w->cap - taken : 0;
@@ -111,13 +111,18 @@ static int choose_slice(const copal_ep *ep, const reply_rules *rules, const copa
   return cut_block(r, rules->has_block2 ? copal_block_offset(rules->block2) : 0, szx, s);
 }
 
-/* Writes the options, with Block2 and Size2 at their places among those of the handler. */
-static void put_options(copal_wr *w, const copal_response *r, const slice *s)
+/* Writes the options, with Observe, Block2 and Size2 at their places among those of the handler. */
+static void put_options(copal_wr *w, const reply_rules *rules, const copal_response *r,
+                        const slice *s)
 {
   copal_opt_wr o = copal_opt_wr_init(w);
   const bool has_size = s->is_block && s->block.num == 0;
   size_t i = 0;
 
+  for (; i < r->opt_count && r->opts[i].number < COPAL_OPT_OBSERVE; i++)
+    copal_opt_put(&o, r->opts[i].number, r->opts[i].value);
+  if (rules->has_observe)
+    copal_opt_put_uint(&o, COPAL_OPT_OBSERVE, rules->observe);
   for (; i < r->opt_count && r->opts[i].number < COPAL_OPT_BLOCK2; i++)
     copal_opt_put(&o, r->opts[i].number, r->opts[i].value);
   if (s->is_block)
@@ -130,21 +135,24 @@ static void put_options(copal_wr *w, const copal_response *r, const slice *s)
     copal_opt_put(&o, r->opts[i].number, r->opts[i].value);
 }
 
-int reply_write(const copal_ep *ep, copal_wr *w, const copal_msg *head, const reply_rules *rules,
-                const copal_response *r)
+int reply_write_tail(const copal_ep *ep, copal_wr *w, const reply_rules *rules,
+                     const copal_response *r)
 {
   slice s;
-
-  copal_msg_put_head(w, head);
-  if (w->err)
-    return w->err;
   const int err = choose_slice(ep, rules, r, payload_room(w, r), &s);
   if (err)
     return err;
-  put_options(w, r, &s);
+  put_options(w, rules, r, &s);
   if (s.part.len) {
     copal_wr_u8(w, COPAL_PAYLOAD_MARKER);
     copal_wr_span(w, s.part);
   }
   return w->err;
+}
+
+int reply_write(const copal_ep *ep, copal_wr *w, const copal_msg *head, const reply_rules *rules,
+                const copal_response *r)
+{
+  copal_msg_put_head(w, head);
+  return w->err ? w->err : reply_write_tail(ep, w, rules, r);
 }

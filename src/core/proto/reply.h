@@ -21,4 +21,8 @@ bool reply_is_suppressed(const reply_rules *rules, copal_code code);
 int reply_write(const copal_ep *ep, copal_wr *w, const copal_msg *head, const reply_rules *rules,
                 const copal_response *response);
 
+/* The same without header and token: what the receivers of one notification have in common. */
+int reply_write_tail(const copal_ep *ep, copal_wr *w, const reply_rules *rules,
+                     const copal_response *response);
+
 #endif

@@ -7,10 +7,17 @@
 #include "core/proto/dedup.h"
 #include "core/proto/exchange.h"
 #include "core/proto/mid.h"
+#include "core/proto/observe.h"
 #include "core/proto/refusal.h"
 #include "core/proto/reply.h"
 #include "core/proto/send.h"
 #include "core/wire/option_check.h"
+
+enum {
+  OBSERVE_REGISTER = 0, /* RFC 7641 section 2 */
+  OBSERVE_DEREGISTER = 1,
+  OBSERVE_MASK = 0xffffff, /* 24 bits */
+};
 
 /* ---------------------------------------------------------------------------- before the handler
  */
@@ -138,6 +145,20 @@ static int dispatch(copal_ep *ep, const turn *t, const copal_wr *w, copal_time n
   return COPAL_OK;
 }
 
+/* A success establishes the observation that the handler granted; an error ends one that the
+ * request was to renew. RFC 7641 section 4.1. */
+static void settle_observation(copal_ep *ep, turn *t, copal_code code, copal_time now)
+{
+  if (!t->subject)
+    return;
+  if (copal_code_class(code) != COPAL_CLASS_SUCCESS) {
+    observe_deregister(ep, t->path, t->msg->token);
+    return;
+  }
+  t->rules.has_observe = observe_register(ep, t, now);
+  t->rules.observe = t->subject->sequence & OBSERVE_MASK;
+}
+
 static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time now)
 {
   if (reply_is_suppressed(&t->rules, r->code)) {
@@ -146,6 +167,7 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
     acknowledge_only(ep, t);
     return COPAL_OK;
   }
+  settle_observation(ep, t, r->code, now);
   const copal_msg head = head_for(ep, t, r->code, now);
   copal_wr w = send_begin(ep, t->path);
   const int err = w.err ? w.err : reply_write(ep, &w, &head, &t->rules, r);
@@ -181,6 +203,33 @@ int copal_ep_respond(copal_ep *ep, const copal_response *r, copal_time now)
     return err;
   respond_error(ep, t, err, 0, now); /* the client's mistake, not the handler's */
   return COPAL_OK;
+}
+
+int copal_ep_observe(copal_ep *ep, copal_subject *subject)
+{
+  turn *t = ep->turn;
+  if (!t || t->is_answered || t->is_deferred || !t->wants_observe)
+    return COPAL_EINVAL;
+  t->subject = subject;
+  return COPAL_OK;
+}
+
+/* Reads the Observe option of a GET or FETCH, and ends the observation that it may cancel. A block
+ * further on is no registration. RFC 7641 section 4.1, RFC 7959 section 2.6, RFC 8132 section 2.4.
+ */
+static void read_observe(copal_ep *ep, turn *t)
+{
+  copal_span value;
+  uint32_t action;
+
+  if (!copal_code_is_safe(t->msg->code) || t->rules.is_group ||
+      !copal_opt_find_valid(t->msg->options, COPAL_OPT_OBSERVE, &value) ||
+      copal_opt_uint(value, &action))
+    return;
+  if (action == OBSERVE_DEREGISTER)
+    observe_deregister(ep, t->path, t->msg->token);
+  t->wants_observe =
+      action == OBSERVE_REGISTER && !(t->rules.has_block2 && t->rules.block2.num != 0);
 }
 
 /* ------------------------------------------------------------------------------------ the handler
@@ -227,6 +276,8 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
     return err;
 
   ep->stats.rx_requests++;
+  read_observe(ep, &t);
+  req.wants_observe = t.wants_observe;
   req.has_block2 = t.rules.has_block2;
   req.block2 = t.rules.block2;
   handle(ep, &t, &req, now);

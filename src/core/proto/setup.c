@@ -6,12 +6,14 @@
 #include "copal/endpoint.h"
 #include "core/proto/client.h"
 #include "core/proto/ep.h"
+#include "core/proto/observe.h"
 #include "core/wire/option_check.h"
 
 enum {
   CHUNK_SIZE_MIN = 16,
   CHUNK_SIZE_MAX = 4096,
   MESSAGE_MIN = 64,
+  NOTIFICATION_HEAD = COPAL_HEADER_SIZE + COPAL_TOKEN_MAX, /* what differs between receivers */
   TOKEN_LEN_MIN = 4, /* RFC 7252 section 5.3.1: 32 bits of randomness */
 };
 
@@ -35,6 +37,10 @@ static void fill_defaults(copal_ep_cfg *c)
   c->token_cap = (uint16_t)default_u32(c->token_cap, COPAL_TOKEN_MAX);
   c->token_len = (uint8_t)default_u32(c->token_len, COPAL_TOKEN_MAX);
   c->szx_max = c->has_szx_max ? c->szx_max : COPAL_SZX_MAX;
+  c->relation_count = default_u32(c->relation_count, 16);
+  c->observer_count = default_u32(c->observer_count, c->relation_count);
+  c->relation_per_peer = default_u32(c->relation_per_peer, c->relation_count);
+  c->notify_con_every = (uint16_t)default_u32(c->notify_con_every, 10);
   c->mid_count = default_u32(c->mid_count, 16);
   c->timer_slots = default_u32(c->timer_slots, 64);
   c->timer_tick = default_u32(c->timer_tick, COPAL_MILLISECOND);
@@ -102,6 +108,10 @@ static size_t lay_out(copal_ep *ep, uint8_t *mem, const copal_ep_cfg *cfg, copal
   carve_pool(&c, ep ? &ep->peers : NULL, sizeof(peer), cfg->peer_count);
   carve_pool(&c, ep ? &ep->dedups : NULL, sizeof(dedup), cfg->dedup_count);
   carve_pool(&c, ep ? &ep->chunks : NULL, sizeof(copal_chunk) + cfg->chunk_size, cfg->chunk_count);
+  carve_pool(&c, ep ? &ep->observers : NULL, sizeof(observer), cfg->observer_count);
+  carve_pool(&c, ep ? &ep->relations : NULL, sizeof(relation), cfg->relation_count);
+  carve_map(&c, ep, ep ? &ep->observers_by_path : NULL, cfg->observer_count);
+  carve_map(&c, ep, ep ? &ep->relations_by_token : NULL, cfg->relation_count);
   carve_map(&c, ep, ep ? &ep->peers_by_path : NULL, cfg->peer_count);
   carve_map(&c, ep, ep ? &ep->dedup_by_mid : NULL, cfg->dedup_count);
   carve_map(&c, ep, ep ? &ep->exchange_by_token : NULL, cfg->exchange_count);
@@ -110,7 +120,9 @@ static size_t lay_out(copal_ep *ep, uint8_t *mem, const copal_ep_cfg *cfg, copal
   copal_node *slots = carve_array(&c, sizeof(copal_node), cfg->timer_slots, ep);
   uint32_t *words =
       carve_array(&c, sizeof(uint32_t), copal_timerq_word_count(cfg->timer_slots), ep);
+  uint8_t *scratch = carve(&c, cfg->message_max, 1);
   if (ep) {
+    ep->scratch = (copal_mspan){scratch, cfg->message_max - NOTIFICATION_HEAD};
     ep->mids = mids;
     copal_timerq_init(&ep->timers, slots, words, cfg->timer_slots, cfg->timer_tick, now);
   }
@@ -192,5 +204,6 @@ void copal_ep_wipe(copal_ep *ep, copal_time now)
     if (x->state != EXCHANGE_FREE && x->is_client)
       client_end(ep, x, COPAL_EVENT_CANCELED, now);
   }
+  observe_wipe(ep);
   memset(ep, 0, sizeof *ep);
 }

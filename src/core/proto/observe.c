@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Relations and notifications of the server side. RFC 7641 section 4. */
+#include "core/proto/observe.h"
+
+#include <string.h>
+
+#include "core/proto/mid.h"
+#include "core/proto/reply.h"
+#include "core/proto/send.h"
+
+enum {
+  SEQUENCE_SHIFT = 5,       /* a sequence tick is 32 microseconds, RFC 7641 section 4.4 */
+  SEQUENCE_MASK = 0xffffff, /* 24 bits on the wire */
+  RTT_SHIFT = 3,            /* weight of a new sample: 1/8, RFC 6298 section 2 */
+  BEAT_SHIFT = 20,          /* a beat is 2^20 microseconds, about a second, without a division */
+  CONFIRM_BEATS = 78000,    /* 22.7 hours: below the 24 of RFC 7641 section 4.5 */
+};
+
+/* The part of a notification that all its receivers have in common. */
+typedef struct rendering {
+  copal_code code;
+  copal_span tail;   /* options and payload, in ep->scratch */
+  reply_rules rules; /* that it was written for */
+  bool is_done;
+} rendering;
+
+/* ----------------------------------------------------------------------------------------- tables
+ */
+
+static copal_span token_of(const relation *r)
+{
+  return copal_span_of(r->token, r->token_len);
+}
+
+static uint32_t token_hash(uint32_t path_hash, copal_span token)
+{
+  uint32_t hash = path_hash ^ (uint32_t)token.len;
+  for (size_t i = 0; i < token.len; i++)
+    hash = copal_hash_mix(hash, token.ptr[i]);
+  return hash;
+}
+
+static observer *find_observer(const copal_ep *ep, const copal_path *path, uint32_t path_hash)
+{
+  copal_map_link *link = copal_map_first(&ep->observers_by_path, path_hash);
+  for (; link; link = copal_map_next(link)) {
+    observer *o = COPAL_AROUND(link, observer, link);
+    if (copal_path_is_same_peer(&o->path, path))
+      return o;
+  }
+  return NULL;
+}
+
+static relation *find_relation(const copal_ep *ep, const copal_path *path, copal_span token)
+{
+  const uint32_t hash = token_hash(ep_path_hash(ep, path), token);
+  copal_map_link *link = copal_map_first(&ep->relations_by_token, hash);
+  for (; link; link = copal_map_next(link)) {
+    relation *r = COPAL_AROUND(link, relation, link);
+    if (copal_span_is_equal(token_of(r), token) &&
+        copal_path_is_same_peer(&r->observer->path, path))
+      return r;
+  }
+  return NULL;
+}
+
+/* The relation whose last notification had that Message ID. */
+static relation *find_mid(const observer *o, uint16_t mid)
+{
+  for (copal_node *n = o->relations.next; n != &o->relations; n = n->next) {
+    relation *r = COPAL_AROUND(n, relation, of_observer);
+    if (r->mid == mid)
+      return r;
+  }
+  return NULL;
+}
+
+static observer *take_observer(copal_ep *ep, const copal_path *path)
+{
+  const uint32_t path_hash = ep_path_hash(ep, path);
+  observer *o = find_observer(ep, path, path_hash);
+  if (o)
+    return o;
+  o = copal_pool_take(&ep->observers);
+  if (!o)
+    return NULL;
+  *o = (observer){.path = *path};
+  o->timer.owner = TIMER_OF_OBSERVER;
+  copal_timer_init(&o->timer.timer);
+  copal_list_init(&o->relations);
+  copal_list_init(&o->stale);
+  copal_map_insert(&ep->observers_by_path, &o->link, path_hash);
+  return o;
+}
+
+static void settle_observer(copal_ep *ep, observer *o)
+{
+  if (o->count)
+    return;
+  copal_timerq_cancel(&ep->timers, &o->timer.timer);
+  copal_map_remove(&ep->observers_by_path, &o->link);
+  copal_pool_give(&ep->observers, o);
+}
+
+/* Takes the relation out of every table. Its observer must be settled or pumped afterwards. */
+static void end_relation(copal_ep *ep, relation *r)
+{
+  observer *o = r->observer;
+  copal_subject *s = r->subject;
+
+  copal_map_remove(&ep->relations_by_token, &r->link);
+  copal_list_remove(&r->of_subject);
+  copal_list_remove(&r->of_observer);
+  copal_list_remove(&r->turn);
+  if (o->in_flight == r) {
+    o->in_flight = NULL;
+    copal_timerq_cancel(&ep->timers, &o->timer.timer);
+  }
+  o->count--;
+  copal_pool_give(&ep->relations, r);
+  if (--s->count == 0 && s->on_idle)
+    s->on_idle(s, ep);
+}
+
+/* ------------------------------------------------------------------------------------ registering
+ */
+
+static uint32_t beats(copal_time now)
+{
+  return (uint32_t)(now >> BEAT_SHIFT);
+}
+
+/* The next number of the subject's sequence: the clock's, or one more when changes come faster.
+ * 32-bit serial arithmetic. RFC 7641 section 4.4. */
+static uint32_t next_sequence(uint32_t last, copal_time now)
+{
+  const uint32_t clock = (uint32_t)(now >> SEQUENCE_SHIFT);
+  return (int32_t)(clock - last) > 0 ? clock : last + 1;
+}
+
+static relation *take_relation(copal_ep *ep, const turn *t)
+{
+  if (t->msg->token.len > COPAL_TOKEN_MAX)
+    return NULL;
+  observer *o = take_observer(ep, t->path);
+  if (!o)
+    return NULL;
+  relation *r = o->count < ep->cfg.relation_per_peer ? copal_pool_take(&ep->relations) : NULL;
+  if (!r) {
+    settle_observer(ep, o);
+    return NULL;
+  }
+  *r = (relation){.observer = o, .token_len = (uint8_t)t->msg->token.len};
+  if (r->token_len)
+    memcpy(r->token, t->msg->token.ptr, r->token_len);
+  copal_list_init(&r->turn);
+  copal_list_append(&o->relations, &r->of_observer);
+  o->count++;
+  copal_map_insert(&ep->relations_by_token, &r->link, token_hash(o->link.hash, token_of(r)));
+  return r;
+}
+
+/* A subject without observers may have had some before: its sequence goes on from the clock. */
+static void attach(relation *r, copal_subject *s, copal_time now)
+{
+  if (s->count == 0) {
+    copal_list_init(&s->relations);
+    s->sequence = next_sequence(s->sequence, now);
+  }
+  r->subject = s;
+  s->count++;
+  copal_list_append(&s->relations, &r->of_subject);
+}
+
+bool observe_register(copal_ep *ep, const turn *t, copal_time now)
+{
+  relation *r = find_relation(ep, t->path, t->msg->token);
+
+  if (r && r->subject != t->subject) { /* the client uses its token for something else now */
+    observe_deregister(ep, t->path, t->msg->token);
+    r = NULL;
+  }
+  if (!r) {
+    r = take_relation(ep, t);
+    if (!r) {
+      ep->stats.relations_refused++;
+      return false;
+    }
+    attach(r, t->subject, now);
+  }
+  r->observer->path = *t->path; /* the local side may differ now */
+  r->rules = t->rules;
+  r->confirmed = beats(now);
+  r->nons = 0;
+  return true;
+}
+
+void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token)
+{
+  relation *r = find_relation(ep, path, token);
+  if (!r)
+    return;
+  observer *o = r->observer;
+  ep->stats.relations_deregistered++;
+  end_relation(ep, r);
+  settle_observer(ep, o);
+}
+
+/* ---------------------------------------------------------------------------------- notifications
+ */
+
+static bool is_same_rules(const reply_rules *a, const reply_rules *b)
+{
+  return a->has_block2 == b->has_block2 && a->block2.szx == b->block2.szx;
+}
+
+/* Renders the newest state for receivers with the rules of `r`, once for all in a row that share
+ * them. COPAL_OK, or why there is nothing to send. */
+static int render(copal_ep *ep, const relation *r, rendering *to, copal_time now)
+{
+  copal_response response = {0};
+  copal_wr w = copal_wr_init(ep->scratch);
+
+  if (to->is_done && is_same_rules(&to->rules, &r->rules))
+    return COPAL_OK;
+  int err = r->subject->render(r->subject, ep, &response, now);
+  if (err)
+    return err;
+  to->rules = r->rules;
+  to->rules.block2.num = 0; /* always the first block, RFC 7959 section 2.6 */
+  to->rules.has_observe = copal_code_class(response.code) == COPAL_CLASS_SUCCESS;
+  to->rules.observe = r->subject->sequence & SEQUENCE_MASK;
+  err = reply_write_tail(ep, &w, &to->rules, &response);
+  to->code = response.code;
+  to->tail = copal_wr_done(&w);
+  to->is_done = !err;
+  return err;
+}
+
+/* True when the next notification must be confirmable: to learn the round-trip time, to hear that
+ * the client is still interested, or because the subject wants it. RFC 7641 sections 4.5, 7. */
+static bool must_confirm(const copal_ep *ep, const relation *r, copal_time now)
+{
+  return r->subject->is_confirmable || r->observer->rtt == 0 ||
+         r->nons >= ep->cfg.notify_con_every || beats(now) - r->confirmed >= CONFIRM_BEATS;
+}
+
+static bool send_rendering(copal_ep *ep, const relation *r, const rendering *what, copal_type type)
+{
+  copal_wr w = send_begin(ep, &r->observer->path);
+  const copal_msg head = {.type = type, .code = what->code, .mid = r->mid, .token = token_of(r)};
+
+  if (w.err)
+    return false;
+  copal_msg_put_head(&w, &head);
+  copal_wr_span(&w, what->tail);
+  if (w.err)
+    return false;
+  send_commit(ep, &r->observer->path, &w);
+  return true;
+}
+
+static void await_ack(copal_ep *ep, relation *r, copal_time now)
+{
+  observer *o = r->observer;
+  o->in_flight = r;
+  copal_timerq_arm(&ep->timers, &o->timer.timer, now + o->interval);
+}
+
+/* Sends a new notification. */
+static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_time now)
+{
+  observer *o = r->observer;
+  const bool is_con = must_confirm(ep, r, now);
+
+  r->mid = mid_draw(ep, o->link.hash, now);
+  r->is_stale = false;
+  send_rendering(ep, r, what, is_con ? COPAL_CON : COPAL_NON);
+  if (is_con) {
+    ep->stats.notify_cons++;
+    o->retransmits = 0;
+    o->interval = ep->cfg.params.ack_timeout + ep_random_dur(ep, ep->ack_spread);
+    o->sent_at = now;
+    await_ack(ep, r, now);
+  } else {
+    ep->stats.notify_nons++;
+    r->nons++;
+    o->free_at = now + o->rtt;
+  }
+}
+
+/* The last word of a relation: an error, which ends it. RFC 7641 section 4.2. */
+static void transmit_final(copal_ep *ep, relation *r, const rendering *what, copal_time now)
+{
+  r->mid = mid_draw(ep, r->observer->link.hash, now);
+  send_rendering(ep, r, what, COPAL_NON);
+  ep->stats.relations_finished++;
+  end_relation(ep, r);
+}
+
+/* Brings one client up to date. The relation may have ended when this returns. */
+static void update(copal_ep *ep, relation *r, rendering *what, copal_time now)
+{
+  copal_list_remove(&r->turn);
+  copal_list_init(&r->turn);
+  if (render(ep, r, what, now))
+    return; /* nothing to say now; it stays stale until the subject changes again */
+  if (what->rules.has_observe)
+    transmit(ep, r, what, now);
+  else
+    transmit_final(ep, r, what, now);
+}
+
+static bool is_free(const observer *o, copal_time now)
+{
+  return !o->in_flight && o->free_at <= now;
+}
+
+/* Lets the relations that wait have their turn, as far as they may now. */
+static void pump(copal_ep *ep, observer *o, copal_time now)
+{
+  while (is_free(o, now) && !copal_list_is_empty(&o->stale)) {
+    rendering what = {0};
+    update(ep, COPAL_AROUND(o->stale.next, relation, turn), &what, now);
+  }
+  if (!o->in_flight && !copal_list_is_empty(&o->stale))
+    copal_timerq_arm(&ep->timers, &o->timer.timer, o->free_at);
+  settle_observer(ep, o);
+}
+
+static void enqueue(copal_ep *ep, relation *r)
+{
+  observer *o = r->observer;
+  if (copal_list_is_empty(&r->turn))
+    copal_list_append(&o->stale, &r->turn);
+  if (!o->in_flight && !copal_timer_is_armed(&o->timer.timer))
+    copal_timerq_arm(&ep->timers, &o->timer.timer, o->free_at);
+}
+
+void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
+{
+  rendering what = {0};
+  copal_node *next;
+
+  if (s->count == 0)
+    return;
+  s->sequence = next_sequence(s->sequence, now);
+  for (copal_node *n = s->relations.next; n != &s->relations; n = next) {
+    relation *r = COPAL_AROUND(n, relation, of_subject);
+    observer *o = r->observer;
+    next = n->next;
+    r->is_stale = true;
+    if (!is_free(o, now) || !copal_list_is_empty(&o->stale)) {
+      enqueue(ep, r);
+      continue;
+    }
+    update(ep, r, &what, now);
+    settle_observer(ep, o);
+  }
+}
+
+/* --------------------------------------------------------------------------- acknowledgement, time
+ */
+
+/* Takes a sample of the round-trip time; never 0, which means unknown. RFC 6298 section 2. */
+static void take_rtt(observer *o, copal_time now)
+{
+  const copal_dur sample = (copal_dur)(now - o->sent_at) | 1;
+  if (o->retransmits)
+    return; /* which transmission was acknowledged cannot be told */
+  o->rtt = o->rtt ? o->rtt - (o->rtt >> RTT_SHIFT) + (sample >> RTT_SHIFT) + 1 : sample;
+}
+
+/* The notification in flight is over and its relation goes on. */
+static void land(copal_ep *ep, observer *o)
+{
+  o->in_flight = NULL;
+  copal_timerq_cancel(&ep->timers, &o->timer.timer);
+}
+
+static void on_ack(copal_ep *ep, relation *r, copal_time now)
+{
+  observer *o = r->observer;
+
+  if (o->in_flight != r)
+    return;
+  take_rtt(o, now);
+  land(ep, o);
+  r->nons = 0;
+  r->confirmed = beats(now);
+  if (r->is_stale)
+    enqueue(ep, r);
+  pump(ep, o, now);
+}
+
+bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copal_msg *msg,
+                                copal_time now)
+{
+  observer *o = find_observer(ep, path, ep_path_hash(ep, path));
+  relation *r = o ? find_mid(o, msg->mid) : NULL;
+  if (!r)
+    return false;
+  if (msg->type == COPAL_ACK) {
+    on_ack(ep, r, now);
+    return true;
+  }
+  ep->stats.relations_reset++;
+  end_relation(ep, r);
+  pump(ep, o, now);
+  return true;
+}
+
+bool observe_on_unreachable(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time now)
+{
+  observer *o = find_observer(ep, path, ep_path_hash(ep, path));
+  relation *r = o ? find_mid(o, mid) : NULL;
+  if (!r)
+    return false;
+  ep->stats.relations_lost++;
+  end_relation(ep, r);
+  pump(ep, o, now);
+  return true;
+}
+
+/* Sends the state once more: the same message when nothing has changed since, else the newest one
+ * in a new message with the schedule of the old. RFC 7641 section 4.5.2. */
+static void retransmit(copal_ep *ep, observer *o, copal_time now)
+{
+  relation *r = o->in_flight;
+  rendering what = {0};
+
+  o->retransmits++;
+  o->interval *= 2;
+  if (render(ep, r, &what, now)) {
+    await_ack(ep, r, now);
+    return;
+  }
+  if (!what.rules.has_observe) {
+    transmit_final(ep, r, &what, now);
+    return;
+  }
+  if (r->is_stale) {
+    r->mid = mid_draw(ep, o->link.hash, now);
+    r->is_stale = false;
+    copal_list_remove(&r->turn);
+    copal_list_init(&r->turn);
+  }
+  ep->stats.tx_retransmits++;
+  send_rendering(ep, r, &what, COPAL_CON);
+  await_ack(ep, r, now);
+}
+
+void observe_on_timer(copal_ep *ep, observer *o, copal_time now)
+{
+  if (o->in_flight && o->retransmits < ep->cfg.params.max_retransmit) {
+    retransmit(ep, o, now);
+  } else if (o->in_flight) {
+    ep->stats.relations_lost++;
+    o->rtt = 0; /* what else it observes must be confirmed next time */
+    end_relation(ep, o->in_flight);
+  }
+  pump(ep, o, now);
+}
+
+void observe_wipe(copal_ep *ep)
+{
+  observer *o;
+  for (uint32_t i = 0; (o = copal_pool_at(&ep->observers, i)); i++) {
+    while (o->count)
+      end_relation(ep, COPAL_AROUND(o->relations.next, relation, of_observer));
+  }
+}
+
+void copal_ep_end_subject(copal_ep *ep, copal_subject *s, copal_time now)
+{
+  copal_node *next;
+  if (s->count == 0)
+    return;
+  for (copal_node *n = s->relations.next; n != &s->relations; n = next) {
+    relation *r = COPAL_AROUND(n, relation, of_subject);
+    observer *o = r->observer;
+    next = n->next;
+    end_relation(ep, r);
+    pump(ep, o, now);
+  }
+}

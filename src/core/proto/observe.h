@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server side of observations: relations, and the notifications they are due. RFC 7641.
+ *
+ * A relation ties one observer (a client endpoint) and token to one subject. At most one
+ * notification is outstanding for each observer; what changes meanwhile only marks its relations as
+ * stale, and the newest representation is rendered when its turn comes, also for a retransmission.
+ *
+ * observer   event             next       action                         deadline
+ * --------   ----------------  ---------  -----------------------------  ------------------------
+ * idle       change            in flight  send CON                       first interval
+ *                              idle       send NON                       not before one RTT
+ * in flight  ACK               idle       take the RTT, send what is stale
+ *            RST               idle       end the relation
+ *            deadline          in flight  send the newest state again    interval doubled
+ *            deadline          idle       end the relation               after MAX_RETRANSMIT
+ */
+#ifndef CORE_PROTO_OBSERVE_H
+#define CORE_PROTO_OBSERVE_H
+
+#include "core/proto/ep.h"
+
+/* A client endpoint that observes something. Its timer carries the retransmission of the one
+ * confirmable notification in flight, or the waiting time of RFC 7641 section 4.5.1. */
+typedef struct observer {
+  copal_map_link link; /* in ep->observers_by_path */
+  ep_timer timer;
+  copal_path path;
+  copal_node relations;       /* of relation.of_observer */
+  copal_node stale;           /* relations that wait for their turn */
+  struct relation *in_flight; /* whose confirmable notification is outstanding, or NULL */
+  copal_time free_at;         /* no non-confirmable notification before this instant */
+  copal_time sent_at;         /* first transmission of what is in flight */
+  copal_dur interval;         /* of the running retransmission timer */
+  copal_dur rtt;              /* smoothed round-trip time; 0 when not known */
+  uint32_t count;             /* relations */
+  uint8_t retransmits;
+} observer;
+
+typedef struct relation {
+  copal_map_link link;    /* in ep->relations_by_token */
+  copal_node of_subject;  /* in subject->relations */
+  copal_node of_observer; /* in observer->relations */
+  copal_node turn;        /* in observer->stale; points to itself when not waiting */
+  observer *observer;
+  copal_subject *subject;
+  uint32_t confirmed; /* when the client last showed its interest, in beats of 2^20 us */
+  uint16_t mid;       /* of the last notification */
+  uint16_t nons;      /* non-confirmable notifications since then */
+  reply_rules rules;
+  uint8_t token_len;
+  uint8_t token[COPAL_TOKEN_MAX];
+  bool is_stale; /* the client has not been sent the newest state */
+} relation;
+
+/* Adds the client of the request in `t` to the observers of its subject, or renews its relation.
+ * Returns false when there is no room; the request is an ordinary one then. RFC 7641 section 4.1.
+ */
+bool observe_register(copal_ep *ep, const turn *t, copal_time now);
+
+/* Removes the relation of that client and token if there is one. RFC 7641 section 4.1. */
+void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token);
+
+/* An Empty ACK or RST that belongs to no exchange. Returns false when no notification matches. */
+bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copal_msg *msg,
+                                copal_time now);
+
+/* The network refused the notification with that Message ID. Returns false when there is none. */
+bool observe_on_unreachable(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time now);
+
+void observe_on_timer(copal_ep *ep, observer *o, copal_time now);
+
+/* Ends all relations without telling the clients. */
+void observe_wipe(copal_ep *ep);
+
+#endif
