@@ -169,6 +169,11 @@ static void send_request(world *w, const oracle_request *r, bool is_plain)
   call->exchange = exchange;
 }
 
+void client_request(world *w, const oracle_request *r)
+{
+  send_request(w, r, true);
+}
+
 void client_get(world *w, uint8_t node, uint8_t to)
 {
   const oracle_request r = {

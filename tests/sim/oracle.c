@@ -125,6 +125,7 @@ void oracle_reset(oracle *o, const copal_params *params, copal_dur tick, size_t 
   o->message_max = message_max;
   o->is_noisy = false;
   o->is_ample = false;
+  o->lag = 0;
   o->has_refusals = false;
   memset(o->stats, 0, sizeof(o->stats));
   o->track_count = 0;
@@ -261,10 +262,11 @@ static void check_response(oracle *o, uint32_t id, const copal_msg *m, copal_tim
  * a separate response, or what the request said. */
 static copal_time latest_end(const oracle *o, const oracle_request *r)
 {
+  const copal_time slack = 3 * (copal_time)o->tick + 2 * (copal_time)o->lag;
   if (r->timeout != 0)
-    return r->first_tx + r->timeout + 3 * (copal_time)o->tick;
+    return r->first_tx + r->timeout + slack;
   return r->first_tx + copal_max_transmit_wait(&o->params) + copal_exchange_lifetime(&o->params) +
-         3 * (copal_time)o->tick;
+         slack;
 }
 
 static void check_timeout(oracle *o, uint32_t id, copal_time now)
@@ -279,8 +281,10 @@ static void check_timeout(oracle *o, uint32_t id, copal_time now)
   const bool was_given_up = r->timeout == 0 && r->type == COPAL_CON && !t->is_settled;
   /* Without jitter a timer that is a tick late leaves MAX_TRANSMIT_SPAN; the last one is missed. */
   const bool may_miss = (uint64_t)o->params.ack_timeout * (o->params.ack_random_percent - 100u) <
-                        400 * (uint64_t)o->tick;
-  if (was_given_up && !t->is_doubtful && t->count + may_miss < o->params.max_retransmit + 1u)
+                            400 * (uint64_t)o->tick ||
+                        o->lag != 0;
+  if (was_given_up && !t->is_doubtful && o->lag == 0 &&
+      t->count + may_miss < o->params.max_retransmit + 1u)
     oracle_fail(o, RULE_LAST_EVENT, now, "request %u: timeout after %u transmissions", id,
                 t->count);
   if (r->timeout != 0 && !may_miss && now + o->tick < r->first_tx + r->timeout &&

@@ -117,6 +117,7 @@ typedef struct oracle {
   copal_dur tick;
   size_t message_max;
   bool is_noisy;     /* datagrams are damaged or made up: payloads prove nothing */
+  copal_dur lag;     /* drivers are late by up to this */
   bool is_ample;     /* the pools hold all that the run needs */
   bool has_refusals; /* a sink refused datagrams: transmissions are missing on the wire */
   bool is_verbose;

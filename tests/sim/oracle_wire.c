@@ -51,7 +51,7 @@ static void check_gap(oracle *o, const oracle_track *t, copal_time gap, copal_ti
   if (is_early)
     oracle_fail(o, RULE_SCHEDULE, now, "node %u mid %04x: retransmitted after %.6f s", t->from,
                 t->mid, oracle_seconds(gap));
-  if (o->has_refusals)
+  if (o->has_refusals || o->lag != 0)
     return;
   if (t->count == 1 && gap > most + slack)
     oracle_fail(o, RULE_SCHEDULE, now, "node %u mid %04x: first gap %.6f s", t->from, t->mid,

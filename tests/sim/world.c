@@ -238,6 +238,7 @@ static void dispatch(world *w, const net_event *e)
 static void expire(world *w, uint8_t i)
 {
   copal_ep_expire(w->nodes[i].ep, w->now);
+  w->nodes[i].lag = rng_below(&w->rng, w->cfg.lag_max);
   after_call(w, i);
   const bool is_stuck = w->cfg.fault == FAULT_STUCK_DEADLINE;
   if (is_stuck || copal_ep_deadline(w->nodes[i].ep) <= w->now)
@@ -248,7 +249,9 @@ static copal_time next_deadline(const world *w, uint8_t *node)
 {
   copal_time least = COPAL_NEVER;
   for (uint8_t i = 0; i < w->cfg.node_count; i++) {
-    const copal_time t = copal_ep_deadline(w->nodes[i].ep);
+    copal_time t = copal_ep_deadline(w->nodes[i].ep);
+    if (t != COPAL_NEVER)
+      t += w->nodes[i].lag;
     if (t < least) {
       least = t;
       *node = i;
@@ -327,6 +330,7 @@ bool world_open(world *w, const world_cfg *cfg, bool is_verbose)
   /* The wheel rounds a tick up to a power of two. */
   oracle_reset(&w->oracle, &cfg->ep.params, 2 * cfg->ep.timer_tick, cfg->ep.message_max);
   w->oracle.is_ample = cfg->ep.dedup_count >= WORLD_AMPLE;
+  w->oracle.lag = cfg->lag_max;
   w->oracle.is_verbose = is_verbose;
   fault_on_open(w);
   for (uint8_t i = 0; i < cfg->node_count; i++)

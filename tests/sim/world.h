@@ -67,6 +67,7 @@ typedef struct world_cfg {
   uint8_t inject_percent;    /* chance that a delivered datagram is followed by a made-up one */
   uint8_t spoof_percent;     /* chance that a delivered datagram is followed by a spoofed ICMP */
   bool wipes_early;          /* the endpoints are wiped while exchanges are going on */
+  copal_dur lag_max;         /* the driver calls copal_ep_expire() up to this late */
   bool expires_idly;         /* copal_ep_expire() is also called when nothing is due */
   world_fault fault;
 } world_cfg;
@@ -120,6 +121,7 @@ typedef struct world_node {
   node_entropy entropy;
   node_server server;
   uint8_t requests_left;
+  copal_dur lag; /* of the next call of copal_ep_expire() */
 } world_node;
 
 typedef struct world {
@@ -166,8 +168,10 @@ bool world_open(world *w, const world_cfg *cfg, bool is_verbose);
 void world_step_until(world *w, copal_time until); /* events and deadlines up to `until` */
 void world_close(world *w);
 
-/* One random request of a client application; and the answer of a server application. */
+/* One random request of a client application, a given one, a GET; and the answer of a server
+ * application. */
 void client_next(world *w, uint8_t node);
+void client_request(world *w, const oracle_request *r);
 void client_get(world *w, uint8_t node, uint8_t to);
 void client_wake(world *w, uint8_t node, uint32_t cookie);
 int server_on_request(copal_server *s, copal_ep *ep, const copal_req *req, copal_time now);

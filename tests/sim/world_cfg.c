@@ -119,6 +119,7 @@ world_cfg world_cfg_of(uint64_t seed)
   c.inject_percent = rng_percent(r, 10) ? 30 : 0;
   c.spoof_percent = rng_percent(r, 10) ? 20 : 0;
   c.wipes_early = rng_percent(r, 4);
+  c.lag_max = rng_percent(r, 10) ? rng_below(r, 5 * COPAL_SECOND) : 0;
   c.expires_idly = rng_percent(r, 20);
   return c;
 }
