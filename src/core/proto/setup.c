@@ -192,18 +192,27 @@ int copal_ep_init(copal_mspan mem, const copal_ep_cfg *given, copal_ep **out, co
   return COPAL_OK;
 }
 
-void copal_ep_wipe(copal_ep *ep, copal_time now)
+/* Ends client exchanges; those that wait for their turn go first, so that the end of another does
+ * not send them. */
+static void cancel_requests(copal_ep *ep, bool only_queued, copal_time now)
 {
   exchange *x;
 
+  for (uint32_t i = 0; (x = copal_pool_at(&ep->exchanges, i)); i++) {
+    if (x->is_client &&
+        (x->state == EXCHANGE_QUEUED || (x->state != EXCHANGE_FREE && !only_queued)))
+      client_end(ep, x, COPAL_EVENT_CANCELED, now);
+  }
+}
+
+void copal_ep_wipe(copal_ep *ep, copal_time now)
+{
   if (!ep)
     return;
   assert(!ep->is_busy);
   ep->is_busy = true;
-  for (uint32_t i = 0; (x = copal_pool_at(&ep->exchanges, i)); i++) {
-    if (x->state != EXCHANGE_FREE && x->is_client)
-      client_end(ep, x, COPAL_EVENT_CANCELED, now);
-  }
+  cancel_requests(ep, true, now);
+  cancel_requests(ep, false, now);
   observe_wipe(ep);
   memset(ep, 0, sizeof *ep);
 }
