@@ -203,7 +203,7 @@ typedef struct copal_ep_cfg {
 #define COPAL_EP_CFG_INIT                                                                          \
   {                                                                                                \
     sizeof(copal_ep_cfg), {0, 0, 0, 0, 0, 0, 0, 0, 0}, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0,   \
-        0, 0, false, false, 0, 0, 0                                                                \
+        0, 0, 0, 0, 0, 0, false, false, 0, 0, 0                                                    \
   }
 
 /* ---------------------------------------------------------------------------------- counters */
