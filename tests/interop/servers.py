@@ -23,7 +23,8 @@ CLIENT_ERROR = 4
 def started(name, port):
     """A server by name."""
     if name == "libcoap":
-        return Process([peers.libcoap("coap-server"), "-A", "127.0.0.1", "-p", str(port), "-d", "9"])
+        program = peers.libcoap("coap-server")
+        return Process([program, "-A", "127.0.0.1", "-p", str(port), "-d", "9"])
     if name == "aiocoap":
         return Process([peers.aiocoap(), os.path.join(peers.HERE, "aiocoap_server.py"), str(port)])
     if name == "node-coap":
@@ -89,7 +90,8 @@ def test():
     uri = "coap://127.0.0.1:%d" % port
     with started(name, port):
         wait_for_server(port)
-        copal("ping", "-c", "1", uri)
+        if name != "node-coap":  # answers an Empty message with a response, RFC 7252 section 4.3
+            copal("ping", "-c", "1", uri)
         (libcoap if name == "libcoap" else scripted)(uri)
 
 

@@ -112,6 +112,23 @@ def rfc6690_3_several_attributes_are_listed(p):
     equal((found.get("rt"), found.get("if"), found.get("title")), ("a b", "core.s", "t"), "values")
 
 
+@table(("rt", "rt"), ("if", "if"))
+def rfc6690_3_attribute_appears_once(p, name):
+    path = p.path()
+    got = p.put(path, b"x", query=["%s=one" % name, "%s=two" % name])
+    if got.code == "2.01":
+        one_of(attributes(p, path).get(name), ("one", "two", "one two"), name)
+    else:
+        check(got.code.startswith("4."), "code %s" % got.code)
+
+
+def rfc6690_2_href_is_no_attribute(p):
+    path = p.path()
+    p.put(path, b"x", query=["href=/elsewhere"])
+    for target, found in whole(p, ["href=/t/%s/*" % p.name]):
+        equal((target, "href" in found), (path, False), "link")
+
+
 def rfc6690_2_quote_in_a_title_is_escaped(p):
     path = registered(p, "x", 'title=say "hi" \\ now')
     equal(attributes(p, path).get("title"), 'say \\"hi\\" \\\\ now', "title")

@@ -118,6 +118,17 @@ def rfc7252_3_2_uint_is_sent_without_leading_zero_bytes(p):
             check(not value.startswith(b"\0"), "option %d is %s" % (number, value.hex()))
 
 
+def rfc7252_5_4_4_default_value_is_left_out(p):
+    path = p.made(pairs=[(MAX_AGE, 60)])
+    check(p.get(path).uint(MAX_AGE) != 60, "Max-Age 60 is sent")
+
+
+@table(*[(str(n), n) for n in (128, 132, 136, 140)])
+def rfc7252_5_10_7_reserved_location_option_yields_4_02(p, number):
+    got = p.get(p.made(), [(wire.LOCATION_PATH, "a"), (number, b"b")])
+    equal(got.code, "4.02", "code")
+
+
 def rfc7252_5_5_payload_of_get_is_ignored(p):
     path = p.made()
     got = p.get(path, payload=b"what for?")
