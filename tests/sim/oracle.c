@@ -326,7 +326,8 @@ void oracle_on_event(oracle *o, uint32_t id, const copal_event *e, copal_time no
       on_end(o, id, e, now);
     return;
   case COPAL_EVENT_ACK:
-  case COPAL_EVENT_RESEND: return;
+  case COPAL_EVENT_RESEND:
+  case COPAL_EVENT_STALE: return;
   case COPAL_EVENT_TIMEOUT:
   case COPAL_EVENT_RESET:
   case COPAL_EVENT_UNREACHABLE:

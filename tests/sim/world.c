@@ -351,7 +351,7 @@ static void check_leaks(world *w)
   for (uint8_t i = 0; i < w->cfg.node_count; i++) {
     const copal_usage u = copal_ep_usage(w->nodes[i].ep);
     const uint32_t chunks = u.chunks + (w->cfg.fault == FAULT_LEAK);
-    if (u.exchanges + u.peers + u.dedups + chunks != 0)
+    if (u.exchanges + u.peers + u.dedups + u.relations + u.observers + chunks != 0)
       oracle_fail(&w->oracle, RULE_LEAK, w->now,
                   "node %u: %u exchanges, %u peers, %u dedups, %u chunks in use at the end", i,
                   u.exchanges, u.peers, u.dedups, chunks);
