@@ -2,6 +2,8 @@
 /* The store's interface, handed on to the engine, and the rules that all engines share. */
 #include "store/store.h"
 
+#include <sys/random.h>
+
 #include "copal/error.h"
 
 int store_port_open(store *s, store_waker *waker, store_port **port)
@@ -98,4 +100,9 @@ store_etag store_etag_of(store_rev rev, uint64_t epoch)
   for (int i = 0; i < STORE_ETAG_SIZE; i++)
     etag.bytes[i] = (uint8_t)(x >> (8 * i));
   return etag;
+}
+
+bool store_random(copal_mspan out)
+{
+  return getrandom(out.ptr, out.len, 0) == (ssize_t)out.len;
 }

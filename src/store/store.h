@@ -176,7 +176,7 @@ store_usage store_usage_now(store *s);
 void store_close(store *s);
 
 /* ------------------------------------------------------------------------------------------------
- * for engines */
+ * for engines and followers */
 
 /* True when the change may take place on what is stored now; NULL: nothing. RFC 7252
  * section 5.10.8. */
@@ -189,5 +189,9 @@ bool store_links_differ(const store_item *a, const store_item *b);
 /* The entity-tag of a revision. `epoch` is random and belongs to one life of the store, so that a
  * revision counter that starts again yields other tags. */
 store_etag store_etag_of(store_rev rev, uint64_t epoch);
+
+/* Fills `out` with unpredictable bytes of the system: epochs, keys of hashes. Returns false when it
+ * has none. */
+bool store_random(copal_mspan out);
 
 #endif

@@ -9,7 +9,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "copal/error.h"
 #include "store/keytree.h"
@@ -587,7 +586,7 @@ static memory_store_cfg with_defaults(const memory_store_cfg *given)
 static bool memory_seed(memory_store *s)
 {
   uint64_t random[4];
-  if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+  if (!store_random((copal_mspan){(uint8_t *)random, sizeof random}))
     return false;
   s->secret = (keyhash_secret){{random[0], random[1]}};
   s->epoch = random[2];

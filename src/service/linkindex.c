@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The index of links: one tree of all links by path, one of groups by attribute and value, and in
+ * each group one of its links. Weights are lengths of text, so that sums are offsets. RFC 6690
+ * section 4.1. */
+#include "service/linkindex.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "copal/error.h"
+#include "copal/link.h"
+#include "store/keytree.h"
+
+/* Links with one value of one attribute. Its key is name, NUL, value. */
+typedef struct group {
+  keytree_node node; /* of the index's groups; its weight is the sum of `links` */
+  keytree links;     /* of entries */
+  uint64_t generation;
+  uint8_t key[];
+} group;
+
+struct link;
+
+/* The place of a link in a group. */
+typedef struct entry {
+  keytree_node node;
+  group *group;
+  struct link *link;
+} entry;
+
+/* A link. Its text stands behind its entries. */
+typedef struct link {
+  keytree_node node; /* of the index's links */
+  const uint8_t *text;
+  uint32_t text_len;
+  uint32_t entry_count;
+  entry entries[];
+} link;
+
+struct linkindex {
+  pthread_rwlock_t lock;
+  keytree links;
+  keytree groups;
+  uint64_t seed;
+  uint64_t generation;
+};
+
+/* ------------------------------------------------------------------------------------------------
+ * attributes as group keys */
+
+/* Attributes whose value is a list of words, each a value of its own: RFC 6690 section 4.1. */
+static bool is_word_list(copal_span name)
+{
+  static const char *const names[] = {"rt", "if", "rel", "rev"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (copal_span_is_equal(name, copal_span_str(names[i])))
+      return true;
+  return false;
+}
+
+/* Called for each value of each attribute of a link. Returns false to stop. */
+typedef bool see_value(void *ctx, copal_span name, copal_span value);
+
+static bool each_word(copal_span name, copal_span words, see_value *see, void *ctx)
+{
+  size_t at = 0;
+  while (at < words.len) {
+    size_t end = at;
+    while (end < words.len && words.ptr[end] != ' ')
+      end++;
+    if (end > at && !see(ctx, name, copal_span_of(words.ptr + at, end - at)))
+      return false;
+    at = end + 1;
+  }
+  return true;
+}
+
+/* Drops the backslashes of a quoted string; `out` has room for the value. */
+static copal_span unescape(copal_span value, uint8_t *out)
+{
+  size_t len = 0;
+  for (size_t i = 0; i < value.len; i++) {
+    if (value.ptr[i] == '\\' && i + 1 < value.len)
+      i++;
+    out[len++] = value.ptr[i];
+  }
+  return copal_span_of(out, len);
+}
+
+/* Sees the values of all attributes. `scratch` has room for the link. */
+static bool each_value(const copal_link *l, uint8_t *scratch, see_value *see, void *ctx)
+{
+  size_t pos = 0;
+  copal_link_attr attr;
+  while (copal_link_attr_next(l, &pos, &attr)) {
+    const copal_span value = unescape(attr.value, scratch);
+    const bool goes_on = is_word_list(attr.name) ? each_word(attr.name, value, see, ctx)
+                                                 : see(ctx, attr.name, value);
+    if (!goes_on)
+      return false;
+  }
+  return true;
+}
+
+static bool count_value(void *ctx, copal_span name, copal_span value)
+{
+  (void)name;
+  (void)value;
+  ++*(uint32_t *)ctx;
+  return true;
+}
+
+/* Writes a group key; `out` has room. */
+static copal_span group_key(uint8_t *out, copal_span name, copal_span value)
+{
+  if (name.len > 0)
+    memcpy(out, name.ptr, name.len);
+  out[name.len] = 0;
+  if (value.len > 0)
+    memcpy(out + name.len + 1, value.ptr, value.len);
+  return copal_span_of(out, name.len + 1 + value.len);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * changes; the caller holds the lock for writing */
+
+static group *group_find(const linkindex *x, copal_span key)
+{
+  return (group *)keytree_find(&x->groups, key); /* `node` is its first member */
+}
+
+static group *group_make(linkindex *x, copal_span key)
+{
+  group *g = malloc(sizeof *g + key.len);
+  if (g == NULL)
+    return NULL;
+  g->links = keytree_init(x->seed ^ (uint64_t)(uintptr_t)g);
+  g->generation = 0;
+  memcpy(g->key, key.ptr, key.len);
+  keytree_insert(&x->groups, &g->node, copal_span_of(g->key, key.len), 0);
+  return g;
+}
+
+/* The group's sum or content has changed; an empty group goes. */
+static void group_touch(linkindex *x, group *g)
+{
+  g->generation = x->generation;
+  if (g->links.count > 0) {
+    keytree_reweigh(&x->groups, keytree_key(&g->node), keytree_sum(&g->links));
+    return;
+  }
+  keytree_remove(&x->groups, keytree_key(&g->node));
+  free(g);
+}
+
+/* A link on its way into the groups. */
+typedef struct filing {
+  linkindex *x;
+  link *l;
+  uint8_t *key; /* room for a group key */
+} filing;
+
+static bool is_filed(const link *l, const group *g)
+{
+  for (uint32_t i = 0; i < l->entry_count; i++)
+    if (l->entries[i].group == g)
+      return true;
+  return false;
+}
+
+static bool file_value(void *ctx, copal_span name, copal_span value)
+{
+  const filing *f = ctx;
+  const copal_span key = group_key(f->key, name, value);
+  group *g = group_find(f->x, key);
+  if (g != NULL && is_filed(f->l, g))
+    return true; /* a word twice */
+  if (g == NULL)
+    g = group_make(f->x, key);
+  if (g == NULL)
+    return false;
+  entry *e = &f->l->entries[f->l->entry_count++];
+  e->group = g;
+  e->link = f->l;
+  keytree_insert(&g->links, &e->node, keytree_key(&f->l->node), f->l->node.weight);
+  group_touch(f->x, g);
+  return true;
+}
+
+static void link_drop(linkindex *x, link *l)
+{
+  for (uint32_t i = 0; i < l->entry_count; i++) {
+    group *g = l->entries[i].group;
+    keytree_remove(&g->links, keytree_key(&l->node));
+    group_touch(x, g);
+  }
+  keytree_remove(&x->links, keytree_key(&l->node));
+  free(l);
+}
+
+static copal_link link_view(const uint8_t *text, size_t len, size_t key_len)
+{
+  const size_t head = key_len + 2; /* "<key>" */
+  return (copal_link){.target = copal_span_of(text + 1, key_len),
+                      .attrs = copal_span_of(text + head, len - head)};
+}
+
+static link *link_make(copal_span text, uint32_t entry_max)
+{
+  link *l = malloc(sizeof *l + entry_max * sizeof l->entries[0] + text.len);
+  if (l == NULL)
+    return NULL;
+  uint8_t *copy = (uint8_t *)&l->entries[entry_max];
+  memcpy(copy, text.ptr, text.len);
+  l->text = copy;
+  l->text_len = (uint32_t)text.len;
+  l->entry_count = 0;
+  return l;
+}
+
+/* Adds a link whose key is not there. `scratch` has room for twice the text. */
+static int link_add(linkindex *x, copal_span key, copal_span text, uint8_t *scratch)
+{
+  uint32_t entry_max = 0;
+  const copal_link view = link_view(text.ptr, text.len, key.len);
+  each_value(&view, scratch, count_value, &entry_max);
+  link *l = link_make(text, entry_max);
+  if (l == NULL)
+    return COPAL_ENOSPC;
+  keytree_insert(&x->links, &l->node, copal_span_of(l->text + 1, key.len),
+                 (uint64_t)text.len + 1); /* and a comma */
+  filing f = {.x = x, .l = l, .key = scratch + text.len};
+  if (each_value(&view, scratch, file_value, &f))
+    return COPAL_OK;
+  link_drop(x, l);
+  return COPAL_ENOSPC;
+}
+
+int linkindex_put(linkindex *x, copal_span key, copal_span text)
+{
+  if (text.len > UINT32_MAX / 2)
+    return COPAL_ENOSPC;
+  uint8_t *scratch = malloc(2 * text.len + 1);
+  int err = COPAL_OK;
+  pthread_rwlock_wrlock(&x->lock);
+  link *old = (link *)keytree_find(&x->links, key);
+  const bool is_same =
+      old != NULL && copal_span_is_equal(copal_span_of(old->text, old->text_len), text);
+  if (!is_same) {
+    x->generation++;
+    if (old != NULL)
+      link_drop(x, old);
+    err = scratch != NULL ? link_add(x, key, text, scratch) : COPAL_ENOSPC;
+  }
+  pthread_rwlock_unlock(&x->lock);
+  free(scratch);
+  return err;
+}
+
+void linkindex_remove(linkindex *x, copal_span key)
+{
+  pthread_rwlock_wrlock(&x->lock);
+  link *l = (link *)keytree_find(&x->links, key);
+  if (l != NULL) {
+    x->generation++;
+    link_drop(x, l);
+  }
+  pthread_rwlock_unlock(&x->lock);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * reading; the caller holds the lock */
+
+/* What a filter selects: links by path, or groups by attribute. */
+typedef struct range {
+  const keytree *tree;
+  bool is_groups;
+  uint64_t from, to; /* sums of weights in front of it and up to its end */
+  copal_span key;    /* the group key, or its prefix */
+  uint64_t generation;
+} range;
+
+static range range_of_tree(const keytree *tree, uint64_t generation)
+{
+  return (range){.tree = tree, .to = keytree_sum(tree), .generation = generation};
+}
+
+static range range_between(const keytree *tree, copal_span key, bool is_prefix, uint64_t generation)
+{
+  return (range){.tree = tree,
+                 .from = keytree_sum_before(tree, key, KEYTREE_BEFORE),
+                 .to = keytree_sum_before(tree, key, is_prefix ? KEYTREE_PAST : KEYTREE_BEHIND),
+                 .key = key,
+                 .generation = generation};
+}
+
+/* `key` has room for the filter's group key. */
+static range range_of_filter(const linkindex *x, const linkindex_filter *f, uint8_t *key)
+{
+  if (copal_span_is_equal(f->name, copal_span_str("href")))
+    return range_between(&x->links, f->value, f->is_prefix, x->generation);
+  const copal_span sought = group_key(key, f->name, f->value);
+  if (!f->is_prefix) {
+    const group *g = group_find(x, sought);
+    return g != NULL ? range_of_tree(&g->links, g->generation) : (range){.tree = &x->groups};
+  }
+  range r = range_between(&x->groups, sought, true, x->generation);
+  r.is_groups = true;
+  return r;
+}
+
+/* Calls for each link of a range that meets [from, to) of it; `at` is where it begins. */
+typedef bool see_link(void *ctx, const link *l, const group *g, uint64_t at);
+
+typedef struct range_walk {
+  const linkindex *x;
+  const range *r;
+  const group *g;
+  uint64_t base; /* where the group begins in the range */
+  uint64_t from, to;
+  see_link *see;
+  void *ctx;
+  bool goes_on;
+} range_walk;
+
+static bool walk_link(void *ctx, keytree_node *n, uint64_t at)
+{
+  range_walk *w = ctx;
+  const bool is_entry = w->r->tree != &w->x->links;
+  const link *l = is_entry ? ((const entry *)n)->link : (const link *)n;
+  w->goes_on = w->see(w->ctx, l, w->g, w->base + at - (w->g == NULL ? w->r->from : 0));
+  return w->goes_on;
+}
+
+static bool walk_group(void *ctx, keytree_node *n, uint64_t at)
+{
+  range_walk *w = ctx;
+  w->g = (const group *)n;
+  w->base = at - w->r->from;
+  const uint64_t from = w->from > w->base ? w->from - w->base : 0;
+  const uint64_t to = w->to - w->base;
+  keytree_walk(&w->g->links, from, to, walk_link, w);
+  return w->goes_on;
+}
+
+static void range_see(const linkindex *x, const range *r, uint64_t from, uint64_t to, see_link *see,
+                      void *ctx)
+{
+  range_walk w = {.x = x, .r = r, .from = from, .to = to, .see = see, .ctx = ctx, .goes_on = true};
+  const uint64_t end = r->to - r->from;
+  w.to = to < end ? to : end;
+  if (from < w.to)
+    keytree_walk(r->tree, r->from + from, r->from + w.to, r->is_groups ? walk_group : walk_link,
+                 &w);
+}
+
+/* The listing's stretch being written. */
+typedef struct writing {
+  uint64_t from, to;
+  uint8_t *out;
+} writing;
+
+/* Copies what of "text," lies in the stretch. */
+static void write_link(const writing *w, const link *l, uint64_t at)
+{
+  const uint64_t end = at + l->text_len;
+  const uint64_t from = w->from > at ? w->from : at;
+  const uint64_t to = w->to < end ? w->to : end;
+  if (from < to)
+    memcpy(w->out + (from - w->from), l->text + (from - at), (size_t)(to - from));
+  if (end >= w->from && end < w->to)
+    w->out[end - w->from] = ',';
+}
+
+static bool write_seen(void *ctx, const link *l, const group *g, uint64_t at)
+{
+  (void)g;
+  write_link(ctx, l, at);
+  return true;
+}
+
+/* Length of a listing whose links, each with a comma, weigh so much. */
+static uint64_t listing_len(uint64_t weight)
+{
+  return weight > 0 ? weight - 1 : 0;
+}
+
+static writing writing_of(uint64_t total, uint64_t offset, copal_mspan room)
+{
+  const uint64_t from = offset < total ? offset : total;
+  const uint64_t left = total - from;
+  return (writing){.from = from, .to = from + (left < room.len ? left : room.len), .out = room.ptr};
+}
+
+static void read_directly(const linkindex *x, const range *r, uint64_t offset, copal_mspan room,
+                          linkindex_slice *slice)
+{
+  slice->total = listing_len(r->to - r->from);
+  writing w = writing_of(slice->total, offset, room);
+  slice->len = (size_t)(w.to - w.from);
+  range_see(x, r, w.from, w.to, write_seen, &w);
+}
+
+/* A listing made link by link, because links stand twice in the range or must pass more filters. */
+typedef struct merging {
+  const range *r;
+  const linkindex_filter *filters;
+  size_t filter_count;
+  writing w;
+  uint64_t weight; /* of the links that pass */
+} merging;
+
+/* True when another of the link's groups in the range stands in front of this one. */
+static bool is_seen_before(const merging *m, const link *l, const group *g)
+{
+  for (uint32_t i = 0; g != NULL && i < l->entry_count; i++) {
+    const copal_span other = keytree_key(&l->entries[i].group->node);
+    if (l->entries[i].group != g && copal_span_has_prefix(other, m->r->key) &&
+        keytree_compare(other, keytree_key(&g->node)) < 0)
+      return true;
+  }
+  return false;
+}
+
+static bool value_passes(copal_span value, const linkindex_filter *f)
+{
+  return f->is_prefix ? copal_span_has_prefix(value, f->value)
+                      : copal_span_is_equal(value, f->value);
+}
+
+static bool link_passes(const link *l, const linkindex_filter *f)
+{
+  if (copal_span_is_equal(f->name, copal_span_str("href")))
+    return value_passes(keytree_key(&l->node), f);
+  for (uint32_t i = 0; i < l->entry_count; i++) {
+    const copal_span key = keytree_key(&l->entries[i].group->node);
+    const bool is_named =
+        key.len > f->name.len && key.ptr[f->name.len] == 0 && copal_span_has_prefix(key, f->name);
+    const size_t skip = f->name.len + 1;
+    if (is_named && value_passes(copal_span_of(key.ptr + skip, key.len - skip), f))
+      return true;
+  }
+  return false;
+}
+
+static bool merge_seen(void *ctx, const link *l, const group *g, uint64_t at)
+{
+  merging *m = ctx;
+  (void)at;
+  if (is_seen_before(m, l, g))
+    return true;
+  for (size_t i = 0; i < m->filter_count; i++)
+    if (!link_passes(l, &m->filters[i]))
+      return true;
+  write_link(&m->w, l, m->weight);
+  m->weight += (uint64_t)l->text_len + 1;
+  return true;
+}
+
+static void read_merged(const linkindex *x, const range *r, const linkindex_filter *filters,
+                        size_t filter_count, uint64_t offset, copal_mspan room,
+                        linkindex_slice *slice)
+{
+  merging m = {.r = r,
+               .filters = filters,
+               .filter_count = filter_count,
+               .w = {.from = offset, .to = offset + room.len, .out = room.ptr}};
+  range_see(x, r, 0, UINT64_MAX, merge_seen, &m);
+  slice->total = listing_len(m.weight);
+  const writing w = writing_of(slice->total, offset, room);
+  slice->len = (size_t)(w.to - w.from);
+}
+
+/* The smallest of the ranges that the filters select. `keys` has room for the keys of two. */
+static range narrowest(const linkindex *x, const linkindex_filter *filters, size_t count,
+                       uint8_t *keys, size_t key_room)
+{
+  if (count == 0)
+    return range_of_tree(&x->links, x->generation);
+  uint8_t *spare = keys + key_room;
+  range best = range_of_filter(x, &filters[0], keys);
+  for (size_t i = 1; i < count; i++) {
+    const range r = range_of_filter(x, &filters[i], spare);
+    if (r.to - r.from < best.to - best.from) {
+      uint8_t *used = spare;
+      spare = used == keys ? keys + key_room : keys;
+      best = r;
+    }
+  }
+  return best;
+}
+
+static size_t key_room_of(const linkindex_filter *filters, size_t count)
+{
+  size_t most = 0;
+  for (size_t i = 0; i < count; i++) {
+    const size_t room = filters[i].name.len + 1 + filters[i].value.len;
+    most = room > most ? room : most;
+  }
+  return most;
+}
+
+int linkindex_read(linkindex *x, const linkindex_filter *filters, size_t filter_count,
+                   uint64_t merge_max, uint64_t offset, copal_mspan room, linkindex_slice *slice)
+{
+  const size_t key_room = key_room_of(filters, filter_count);
+  uint8_t *keys = malloc(2 * key_room + 1);
+  if (keys == NULL)
+    return COPAL_ENOSPC;
+  int err = COPAL_OK;
+  pthread_rwlock_rdlock(&x->lock);
+  const range r = narrowest(x, filters, filter_count, keys, key_room);
+  const bool is_small = r.to - r.from <= merge_max;
+  *slice = (linkindex_slice){.generation = filter_count > 1 ? x->generation : r.generation};
+  if (filter_count > 1 && !is_small)
+    err = COPAL_ETOOBIG;
+  else if (filter_count > 1 || (r.is_groups && is_small))
+    read_merged(x, &r, filters, filter_count, offset, room, slice);
+  else
+    read_directly(x, &r, offset, room, slice);
+  pthread_rwlock_unlock(&x->lock);
+  free(keys);
+  return err;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * the index */
+
+linkindex_filter linkindex_filter_of(copal_span argument)
+{
+  const uint8_t *sign = argument.len > 0 ? memchr(argument.ptr, '=', argument.len) : NULL;
+  if (sign == NULL)
+    return (linkindex_filter){.name = argument, .is_prefix = true};
+  const size_t at = (size_t)(sign - argument.ptr);
+  linkindex_filter f = {.name = copal_span_of(argument.ptr, at),
+                        .value = copal_span_of(sign + 1, argument.len - at - 1)};
+  f.is_prefix = f.value.len > 0 && f.value.ptr[f.value.len - 1] == '*';
+  f.value.len -= f.is_prefix;
+  return f;
+}
+
+linkindex *linkindex_open(uint64_t seed)
+{
+  linkindex *x = calloc(1, sizeof *x);
+  if (x == NULL)
+    return NULL;
+  pthread_rwlock_init(&x->lock, NULL);
+  x->seed = seed;
+  x->links = keytree_init(seed);
+  x->groups = keytree_init(~seed);
+  return x;
+}
+
+static void drop_node(void *ctx, keytree_node *n)
+{
+  (void)ctx;
+  free(n); /* the first member of links and groups */
+}
+
+void linkindex_close(linkindex *x)
+{
+  if (x == NULL)
+    return;
+  keytree_clear(&x->groups, drop_node, NULL);
+  keytree_clear(&x->links, drop_node, NULL);
+  pthread_rwlock_destroy(&x->lock);
+  free(x);
+}
+
+size_t linkindex_count(linkindex *x)
+{
+  pthread_rwlock_rdlock(&x->lock);
+  const size_t count = x->links.count;
+  pthread_rwlock_unlock(&x->lock);
+  return count;
+}
+
+uint64_t linkindex_bytes(linkindex *x)
+{
+  pthread_rwlock_rdlock(&x->lock);
+  const uint64_t bytes = listing_len(keytree_sum(&x->links));
+  pthread_rwlock_unlock(&x->lock);
+  return bytes;
+}

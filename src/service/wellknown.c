@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Discovery: answers GET /.well-known/core and keeps the index up with the store. RFC 6690
+ * section 4, RFC 7252 section 7.2. */
+#include "service/wellknown.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "copal/error.h"
+#include "copal/link.h"
+#include "copal/registry.h"
+#include "service/ask.h"
+#include "service/linkindex.h"
+#include "service/problem.h"
+
+#define WELLKNOWN_CORE "/.well-known/core"
+
+enum {
+  MERGE_MAX_DEFAULT = 256 << 10,
+  LINK_ROOM = 64,       /* of a link beside its path and the resource's attributes */
+  SLICE_DEFAULT = 1024, /* when the client names no block size, RFC 7959 section 2.2 */
+  LIST_PAGE = 1000,     /* resources listed at once when the index is filled */
+};
+
+typedef struct wellknown {
+  service base;
+  store_follower follower;
+  wellknown_cfg cfg;
+  linkindex *index;
+  uint64_t epoch; /* of entity-tags */
+  pthread_mutex_t dropped_lock;
+  uint64_t dropped;
+} wellknown;
+
+/* ------------------------------------------------------------------------------------------------
+ * following the store */
+
+/* Writes the link of a resource: what its clients said of it, and what the server knows. */
+static void put_link(copal_wr *w, const wellknown *k, copal_span key, const store_item *item)
+{
+  copal_link_wr l = copal_link_wr_init(w);
+  copal_link_put(&l, key);
+  copal_wr_span(w, item->attrs);
+  if (item->content_format != STORE_NO_FORMAT)
+    copal_link_put_uint(&l, copal_span_str("ct"), item->content_format);
+  if (item->body.len > STORE_SIZE_LISTED)
+    copal_link_put_uint(&l, copal_span_str("sz"), (uint32_t)item->body.len);
+  if (k->cfg.lists_obs)
+    copal_link_put_flag(&l, copal_span_str("obs"));
+}
+
+static void count_dropped(wellknown *k)
+{
+  pthread_mutex_lock(&k->dropped_lock);
+  k->dropped++;
+  pthread_mutex_unlock(&k->dropped_lock);
+}
+
+static void add_resource(wellknown *k, copal_span key, const store_item *item)
+{
+  const size_t room = key.len + item->attrs.len + LINK_ROOM;
+  uint8_t *text = malloc(room);
+  copal_wr w = copal_wr_init((copal_mspan){text, text != NULL ? room : 0});
+  if (text != NULL)
+    put_link(&w, k, key, item);
+  if (text == NULL || w.err != COPAL_OK ||
+      linkindex_put(k->index, key, copal_wr_done(&w)) != COPAL_OK) {
+    linkindex_remove(k->index, key); /* better no link than a wrong one */
+    count_dropped(k);
+  }
+  free(text);
+}
+
+static void on_change(store_follower *f, const store_change *change)
+{
+  wellknown *k = (wellknown *)((char *)f - offsetof(wellknown, follower));
+  if (!change->links_changed)
+    return;
+  if (change->item != NULL)
+    add_resource(k, change->key, change->item);
+  else
+    linkindex_remove(k->index, change->key);
+}
+
+/* One page of what the store held before it was followed. */
+typedef struct filling {
+  wellknown *k;
+  uint8_t last[STORE_KEY_MAX];
+  size_t last_len;
+} filling;
+
+static int fill_one(void *ctx, copal_span key, const store_item *item)
+{
+  filling *f = ctx;
+  add_resource(f->k, key, item);
+  memcpy(f->last, key.ptr, key.len);
+  f->last_len = key.len;
+  return 0;
+}
+
+static void ignore_wake(store_waker *w)
+{
+  (void)w;
+}
+
+static int fill(wellknown *k, store *s)
+{
+  store_waker waker = {.wake = ignore_wake};
+  store_port *port;
+  const int err = store_port_open(s, &waker, &port);
+  filling *f = malloc(sizeof *f);
+  if (err != COPAL_OK || f == NULL) {
+    free(f);
+    if (err == COPAL_OK)
+      store_port_close(port);
+    return COPAL_ENOSLOT;
+  }
+  *f = (filling){.k = k};
+  while (store_list(port, copal_span_none(), copal_span_of(f->last, f->last_len), LIST_PAGE,
+                    fill_one, f) == LIST_PAGE)
+    store_view_renew(port);
+  store_port_close(port);
+  free(f);
+  return COPAL_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * requests */
+
+/* Reads the filters in the query. */
+static bool read_filters(const handler_req *req, linkindex_filter *filters, size_t *count,
+                         problem *why)
+{
+  copal_opt_iter it = copal_opt_iter_init(req->coap->msg->options);
+  *count = 0;
+  for (copal_opt opt; copal_opt_next(&it, &opt);) {
+    if (opt.number != COPAL_OPT_URI_QUERY || opt.value.len == 0)
+      continue;
+    if (*count == LINKINDEX_FILTER_MAX) {
+      problem_set(why, COPAL_CODE_BAD_REQUEST, "At most %d filters", LINKINDEX_FILTER_MAX);
+      return false;
+    }
+    filters[(*count)++] = linkindex_filter_of(opt.value);
+  }
+  return true;
+}
+
+/* The stretch of the listing that the client wants. RFC 7959 section 2.4. */
+static bool read_slice(wellknown *k, const handler_req *req, copal_mspan room,
+                       linkindex_slice *slice, problem *why)
+{
+  linkindex_filter filters[LINKINDEX_FILTER_MAX];
+  size_t count;
+  if (!read_filters(req, filters, &count, why))
+    return false;
+  const uint32_t offset = req->coap->has_block2 ? copal_block_offset(req->coap->block2) : 0;
+  const int err = linkindex_read(k->index, filters, count, k->cfg.merge_max, offset, room, slice);
+  if (err == COPAL_ETOOBIG)
+    problem_set(why, COPAL_CODE_BAD_REQUEST,
+                "The filters select too much to be combined; give "
+                "one, or narrower ones");
+  else if (err != COPAL_OK)
+    problem_set_unavailable(why, 1, "No memory for the request; try again");
+  else if (slice->total > UINT32_MAX)
+    problem_set(why, COPAL_CODE_INTERNAL_SERVER_ERROR, "The listing exceeds 4 GiB; use a filter");
+  else if (offset > 0 && offset >= slice->total)
+    problem_set(why, COPAL_CODE_BAD_REQUEST, "Block2 lies beyond the end of the listing");
+  else
+    return true;
+  return false;
+}
+
+static int answer(const handler_req *req, const store_item *tagged, bool is_valid, copal_span text,
+                  uint32_t total)
+{
+  enum { OPT_COUNT = 2 };
+  copal_opt opts[OPT_COUNT];
+  uint8_t uints[OPT_COUNT][4];
+  copal_opt_list list = copal_opt_list_init(opts, uints, OPT_COUNT);
+  copal_opt_list_add(&list, COPAL_OPT_ETAG, copal_span_of(tagged->etag.bytes, STORE_ETAG_SIZE));
+  copal_response response = {.code = COPAL_CODE_VALID};
+  if (!is_valid) {
+    copal_opt_list_add_uint(&list, COPAL_OPT_CONTENT_FORMAT, COPAL_CF_LINK_FORMAT);
+    response.code = COPAL_CODE_CONTENT;
+    response.payload = text;
+    if (text.len < total) {
+      response.offset = req->coap->has_block2 ? copal_block_offset(req->coap->block2) : 0;
+      response.total = total;
+    }
+  }
+  response.opts = list.opts;
+  response.opt_count = list.count;
+  const reply r = reply_to(req);
+  return reply_send(&r, &response);
+}
+
+static int on_get(wellknown *k, const handler_req *req)
+{
+  problem why;
+  ask a;
+  linkindex_slice slice;
+  const reply r = reply_to(req);
+  const size_t room =
+      req->coap->has_block2 ? copal_block_size(req->coap->block2.szx) : (size_t)SLICE_DEFAULT;
+  uint8_t *text = arena_take(req->arena, room);
+  if (text == NULL) {
+    problem_set_unavailable(&why, 1, "No memory for the request; try again");
+    return problem_send(&why, &r);
+  }
+  if (!ask_parse(&a, req->coap->msg->options, &why) ||
+      !read_slice(k, req, (copal_mspan){text, room}, &slice, &why))
+    return problem_send(&why, &r);
+  if (slice.total == 0 && (req->coap->path->flags & COPAL_PATH_GROUP) != 0)
+    return COPAL_OK; /* nothing to say to a group: RFC 6690 section 4.1 */
+  const store_item tagged = {.rev = 1, .etag = store_etag_of(slice.generation, k->epoch)};
+  if (!ask_holds(&a, &tagged))
+    return problem_reply(req, COPAL_CODE_PRECONDITION_FAILED,
+                         "If-Match or If-None-Match does not hold for the listing");
+  return answer(req, &tagged, ask_has_valid(&a, &tagged), copal_span_of(text, slice.len),
+                (uint32_t)slice.total);
+}
+
+static int wellknown_on_request(service *base, const handler_req *req)
+{
+  wellknown *k = (wellknown *)base;
+  const uint32_t accept = reply_to(req).accept;
+  if (req->coap->msg->code != COPAL_CODE_GET)
+    return problem_reply(req, COPAL_CODE_METHOD_NOT_ALLOWED, "Discovery takes GET only");
+  if (accept != REPLY_ANY_FORMAT && accept != COPAL_CF_LINK_FORMAT)
+    return problem_reply(req, COPAL_CODE_NOT_ACCEPTABLE,
+                         "Only Content-Format 40 (link-format) is available");
+  return on_get(k, req);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * the service */
+
+static void wellknown_close(service *base)
+{
+  wellknown *k = (wellknown *)base;
+  linkindex_close(k->index);
+  pthread_mutex_destroy(&k->dropped_lock);
+  free(k);
+}
+
+static int add_self(wellknown *k)
+{
+  return linkindex_put(k->index, copal_span_str(WELLKNOWN_CORE),
+                       copal_span_str("<" WELLKNOWN_CORE ">;ct=40"));
+}
+
+service *wellknown_open(store *s, const wellknown_cfg *cfg)
+{
+  uint64_t random[2];
+  if (!store_random((copal_mspan){(uint8_t *)random, sizeof random}))
+    return NULL;
+  wellknown *k = calloc(1, sizeof *k);
+  if (k == NULL)
+    return NULL;
+  if (cfg != NULL)
+    k->cfg = *cfg;
+  if (k->cfg.merge_max == 0)
+    k->cfg.merge_max = MERGE_MAX_DEFAULT;
+  k->base =
+      (service){.name = "wellknown", .on_request = wellknown_on_request, .close = wellknown_close};
+  k->follower.on_change = on_change;
+  k->epoch = random[0];
+  pthread_mutex_init(&k->dropped_lock, NULL);
+  k->index = linkindex_open(random[1]);
+  if (k->index == NULL || add_self(k) != COPAL_OK || fill(k, s) != COPAL_OK) {
+    wellknown_close(&k->base);
+    return NULL;
+  }
+  store_follow(s, &k->follower);
+  return &k->base;
+}
+
+wellknown_usage wellknown_usage_now(service *base)
+{
+  wellknown *k = (wellknown *)base;
+  wellknown_usage usage = {.links = linkindex_count(k->index), .bytes = linkindex_bytes(k->index)};
+  pthread_mutex_lock(&k->dropped_lock);
+  usage.dropped = k->dropped;
+  pthread_mutex_unlock(&k->dropped_lock);
+  return usage;
+}
