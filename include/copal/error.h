@@ -77,8 +77,10 @@ enum {
   /* errors.csv:32: a stream message beyond the announced Max-Message-Size (RFC 8323 section
    * 5.3.1) */
   COPAL_EOVERSIZE = -30,
+  /* errors.csv:33: a block for which the ones before it are missing (RFC 7959 section 2.9.2) */
+  COPAL_EINCOMPLETE = -31,
 
-  COPAL_ERR_COUNT = 31, /* size of an array indexed by a negated result */
+  COPAL_ERR_COUNT = 32, /* size of an array indexed by a negated result */
 };
 
 /* What the protocol does about an input that failed with an error. */
@@ -88,6 +90,7 @@ typedef enum copal_reaction {
   COPAL_REACT_RESET,
   COPAL_REACT_BAD_REQUEST,
   COPAL_REACT_BAD_OPTION,
+  COPAL_REACT_INCOMPLETE,
   COPAL_REACT_TOO_LARGE,
   COPAL_REACT_UNAVAILABLE,
   COPAL_REACT_PROXYING_NOT_SUPPORTED,

@@ -36,4 +36,5 @@ const char *const copal_error_names[COPAL_ERR_COUNT] = {
   "EMULTICAST",   /* errors.csv:30 */
   "ESIGNAL",      /* errors.csv:31 */
   "EOVERSIZE",    /* errors.csv:32 */
+  "EINCOMPLETE",  /* errors.csv:33 */
 };

@@ -36,4 +36,5 @@ const uint8_t copal_error_reactions[COPAL_ERR_COUNT] = {
   COPAL_REACT_IGNORE,                 /* EMULTICAST; errors.csv:30 */
   COPAL_REACT_ABORT,                  /* ESIGNAL; errors.csv:31 */
   COPAL_REACT_ABORT,                  /* EOVERSIZE; errors.csv:32 */
+  COPAL_REACT_INCOMPLETE,             /* EINCOMPLETE; errors.csv:33 */
 };
