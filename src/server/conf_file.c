@@ -4,11 +4,15 @@
 #include <inttypes.h>
 #include <libconfig.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "copal/error.h"
 #include "server/conf.h"
 #include "server/conf_key.h"
+#include "server/conf_scan.h"
+
+enum { FILE_MAX = 1 << 20 }; /* bytes looked at for numbers beyond 32 bits */
 
 /* What is being read. */
 typedef struct reading {
@@ -207,14 +211,30 @@ static void report_syntax(const config_t *file, const char *path, conf_errors *e
              config_error_text(file));
 }
 
+/* libconfig reads numbers beyond 32 bits as something else, so they are looked for first. */
+static void report_wide_numbers(const char *path, conf_errors *errors)
+{
+  FILE *in = fopen(path, "re");
+  if (in == NULL)
+    return; /* libconfig says so */
+  char *text = malloc(FILE_MAX);
+  const size_t len = text == NULL ? 0 : fread(text, 1, FILE_MAX, in);
+  const unsigned line = conf_scan_wide_number(copal_span_of(text, len));
+  if (line != 0)
+    conf_error(errors, "%s:%u: a number this large needs quotes: \"5000000000\"", path, line);
+  free(text);
+  fclose(in);
+}
+
 int conf_read_file(conf *c, const char *path, conf_errors *errors)
 {
   const size_t before = errors->count;
   config_t file;
   config_init(&file);
+  report_wide_numbers(path, errors);
   if (config_read_file(&file, path) == CONFIG_FALSE)
     report_syntax(&file, path, errors);
-  else
+  else if (errors->count == before)
     read_root(&(reading){c, path, errors}, config_root_setting(&file));
   config_destroy(&file);
   return errors->count > before ? COPAL_EINVAL : COPAL_OK;
