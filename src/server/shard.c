@@ -368,7 +368,7 @@ static void waker_wake(store_waker *w)
   mailbox_wake(((shard_waker *)w)->mailbox);
 }
 
-static int watch(shard *s, int fd, uint32_t token)
+static int epoll_add(shard *s, int fd, uint32_t token)
 {
   struct epoll_event ev = {.events = EPOLLIN, .data.u32 = token};
   return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
@@ -405,7 +405,7 @@ static int open_parts(shard *s)
   s->epoll = epoll_create1(EPOLL_CLOEXEC);
   if (s->epoll < 0)
     return -errno;
-  rc = watch(s, mailbox_fd(s->mailbox), MAILBOX_TOKEN);
+  rc = epoll_add(s, mailbox_fd(s->mailbox), MAILBOX_TOKEN);
   if (rc == 0)
     rc = udp_open(&c->udp, &s->udp);
   if (rc < 0)
@@ -449,7 +449,7 @@ int shard_adopt(shard *s, int fd)
     return -ENOMEM;
   s->is_ready = is_ready;
   s->is_ready[count - 1] = false;
-  const int rc = watch(s, fd, (uint32_t)count - 1);
+  const int rc = epoll_add(s, fd, (uint32_t)count - 1);
   if (rc < 0)
     return rc;
   const int index = udp_adopt(s->udp, fd);
