@@ -128,10 +128,10 @@ static int serve(const args *a, conf *c, logger *log)
   parts p = {.store = NULL};
   server *s = NULL;
   char why[SERVER_WHY_SIZE] = "out of memory";
-  daemon_watcher watcher = {{watcher_reload, watcher_notify}, a};
+  daemon_watcher self = {{watcher_reload, watcher_notify}, a};
   int rc = open_parts(&p, c);
   if (rc == 0) {
-    const server_parts with = {c, &p.router, p.store, log, &watcher.hook, is_loopback_by_default};
+    const server_parts with = {c, &p.router, p.store, log, &self.hook, is_loopback_by_default};
     rc = server_open(&with, &s, why);
   }
   if (rc < 0) {
