@@ -61,12 +61,25 @@ static int answer_bad_key(pipeline *p, int why, copal_time now)
   return why;
 }
 
+/* "." and ".." are resolved before a URI becomes options. RFC 7252 section 5.10.1. */
+static bool has_dot_segment(copal_span options)
+{
+  copal_opt_iter it = copal_opt_iter_init(options);
+  for (copal_opt opt; copal_opt_next(&it, &opt);)
+    if (opt.number == COPAL_OPT_URI_PATH && (opt.value.len == 1 || opt.value.len == 2) &&
+        memcmp(opt.value.ptr, "..", opt.value.len) == 0)
+      return true;
+  return false;
+}
+
 static int route(pipeline *p, const copal_req *req, copal_time now)
 {
   if (!is_served_host(p, req->msg->options)) {
     p->stats.foreign_hosts++;
     return answer(p, COPAL_CODE_NOT_FOUND, "Host not served here", now);
   }
+  if (has_dot_segment(req->msg->options))
+    return answer(p, COPAL_CODE_BAD_REQUEST, "Uri-Path is a dot segment", now);
   copal_span key;
   const int rc = make_key(p, req->msg->options, &key);
   if (rc < 0)

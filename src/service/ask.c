@@ -28,7 +28,7 @@ static bool take_if_match(ask *a, copal_span value)
 static bool take_format(ask *a, copal_span value, problem *why)
 {
   uint32_t format;
-  if (copal_opt_uint(value, &format) != COPAL_OK || format > STORE_NO_FORMAT)
+  if (value.len > sizeof a->content_format || copal_opt_uint(value, &format) != COPAL_OK)
     return true; /* ill-sized and elective: as if it were not there, RFC 7252 section 5.4.3 */
   if (format == STORE_NO_FORMAT) {
     problem_set(why, COPAL_CODE_BAD_REQUEST, "Content-Format 65535 is reserved");

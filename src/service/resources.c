@@ -80,7 +80,7 @@ static uint32_t max_age_left(const handler_env *env, const store_item *item, cop
 static void add_max_age(copal_opt_list *list, const handler_req *req, const store_item *item)
 {
   const uint32_t left = max_age_left(req->env, item, req->now);
-  if (item->max_age_s != STORE_NO_MAX_AGE || left != MAX_AGE_DEFAULT_S)
+  if (left != MAX_AGE_DEFAULT_S) /* RFC 7252 section 5.4.4 */
     copal_opt_list_add_uint(list, COPAL_OPT_MAX_AGE, left);
 }
 

@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether an endpoint may process a message with the options it has. RFC 7252 sections 5.4.1, 5.4.3
- * and 5.4.5. */
+/* Whether an endpoint may process a message with the options it has. RFC 7252
+ * sections 5.4.1, 5.4.3, 5.4.5 and 5.10.7. */
 #include "core/wire/option_check.h"
 #include "copal/error.h"
+#include "copal/registry.h"
 
 static bool is_known(uint32_t known, uint16_t number)
 {
   return number < COPAL_CRITICAL_SET_END && (known & COPAL_CRITICAL_BIT(number)) != 0;
+}
+
+/* Numbers kept for further Location-* options. RFC 7252 section 5.10.7. */
+static bool is_reserved_location(uint16_t number)
+{
+  enum { FIRST = 128, LAST = 140, STEP = 4 };
+  return number >= FIRST && number <= LAST && number % STEP == 0;
+}
+
+static bool is_location(uint16_t number)
+{
+  return number == COPAL_OPT_LOCATION_PATH || number == COPAL_OPT_LOCATION_QUERY;
 }
 
 static bool is_acceptable(const copal_opt *opt, bool is_again)
@@ -24,10 +37,12 @@ int copal_opt_check(copal_span options, uint32_t known, uint16_t *offender)
   copal_opt_iter it = copal_opt_iter_init(options);
   copal_opt opt;
   uint32_t before = 0; /* no option has this number: RFC 7252 section 12.2 reserves it */
+  bool has_location = false;
   while (copal_opt_next(&it, &opt)) {
     const bool is_again = opt.number == before;
     before = opt.number;
-    if (!copal_opt_is_critical(opt.number))
+    has_location = has_location || is_location(opt.number);
+    if (!copal_opt_is_critical(opt.number) && !(has_location && is_reserved_location(opt.number)))
       continue;
     if (is_known(known, opt.number) && is_acceptable(&opt, is_again))
       continue;
