@@ -7,30 +7,22 @@ const readline = require('readline')
 
 const base = new URL(process.argv[2].replace(/^coap:/, 'http:'))
 
-function valueOf (response, name) {
-  const option = response.options.find(o => o.name === name)
-  return option === undefined ? null : option.value
-}
-
-function formatOf (response) {
-  const packet = response._packet.options.find(o => o.name === 'Content-Format')
-  const value = packet === undefined ? null : packet.value
-  return Buffer.isBuffer(value) ? (value.length ? value.readUIntBE(0, value.length) : 0) : value
-}
-
 const FORMATS = { 'text/plain': 0, 'application/link-format': 40, 'application/json': 50 }
 
+// Option values of the packet: the library's own accessors make text of entity-tags.
+function valuesOf (response, name) {
+  return response._packet.options.filter(o => o.name === name).map(o => o.value)
+}
+
 function shown (response, body) {
-  const etag = valueOf(response, 'ETag')
-  const format = formatOf(response)
-  const location = response.options.filter(o => o.name === 'Location-Path')
-    .map(o => Array.isArray(o.value) ? o.value : [o.value]).flat().map(String)
+  const format = valuesOf(response, 'Content-Format')[0]
+  const etag = valuesOf(response, 'ETag')[0]
   return {
     code: response.code,
     payload: body.toString('hex'),
-    format: format in FORMATS ? FORMATS[format] : format,
-    etag: etag === null ? '' : Buffer.from(etag).toString('hex'),
-    location: location.map(part => '/' + part.replace(/^\//, '')).join('')
+    format: format === undefined ? null : FORMATS[format],
+    etag: etag === undefined ? '' : etag.toString('hex'),
+    location: valuesOf(response, 'Location-Path').map(part => '/' + part).join('')
   }
 }
 
@@ -43,10 +35,10 @@ function ask (line) {
     query: given.query || '',
     method: given.method,
     confirmable: !given.non,
-    agent: agent
+    agent
   })
-  if (given.format !== undefined) request.setOption('Content-Format', Buffer.from(uint(given.format)))
-  if (given.accept !== undefined) request.setOption('Accept', Buffer.from(uint(given.accept)))
+  if (given.format !== undefined) request.setOption('Content-Format', uint(given.format))
+  if (given.accept !== undefined) request.setOption('Accept', uint(given.accept))
   if (given.etag) request.setOption('ETag', [Buffer.from(given.etag, 'hex')])
   request.on('response', response => {
     const parts = []
@@ -58,8 +50,9 @@ function ask (line) {
 }
 
 function uint (value) {
-  return value === 0 ? [] : value < 256 ? [value] : [value >> 8, value & 255]
+  return Buffer.from(value === 0 ? [] : value < 256 ? [value] : [value >> 8, value & 255])
 }
 
 const agent = new coap.Agent({ type: 'udp4' })
-readline.createInterface({ input: process.stdin }).on('line', ask).on('close', () => process.exit(0))
+const lines = readline.createInterface({ input: process.stdin })
+lines.on('line', ask).on('close', () => process.exit(0))

@@ -4,7 +4,8 @@
 
 const coap = require('coap')
 
-const LARGE = Buffer.from(Array.from({ length: 500 }, (_, i) => String(i).padStart(7, '0') + '\n').join(''))
+const LINES = Array.from({ length: 500 }, (_, i) => String(i).padStart(7, '0') + '\n')
+const LARGE = Buffer.from(LINES.join(''))
 let stored = null
 
 function answer (response, code, payload) {
@@ -33,7 +34,9 @@ function onRequest (request, response) {
     response.setOption('ETag', 'tag1')
     return answer(response, '2.05', Buffer.from('hello'))
   }
-  if (path === '/slow') return setTimeout(() => answer(response, '2.05', Buffer.from('finally')), 800)
+  if (path === '/slow') {
+    return setTimeout(() => answer(response, '2.05', Buffer.from('finally')), 800)
+  }
   if (path === '/large') return answer(response, '2.05', LARGE)
   if (path === '/stored') return onStored(request, response)
   if (path === '/.well-known/core') {

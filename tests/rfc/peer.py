@@ -5,7 +5,6 @@ import os
 import random
 import select
 import socket
-import time
 
 import wire
 from wire import ACK, CON, RST
@@ -208,11 +207,7 @@ def table(*rows):
     return mark
 
 
-def patiently(holds, seconds=2.0):
-    """Waits until `holds()` is true, at most that long."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if holds():
-            return True
-        time.sleep(0.02)
-    return False
+def alone(test):
+    """Runs a test while no other one changes the server's resources."""
+    test.alone = True
+    return test

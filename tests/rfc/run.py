@@ -109,6 +109,10 @@ def run(case, address):
         peer.close()
 
 
+def is_alone(test):
+    return test.__module__ == "mutation" or getattr(test, "alone", False)
+
+
 def chosen(words):
     return [case for case in cases() if not words or any(word in case[0] for word in words)]
 
@@ -137,12 +141,11 @@ def main():
         server = Server(args.copald)
         address = ("127.0.0.1", server.port)
     began, failed = time.monotonic(), 0
-    # Mutations run alone and last: they keep the server busy and would delay the others.
-    calm = [case for case in selected if case[1].__module__ != "mutation"]
-    wild = [case for case in selected if case[1].__module__ == "mutation"]
+    # Mutations come last: they keep the server busy and would delay the others.
+    together = [case for case in selected if not is_alone(case[1])]
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        results = list(pool.map(lambda case: run(case, address), calm))
-    results += [run(case, address) for case in wild]
+        results = list(pool.map(lambda case: run(case, address), together))
+    results += [run(case, address) for case in selected if is_alone(case[1])]
     for label, why, _ in results:
         failed += why is not None
         print("ok   " + label if why is None else "FAIL %s: %s" % (label, why))
