@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUGGEST_DISTANCE_MAX = 3, SUGGEST_LENGTH_MAX = 32 };
+enum { SUGGEST_LENGTH_MAX = 32 };
 
 const cmd_def *cmd_find(const char *name)
 {
@@ -45,10 +45,10 @@ static size_t distance(const char *a, const char *b)
 const char *suggest(const char *word, const char *const *names, size_t count)
 {
   const char *best = NULL;
-  size_t limit = least(SUGGEST_DISTANCE_MAX, strlen(word) / 2 + 1);
+  size_t limit = strlen(word) / 3 + 1; /* a third of the letters may be wrong */
   for (size_t i = 0; i < count; i++) {
     const size_t d = distance(word, names[i]);
-    if (d < limit || (d == limit && !best && d < SUGGEST_DISTANCE_MAX)) {
+    if (d < limit || (d == limit && !best && names[i][0] == word[0])) {
       best = names[i];
       limit = d;
     }

@@ -42,14 +42,13 @@ typedef struct args {
   size_t operand_count;
   bool wants_help;
 
-  optset options; /* from --option and its shorthands */
+  optset options;   /* from --option and its shorthands */
   const char *data; /* text, @file or -; NULL: no payload */
   bool is_non;
   bool is_con; /* --con was given */
   bool has_token;
   buf token;
   uint8_t no_response; /* bit map of RFC 7967 section 2.1 */
-  bool has_no_response;
   uint8_t szx;
   bool has_szx;
 

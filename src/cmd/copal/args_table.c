@@ -14,8 +14,10 @@
 #define BIT(cmd)     (UINT32_C(1) << (cmd))
 #define FOR_ALL      (BIT(CMD_COUNT) - 1)
 #define FOR_REQUESTS (FOR_ALL & ~BIT(CMD_PING))
-#define FOR_WRITES   (BIT(CMD_PUT) | BIT(CMD_POST) | BIT(CMD_PATCH) | BIT(CMD_IPATCH) | BIT(CMD_DELETE))
-#define FOR_BODIES   (BIT(CMD_PUT) | BIT(CMD_POST) | BIT(CMD_FETCH) | BIT(CMD_PATCH) | BIT(CMD_IPATCH))
+#define FOR_WRITES                                                                                 \
+  (BIT(CMD_PUT) | BIT(CMD_POST) | BIT(CMD_PATCH) | BIT(CMD_IPATCH) | BIT(CMD_DELETE))
+#define FOR_BODIES                                                                                 \
+  (BIT(CMD_PUT) | BIT(CMD_POST) | BIT(CMD_FETCH) | BIT(CMD_PATCH) | BIT(CMD_IPATCH))
 
 static const char in_request[] = "Request";
 static const char in_output[] = "Output";
@@ -42,19 +44,22 @@ const cmd_def cmd_defs[CMD_COUNT] = {
      "  copal delete localhost/messages/17\n"
      "  copal delete --if-match 8f3a localhost/lamp\n"
      "  copal delete --timeout 5 --retry 2 localhost/messages/17\n"},
-    {CMD_FETCH, "fetch", COPAL_CODE_FETCH, "URI", "read the parts of a resource that the payload names",
+    {CMD_FETCH, "fetch", COPAL_CODE_FETCH, "URI",
+     "read the parts of a resource that the payload names",
      "  copal fetch -d '[{\"n\":\"temperature\"}]' --content-format senml-etch+json localhost/s\n"
      "  copal fetch -d @query.cbor --content-format cbor --accept json localhost/db\n"
      "  copal fetch --json -d @query.cbor --content-format cbor localhost/db\n"},
     {CMD_PATCH, "patch", COPAL_CODE_PATCH, "URI", "change a part of a resource",
-     "  copal patch -d '[{\"op\":\"remove\",\"path\":\"/a\"}]' --content-format json-patch localhost/x\n"
+     "  copal patch -d '[{\"op\":\"remove\",\"path\":\"/a\"}]' --content-format json-patch "
+     "localhost/x\n"
      "  copal patch --if-match 8f3a -d @diff.json --content-format json-patch+json localhost/x\n"
      "  copal patch -d '{\"a\":null}' --content-format merge-patch localhost/x\n"},
     {CMD_IPATCH, "ipatch", COPAL_CODE_IPATCH, "URI", "change a part of a resource, idempotently",
      "  copal ipatch -d '{\"setpoint\":21}' --content-format merge-patch localhost/control\n"
      "  copal ipatch -i --if-match 8f3a -d @part.json --content-format merge-patch localhost/x\n"
      "  copal ipatch --retry 3 -d '{\"a\":1}' --content-format merge-patch localhost/x\n"},
-    {CMD_DISCOVER, "discover", COPAL_CODE_GET, "HOST|URI [FILTER...]", "list the resources of a server",
+    {CMD_DISCOVER, "discover", COPAL_CODE_GET, "HOST|URI [FILTER...]",
+     "list the resources of a server",
      "  copal discover localhost\n"
      "  copal discover coap://[2001:db8::1] rt=temperature*\n"
      "  copal discover --json localhost if=sensor | jq -r '.[].href'\n"},
@@ -107,7 +112,8 @@ static int add_format(args *a, uint16_t number, const char *value, buf *err)
 {
   const int cf = media_parse(value);
   if (cf < 0) {
-    buf_print(err, "unknown Content-Format '%s'; use json, cbor, text, a media type or a number", value);
+    buf_print(err, "unknown Content-Format '%s'; use json, cbor, text, a media type or a number",
+              value);
     return -1;
   }
   optset_set_uint(&a->options, number, (uint32_t)cf);
@@ -178,25 +184,33 @@ static int apply_hop_limit(args *a, const char *value, buf *err)
   return 0;
 }
 
-/* Classes "2,4,5", or the bit map as a number: RFC 7967 section 2.1. */
+/* A list of classes, "2,4,5". Returns 0 for anything else. RFC 7967 section 2.1. */
+static uint8_t parse_classes(const char *text)
+{
+  unsigned map = 0;
+  for (;; text += 2) {
+    if (*text != '2' && *text != '4' && *text != '5')
+      return 0;
+    map |= 1u << (*text - '0' - 1);
+    if (text[1] == '\0')
+      return (uint8_t)map;
+    if (text[1] != ',')
+      return 0;
+  }
+}
+
 static int apply_no_response(args *a, const char *value, buf *err)
 {
-  uint32_t map = 0;
-  const char *p = value;
-  while (*p == '2' || *p == '4' || *p == '5') {
-    map |= 1u << (*p - '0' - 1);
-    if (p[1] != ',')
-      break;
-    p += 2;
-  }
-  if ((map == 0 || p[0] == '\0' || p[1] != '\0') && parse_uint(value, UINT8_MAX, &map, err) != 0) {
-    err->len = 0;
+  buf why = {0};
+  uint32_t map = parse_classes(value);
+  const bool ok = map != 0 || parse_uint(value, UINT8_MAX, &map, &why) == 0;
+  buf_wipe(&why);
+  if (!ok) {
     buf_print(err, "'%s' is not a list of classes such as 2,4,5 or a number from 0 to 255", value);
     return -1;
   }
   optset_set_uint(&a->options, COPAL_OPT_NO_RESPONSE, map);
   a->no_response = (uint8_t)map;
-  a->has_no_response = true;
   return 0;
 }
 
@@ -350,8 +364,8 @@ const arg_def arg_defs[] = {
     {'t', "timeout", "SECONDS", FOR_ALL, in_delivery, "give up after this time", apply_timeout},
     {0, "retry", "N", FOR_REQUESTS, in_delivery, "repeat the whole request after a timeout",
      apply_retry},
-    {0, "ack-timeout", "SECONDS", FOR_ALL, in_delivery, "before the first retransmission, default 2",
-     apply_ack_timeout},
+    {0, "ack-timeout", "SECONDS", FOR_ALL, in_delivery,
+     "before the first retransmission, default 2", apply_ack_timeout},
     {0, "max-retransmit", "N", FOR_ALL, in_delivery, "retransmissions at most, default 4",
      apply_max_retransmit},
     {0, "connect-to", "HOST[:PORT]", FOR_ALL, in_delivery,

@@ -49,15 +49,15 @@ static bool print_problem(copal_span payload, const style *s, buf *b)
 static bool print_kind(media_kind kind, copal_span payload, const style *s, buf *b)
 {
   switch (kind) {
-  case MEDIA_BINARY:     return false;
-  case MEDIA_TEXT:       return false;
-  case MEDIA_JSON:       return print_json(payload, s, b);
-  case MEDIA_CBOR:       return cbor_diag(payload, false, s, b);
-  case MEDIA_CBOR_SEQ:   return cbor_diag(payload, true, s, b);
-  case MEDIA_LINKS:      return links_print(payload, s, b);
+  case MEDIA_BINARY: return false;
+  case MEDIA_TEXT: return false;
+  case MEDIA_JSON: return print_json(payload, s, b);
+  case MEDIA_CBOR: return cbor_diag(payload, false, s, b);
+  case MEDIA_CBOR_SEQ: return cbor_diag(payload, true, s, b);
+  case MEDIA_LINKS: return links_print(payload, s, b);
   case MEDIA_SENML_JSON: return senml_print_json(payload, s, b) || print_json(payload, s, b);
   case MEDIA_SENML_CBOR: return senml_print_cbor(payload, s, b) || cbor_diag(payload, false, s, b);
-  case MEDIA_PROBLEM:    return print_problem(payload, s, b);
+  case MEDIA_PROBLEM: return print_problem(payload, s, b);
   }
   return false;
 }

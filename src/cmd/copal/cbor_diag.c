@@ -142,8 +142,7 @@ static void put_string(const diag *d, const cbor_item_t *item)
   }
   cbor_item_t **chunks =
       is_text ? cbor_string_chunks_handle(item) : cbor_bytestring_chunks_handle(item);
-  const size_t count =
-      is_text ? cbor_string_chunk_count(item) : cbor_bytestring_chunk_count(item);
+  const size_t count = is_text ? cbor_string_chunk_count(item) : cbor_bytestring_chunk_count(item);
   if (count == 0) {
     put_ink(d, INK_STRING, is_text ? "\"\"_" : "''_");
     return;
@@ -222,10 +221,10 @@ static void put_simple(const diag *d, uint8_t value)
   char text[16];
   switch (value) {
   case CBOR_CTRL_FALSE: put_ink(d, INK_WORD, "false"); return;
-  case CBOR_CTRL_TRUE:  put_ink(d, INK_WORD, "true"); return;
-  case CBOR_CTRL_NULL:  put_ink(d, INK_WORD, "null"); return;
+  case CBOR_CTRL_TRUE: put_ink(d, INK_WORD, "true"); return;
+  case CBOR_CTRL_NULL: put_ink(d, INK_WORD, "null"); return;
   case CBOR_CTRL_UNDEF: put_ink(d, INK_WORD, "undefined"); return;
-  default:              break;
+  default: break;
   }
   snprintf(text, sizeof text, "simple(%u)", value);
   put_ink(d, INK_WORD, text);
@@ -239,12 +238,12 @@ static void put_item(const diag *d, const cbor_item_t *item, int depth)
     snprintf(text, sizeof text, "%" PRIu64, cbor_get_int(item));
     put_ink(d, INK_NUMBER, text);
     return;
-  case CBOR_TYPE_NEGINT:     put_negative(d, cbor_get_int(item)); return;
+  case CBOR_TYPE_NEGINT: put_negative(d, cbor_get_int(item)); return;
   case CBOR_TYPE_BYTESTRING:
-  case CBOR_TYPE_STRING:     put_string(d, item); return;
-  case CBOR_TYPE_ARRAY:      put_array(d, item, depth); return;
-  case CBOR_TYPE_MAP:        put_map(d, item, depth); return;
-  case CBOR_TYPE_TAG:        put_tag(d, item, depth); return;
+  case CBOR_TYPE_STRING: put_string(d, item); return;
+  case CBOR_TYPE_ARRAY: put_array(d, item, depth); return;
+  case CBOR_TYPE_MAP: put_map(d, item, depth); return;
+  case CBOR_TYPE_TAG: put_tag(d, item, depth); return;
   case CBOR_TYPE_FLOAT_CTRL:
     if (cbor_float_ctrl_is_ctrl(item))
       put_simple(d, cbor_ctrl_value(item));
@@ -304,8 +303,7 @@ void cbor_string_bytes(const cbor_item_t *item, buf *b)
   }
   cbor_item_t **chunks =
       is_text ? cbor_string_chunks_handle(item) : cbor_bytestring_chunks_handle(item);
-  const size_t count =
-      is_text ? cbor_string_chunk_count(item) : cbor_bytestring_chunk_count(item);
+  const size_t count = is_text ? cbor_string_chunk_count(item) : cbor_bytestring_chunk_count(item);
   for (size_t i = 0; i < count; i++)
     cbor_string_bytes(chunks[i], b);
 }

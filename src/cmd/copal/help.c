@@ -43,9 +43,9 @@ static void put_options(const cmd_def *cmd, const style *s, buf *b)
   const char *group = NULL;
   for (size_t i = 0; i < arg_def_count; i++) {
     const arg_def *def = &arg_defs[i];
-    const bool is_other_data = strcmp(def->name, "data") == 0 &&
-                               (cmd->id == CMD_GET || cmd->id == CMD_DELETE ||
-                                cmd->id == CMD_DISCOVER || cmd->id == CMD_PING);
+    const bool is_other_data =
+        strcmp(def->name, "data") == 0 && (cmd->id == CMD_GET || cmd->id == CMD_DELETE ||
+                                           cmd->id == CMD_DISCOVER || cmd->id == CMD_PING);
     if ((def->cmds >> cmd->id & 1) == 0 || is_other_data)
       continue;
     if (group != def->group)
@@ -78,8 +78,9 @@ void help_program(const style *s, buf *b)
               "  copal ping 192.0.2.1\n");
   put_heading(s, b, "Exit status");
   put_statuses(b);
-  buf_text(b, "\n'copal COMMAND --help' lists the options of a command, 'copal --version' tells the "
-              "version;\nall is explained in copal(1).\n");
+  buf_text(b,
+           "\n'copal COMMAND --help' lists the options of a command, 'copal --version' tells the "
+           "version;\nall is explained in copal(1).\n");
 }
 
 void help_command(const cmd_def *cmd, const style *s, buf *b)

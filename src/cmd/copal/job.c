@@ -96,9 +96,8 @@ status run_open_session(const args *a, trace *t, session **s)
 {
   buf message = {0};
   *t = (trace){.style = style_for(STDERR_FILENO, a->color), .start = session_now()};
-  const session_cfg cfg = {.params = parameters(a),
-                           .token_cap = (uint16_t)a->token.len,
-                           .trace = a->verbose ? t : NULL};
+  const session_cfg cfg = {
+      .params = parameters(a), .token_cap = (uint16_t)a->token.len, .trace = a->verbose ? t : NULL};
   if (copal_params_check(&cfg.params) != COPAL_OK) {
     buf_text(&message, "--ack-timeout and --max-retransmit together take longer than an hour");
     run_complain(a, &message);
@@ -124,6 +123,8 @@ status job_prepare(job *j, const args *a, const char *uri)
     s = read_data(a->data, &j->body, &err);
   if (s == STATUS_OK)
     s = target_resolve(&j->target, a, &err);
+  if (s == STATUS_OK)
+    target_authority(&j->target, a, &j->options);
   if (s != STATUS_OK)
     run_complain(a, &err);
   buf_wipe(&err);

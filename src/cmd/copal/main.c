@@ -83,8 +83,9 @@ int main(int argc, char **argv)
   if (strcmp(word, "help") == 0)
     return (int)run_help(argc - 2, argv + 2);
   if (word[0] == '-') {
-    fprintf(stderr, "copal: unknown option '%s'; options stand behind the command, see "
-                    "'copal --help'\n",
+    fprintf(stderr,
+            "copal: unknown option '%s'; options stand behind the command, see "
+            "'copal --help'\n",
             word);
     return STATUS_USAGE;
   }

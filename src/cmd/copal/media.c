@@ -18,13 +18,20 @@ typedef struct alias {
 
 /* Names that are neither media types nor their last parts. */
 static const alias aliases[] = {
-    {"text", COPAL_CF_TEXT_PLAIN},          {"txt", COPAL_CF_TEXT_PLAIN},
-    {"plain", COPAL_CF_TEXT_PLAIN},         {"link", COPAL_CF_LINK_FORMAT},
-    {"links", COPAL_CF_LINK_FORMAT},        {"octets", COPAL_CF_OCTET_STREAM},
-    {"octet", COPAL_CF_OCTET_STREAM},       {"bytes", COPAL_CF_OCTET_STREAM},
-    {"binary", COPAL_CF_OCTET_STREAM},      {"merge-patch", COPAL_CF_MERGE_PATCH},
-    {"json-patch", COPAL_CF_JSON_PATCH},    {"senml", COPAL_CF_SENML_JSON},
-    {"problem", COPAL_CF_PROBLEM_DETAILS},  {"problem-details", COPAL_CF_PROBLEM_DETAILS},
+    {"text", COPAL_CF_TEXT_PLAIN},
+    {"txt", COPAL_CF_TEXT_PLAIN},
+    {"plain", COPAL_CF_TEXT_PLAIN},
+    {"link", COPAL_CF_LINK_FORMAT},
+    {"links", COPAL_CF_LINK_FORMAT},
+    {"octets", COPAL_CF_OCTET_STREAM},
+    {"octet", COPAL_CF_OCTET_STREAM},
+    {"bytes", COPAL_CF_OCTET_STREAM},
+    {"binary", COPAL_CF_OCTET_STREAM},
+    {"merge-patch", COPAL_CF_MERGE_PATCH},
+    {"json-patch", COPAL_CF_JSON_PATCH},
+    {"senml", COPAL_CF_SENML_JSON},
+    {"problem", COPAL_CF_PROBLEM_DETAILS},
+    {"problem-details", COPAL_CF_PROBLEM_DETAILS},
     {"senml-etch", COPAL_CF_SENML_ETCH_JSON},
 };
 
@@ -99,7 +106,7 @@ static media_kind kind_of_name(const char *name)
 media_kind media_kind_of(int32_t cf, copal_span payload)
 {
   switch (cf) {
-  case MEDIA_NONE:           return kind_of_bytes(payload);
+  case MEDIA_NONE: return kind_of_bytes(payload);
   case COPAL_CF_LINK_FORMAT: return MEDIA_LINKS;
   case COPAL_CF_SENML_JSON:
   case COPAL_CF_SENSML_JSON: return MEDIA_SENML_JSON;
@@ -110,8 +117,8 @@ media_kind media_kind_of(int32_t cf, copal_span payload)
   case COPAL_CF_COSE_ENCRYPT0:
   case COPAL_CF_COSE_MAC0:
   case COPAL_CF_COSE_SIGN1:
-  case COPAL_CF_COSE_KEY:    return MEDIA_CBOR;
-  default:                   break;
+  case COPAL_CF_COSE_KEY: return MEDIA_CBOR;
+  default: break;
   }
   const char *name = cf >= 0 && cf <= UINT16_MAX ? copal_cf_name((uint16_t)cf) : NULL;
   return name ? kind_of_name(name) : kind_of_bytes(payload);

@@ -121,8 +121,8 @@ static bool is_hex(const char *text)
 
 static bool is_block(uint16_t number)
 {
-  return number == COPAL_OPT_BLOCK1 || number == COPAL_OPT_BLOCK2 ||
-         number == COPAL_OPT_Q_BLOCK1 || number == COPAL_OPT_Q_BLOCK2;
+  return number == COPAL_OPT_BLOCK1 || number == COPAL_OPT_BLOCK2 || number == COPAL_OPT_Q_BLOCK1 ||
+         number == COPAL_OPT_Q_BLOCK2;
 }
 
 static int put_uint(buf *out, uint32_t v)
@@ -180,8 +180,8 @@ static int parse_uint_value(uint16_t number, const char *text, buf *out)
 static int parse_value(uint16_t number, copal_opt_format format, const char *text, buf *out)
 {
   switch (format) {
-  case COPAL_OPT_EMPTY:  return *text == '\0' ? 0 : -1;
-  case COPAL_OPT_UINT:   return parse_uint_value(number, text, out);
+  case COPAL_OPT_EMPTY: return *text == '\0' ? 0 : -1;
+  case COPAL_OPT_UINT: return parse_uint_value(number, text, out);
   case COPAL_OPT_STRING: buf_text(out, text); return 0;
   case COPAL_OPT_OPAQUE:
     if (is_hex(text))
@@ -195,8 +195,8 @@ static int parse_value(uint16_t number, copal_opt_format format, const char *tex
 static const char *format_hint(copal_opt_format format)
 {
   switch (format) {
-  case COPAL_OPT_EMPTY:  return "nothing";
-  case COPAL_OPT_UINT:   return "a number";
+  case COPAL_OPT_EMPTY: return "nothing";
+  case COPAL_OPT_UINT: return "a number";
   case COPAL_OPT_STRING: return "text";
   case COPAL_OPT_OPAQUE: return "0x and hexadecimal digits, or text";
   }
@@ -285,7 +285,7 @@ void option_value(const copal_opt *opt, buf *out)
     if (opt->value.len > 0)
       put_hex(opt->value, out);
     return;
-  case COPAL_OPT_UINT:   put_uint_value(opt, out); return;
+  case COPAL_OPT_UINT: put_uint_value(opt, out); return;
   case COPAL_OPT_STRING: safe_line(out, opt->value); return;
   case COPAL_OPT_OPAQUE: put_hex(opt->value, out); return;
   }

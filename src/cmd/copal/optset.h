@@ -47,7 +47,8 @@ int optset_parse(optset *s, const char *text, buf *err);
 /* "Uri-Path", or "65000" when the option is not registered. */
 void option_name(uint16_t number, buf *out);
 
-/* The value for people: text, number, Content-Format name, NUM/M/SIZE, 0x and hexadecimal digits. */
+/* The value for people: text, number, Content-Format name, NUM/M/SIZE, 0x and hexadecimal digits.
+ */
 void option_value(const copal_opt *opt, buf *out);
 
 /* Parses hexadecimal digits, optionally behind 0x, into `out`. -1 for anything else. */

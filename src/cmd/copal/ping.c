@@ -14,7 +14,7 @@ typedef struct tally {
   unsigned sent;
   unsigned answered;
   double min, max, sum, sum_of_squares; /* milliseconds */
-  status last; /* why the last unanswered ping was not answered */
+  status last;                          /* why the last unanswered ping was not answered */
   char peer[UDP_ADDR_TEXT_SIZE];
 } tally;
 
@@ -69,8 +69,7 @@ static void judge(tally *t, const reply *r, buf *out)
     t->last = STATUS_TIMEOUT;
     buf_print(out, "%s: seq=%u no answer\n", t->peer, t->sent);
     return;
-  case COPAL_EVENT_RESEND:
-  case COPAL_EVENT_CANCELED:
+  default:
     t->sent--; /* interrupted before it could be answered */
     return;
   }

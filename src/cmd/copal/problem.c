@@ -7,11 +7,11 @@
 #include "copal/option.h"
 
 enum {
-  KEY_TITLE = -1,    /* RFC 9290 section 2 */
+  KEY_TITLE = -1, /* RFC 9290 section 2 */
   KEY_DETAIL = -2,
   KEY_INSTANCE = -3,
   KEY_UNPROCESSED_OPTION = -8, /* RFC 9290 section 3.1.1 */
-  TAG_LANGUAGE = 38, /* RFC 9290 appendix A */
+  TAG_LANGUAGE = 38,           /* RFC 9290 appendix A */
 };
 
 static cbor_item_t *find_entry(const cbor_item_t *map, int key)

@@ -13,20 +13,20 @@
 status report_status(const transfer_result *r)
 {
   switch (r->outcome) {
-  case TRANSFER_SILENT:      return STATUS_OK;
-  case TRANSFER_TIMEOUT:     return STATUS_TIMEOUT;
-  case TRANSFER_RESET:       return STATUS_RESET;
+  case TRANSFER_SILENT: return STATUS_OK;
+  case TRANSFER_TIMEOUT: return STATUS_TIMEOUT;
+  case TRANSFER_RESET: return STATUS_RESET;
   case TRANSFER_UNREACHABLE: return STATUS_UNREACHABLE;
-  case TRANSFER_INVALID:     return STATUS_RESPONSE;
+  case TRANSFER_INVALID: return STATUS_RESPONSE;
   case TRANSFER_FAILED:
   case TRANSFER_INTERRUPTED: return STATUS_INTERNAL;
-  case TRANSFER_RESPONSE:    break;
+  case TRANSFER_RESPONSE: break;
   }
   switch (copal_code_class(r->reply.msg.code)) {
-  case COPAL_CLASS_SUCCESS:      return STATUS_OK;
+  case COPAL_CLASS_SUCCESS: return STATUS_OK;
   case COPAL_CLASS_CLIENT_ERROR: return STATUS_CLIENT_ERROR;
   case COPAL_CLASS_SERVER_ERROR: return STATUS_SERVER_ERROR;
-  default:                       return STATUS_RESPONSE;
+  default: return STATUS_RESPONSE;
   }
 }
 
@@ -70,8 +70,7 @@ static void put_patience(const reply *r, buf *out)
 {
   copal_span value;
   uint32_t seconds;
-  if (r->msg.code != COPAL_CODE_SERVICE_UNAVAILABLE &&
-      r->msg.code != COPAL_CODE_TOO_MANY_REQUESTS)
+  if (r->msg.code != COPAL_CODE_SERVICE_UNAVAILABLE && r->msg.code != COPAL_CODE_TOO_MANY_REQUESTS)
     return;
   if (copal_opt_find(r->msg.options, COPAL_OPT_MAX_AGE, &value) &&
       copal_opt_uint(value, &seconds) == 0)
@@ -106,14 +105,14 @@ void report_error(const transfer_result *r, const target *t, const copal_path *p
   char peer[UDP_ADDR_TEXT_SIZE];
   udp_addr_format(&path->remote, peer);
   switch (r->outcome) {
-  case TRANSFER_SILENT:      return;
-  case TRANSFER_TIMEOUT:     put_timeout(r, peer, out); return;
-  case TRANSFER_RESET:       buf_print(out, "%s: the server reset the request", peer); return;
+  case TRANSFER_SILENT: return;
+  case TRANSFER_TIMEOUT: put_timeout(r, peer, out); return;
+  case TRANSFER_RESET: buf_print(out, "%s: the server reset the request", peer); return;
   case TRANSFER_UNREACHABLE: buf_print(out, "%s: %s", peer, network_error(r->reply.errnum)); return;
-  case TRANSFER_INVALID:     buf_print(out, "%s: invalid response: %s", peer, r->why); return;
-  case TRANSFER_FAILED:      buf_print(out, "%s: cannot send: %s", t->text, r->why); return;
+  case TRANSFER_INVALID: buf_print(out, "%s: invalid response: %s", peer, r->why); return;
+  case TRANSFER_FAILED: buf_print(out, "%s: cannot send: %s", t->text, r->why); return;
   case TRANSFER_INTERRUPTED: buf_text(out, "interrupted"); return;
-  case TRANSFER_RESPONSE:    break;
+  case TRANSFER_RESPONSE: break;
   }
   if (copal_code_class(r->reply.msg.code) == COPAL_CLASS_SUCCESS)
     return;

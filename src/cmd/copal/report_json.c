@@ -38,8 +38,8 @@ static void put_location(const reply *r, buf *out)
   if (!copal_opt_find(r->msg.options, COPAL_OPT_LOCATION_PATH, &value) &&
       !copal_opt_find(r->msg.options, COPAL_OPT_LOCATION_QUERY, &value))
     return;
-  if (copal_uri_path_from_options(r->msg.options, COPAL_OPT_LOCATION_PATH,
-                                  COPAL_OPT_LOCATION_QUERY, &w) == 0)
+  if (copal_uri_path_from_options(r->msg.options, COPAL_OPT_LOCATION_PATH, COPAL_OPT_LOCATION_QUERY,
+                                  &w) == 0)
     buf_put_span(out, copal_wr_done(&w));
 }
 
@@ -242,7 +242,7 @@ static char escaped(char c)
   case 'n': return '\n';
   case 't': return '\t';
   case 'r': return '\r';
-  default:  return c;
+  default: return c;
   }
 }
 

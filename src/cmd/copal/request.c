@@ -74,8 +74,9 @@ static void complain_body(const transfer_result *r, const args *a)
   const copal_span body = buf_span(&r->body);
   const style s = style_for(STDERR_FILENO, a->color);
   buf out = {0};
-  const bool is_in_message = cf == COPAL_CF_PROBLEM_DETAILS ||
-                             ((cf == MEDIA_NONE || cf == COPAL_CF_TEXT_PLAIN) && safe_is_text(body));
+  const bool is_in_message =
+      cf == COPAL_CF_PROBLEM_DETAILS ||
+      ((cf == MEDIA_NONE || cf == COPAL_CF_TEXT_PLAIN) && safe_is_text(body));
   if (!is_in_message && !a->silent)
     body_print(cf, body, &s, &out);
   run_write(STDERR_FILENO, buf_span(&out));

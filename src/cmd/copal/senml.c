@@ -114,9 +114,7 @@ static bool is_base_only(const json_t *record)
 {
   const char *key;
   json_t *value;
-  json_object_foreach((json_t *)(uintptr_t)record, key, value)
-    if (key[0] != 'b')
-      return false;
+  json_object_foreach((json_t *)(uintptr_t)record, key, value) if (key[0] != 'b') return false;
   return true;
 }
 
@@ -150,14 +148,11 @@ static bool print_pack(const json_t *pack, const style *s, buf *b)
   size_t i;
   if (!json_is_array(pack) || json_array_size(pack) == 0)
     return false;
-  json_array_foreach(pack, i, record)
-    if (!json_is_object(record))
-      return false;
+  json_array_foreach(pack, i, record) if (!json_is_object(record)) return false;
   table t = table_init(COLUMNS);
   for (size_t c = 0; c < COLUMNS; c++)
     table_put(&t, copal_span_str(head[c]));
-  json_array_foreach(pack, i, record)
-    put_record(&t, record, &base);
+  json_array_foreach(pack, i, record) put_record(&t, record, &base);
   table_print(&t, true, s, b);
   table_wipe(&t);
   return true;
@@ -165,8 +160,7 @@ static bool print_pack(const json_t *pack, const style *s, buf *b)
 
 bool senml_print_json(copal_span text, const style *s, buf *b)
 {
-  json_t *pack =
-      json_loadb((const char *)text.ptr, text.len, JSON_DECODE_INT_AS_REAL, NULL);
+  json_t *pack = json_loadb((const char *)text.ptr, text.len, JSON_DECODE_INT_AS_REAL, NULL);
   const bool ok = pack && print_pack(pack, s, b);
   json_decref(pack);
   return ok;
@@ -193,17 +187,17 @@ static json_t *string_to_json(const cbor_item_t *item)
 static json_t *value_to_json(const cbor_item_t *item)
 {
   switch (cbor_typeof(item)) {
-  case CBOR_TYPE_UINT:       return json_real((double)cbor_get_int(item));
-  case CBOR_TYPE_NEGINT:     return json_real(-1.0 - (double)cbor_get_int(item));
+  case CBOR_TYPE_UINT: return json_real((double)cbor_get_int(item));
+  case CBOR_TYPE_NEGINT: return json_real(-1.0 - (double)cbor_get_int(item));
   case CBOR_TYPE_BYTESTRING:
-  case CBOR_TYPE_STRING:     return string_to_json(item);
+  case CBOR_TYPE_STRING: return string_to_json(item);
   case CBOR_TYPE_FLOAT_CTRL:
     if (!cbor_float_ctrl_is_ctrl(item))
       return json_real(cbor_float_get_float(item));
     return cbor_is_bool(item) ? json_boolean(cbor_ctrl_value(item) == CBOR_CTRL_TRUE) : NULL;
   case CBOR_TYPE_ARRAY:
   case CBOR_TYPE_MAP:
-  case CBOR_TYPE_TAG:        return NULL;
+  case CBOR_TYPE_TAG: return NULL;
   }
   return NULL;
 }

@@ -15,8 +15,8 @@
 
 enum {
   SOCKETS_MAX = 2,
-  QUOTE_MAX = 64,        /* of a datagram, enough for header and token */
-  DATAGRAM_MAX = 65507,  /* a server may answer with what IP can carry */
+  QUOTE_MAX = 64,       /* of a datagram, enough for header and token */
+  DATAGRAM_MAX = 65507, /* a server may answer with what IP can carry */
   BATCH = 8,
   BUFFER = 256 * 1024,
   TOKEN_CAP_DEFAULT = 8,
@@ -212,17 +212,29 @@ static void keep_message(reply *r, const copal_msg *m)
   r->msg.payload = keep(&at, m->payload);
 }
 
+/* True for events that end the wait. */
+static bool is_awaited(const waiter *w, copal_event_kind kind)
+{
+  switch (kind) {
+  case COPAL_EVENT_RESPONSE:
+  case COPAL_EVENT_TIMEOUT:
+  case COPAL_EVENT_RESET:
+  case COPAL_EVENT_UNREACHABLE:
+  case COPAL_EVENT_CANCELED: return true;
+  case COPAL_EVENT_ACK: return w->wait != SESSION_WAIT_RESPONSE;
+  default: return false; /* news of an exchange that goes on */
+  }
+}
+
 static void on_event(copal_client *client, copal_ep *ep, const copal_event *event, copal_time now)
 {
   waiter *w = (waiter *)client;
   (void)ep, (void)now;
-  w->reply->retransmits = event->retransmits;
-  if (event->kind == COPAL_EVENT_RESEND)
-    return;
-  if (event->kind == COPAL_EVENT_ACK && w->wait == SESSION_WAIT_RESPONSE)
-    return;
   if (w->is_done)
     return; /* the end of what was canceled */
+  w->reply->retransmits = event->retransmits;
+  if (!is_awaited(w, event->kind))
+    return;
   w->reply->kind = event->kind;
   w->is_done = true;
   if (event->kind == COPAL_EVENT_RESPONSE) {
@@ -323,7 +335,7 @@ int session_request(session *s, copal_request *request, session_wait wait, reply
 
 int session_ping(session *s, const copal_path *path, reply *r)
 {
-  waiter w = {.client = {on_event}, .reply = r, .wait = SESSION_WAIT_RESPONSE};
+  waiter w = {.client = {on_event}, .reply = r, .wait = SESSION_WAIT_ACK};
   copal_xref exchange = 0;
   *r = (reply){0};
   const copal_time start = session_now();

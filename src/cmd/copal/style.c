@@ -30,13 +30,13 @@ style style_for(int fd, style_color color)
 static const char *ink_sequence(ink i)
 {
   switch (i) {
-  case INK_KEY:    return "\033[34;1m";
+  case INK_KEY: return "\033[34;1m";
   case INK_STRING: return "\033[32m";
   case INK_NUMBER: return "\033[36m";
-  case INK_WORD:   return "\033[35m";
-  case INK_DIM:    return "\033[2m";
-  case INK_GOOD:   return "\033[32;1m";
-  case INK_BAD:    return "\033[31;1m";
+  case INK_WORD: return "\033[35m";
+  case INK_DIM: return "\033[2m";
+  case INK_GOOD: return "\033[32;1m";
+  case INK_BAD: return "\033[31;1m";
   }
   return "";
 }

@@ -16,7 +16,8 @@ enum { URI_OPTIONS_MAX = 512 };
 
 static bool has_scheme(const char *text)
 {
-  const size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
+  const size_t n =
+      strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
   return n > 0 && strncmp(text + n, "://", 3) == 0;
 }
 
@@ -172,7 +173,8 @@ static status parse_connect_to(target *t, const char *text, char **host, buf *er
     return STATUS_OK;
   }
   const status s = target_parse(&other, text, &why);
-  const bool has_port = s == STATUS_OK && strchr(strrchr(text, ']') ? strrchr(text, ']') : text, ':');
+  const bool has_port =
+      s == STATUS_OK && strchr(strrchr(text, ']') ? strrchr(text, ']') : text, ':');
   if (s != STATUS_OK || other.uri.path.len > 0 || other.uri.has_query)
     buf_print(err, "--connect-to: '%s' is not HOST[:PORT]", text);
   else
@@ -197,22 +199,6 @@ status target_resolve(target *t, const args *a, buf *err)
   return s;
 }
 
-/* A request that goes elsewhere names the URI's authority itself: the defaults of Uri-Host and
- * Uri-Port are the destination's. RFC 7252 section 5.10.1. */
-static void add_authority(const target *t, const args *a, optset *options)
-{
-  if (a->host)
-    optset_set(options, COPAL_OPT_URI_HOST, copal_span_str(a->host));
-  else if (a->connect_to && !optset_has(options, COPAL_OPT_URI_HOST)) {
-    buf host = {0};
-    buf_print(&host, t->uri.host_is_ipv6 ? "[%s]" : "%s", t->host);
-    optset_set(options, COPAL_OPT_URI_HOST, buf_span(&host));
-    buf_wipe(&host);
-  }
-  if (t->port != t->uri.port)
-    optset_set_uint(options, COPAL_OPT_URI_PORT, t->uri.port);
-}
-
 status target_options(const target *t, const args *a, optset *options, buf *err)
 {
   copal_opt opts[URI_OPTIONS_MAX];
@@ -228,7 +214,20 @@ status target_options(const target *t, const args *a, optset *options, buf *err)
     buf_print(err, "'%s': a path segment or query argument has more than 255 bytes", t->text);
     return STATUS_URI;
   }
-  add_authority(t, a, options);
+  if (a->host)
+    optset_set(options, COPAL_OPT_URI_HOST, copal_span_str(a->host));
   optset_merge(options, &a->options);
   return STATUS_OK;
+}
+
+void target_authority(const target *t, const args *a, optset *options)
+{
+  buf host = {0};
+  if (a->connect_to && !optset_has(options, COPAL_OPT_URI_HOST)) {
+    buf_print(&host, t->uri.host_is_ipv6 ? "[%s]" : "%s", t->host);
+    optset_add(options, COPAL_OPT_URI_HOST, buf_span(&host));
+  }
+  if (t->port != t->uri.port && !optset_has(options, COPAL_OPT_URI_PORT))
+    optset_add_uint(options, COPAL_OPT_URI_PORT, t->uri.port);
+  buf_wipe(&host);
 }

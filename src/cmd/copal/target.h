@@ -14,10 +14,10 @@
 #include "copal/uri.h"
 
 typedef struct target {
-  char *text;       /* the absolute URI, owned */
-  copal_uri uri;    /* points into `text` */
-  char *host;       /* decoded, with zone, as it is looked up; owned */
-  uint16_t port;    /* where it goes */
+  char *text;        /* the absolute URI, owned */
+  copal_uri uri;     /* points into `text` */
+  char *host;        /* decoded, with zone, as it is looked up; owned */
+  uint16_t port;     /* where it goes */
   copal_path *paths; /* addresses in the order to try, owned */
   size_t path_count;
 } target;
@@ -34,8 +34,12 @@ void target_wipe(target *t);
  * STATUS_USAGE, then with a message. */
 status target_resolve(target *t, const args *a, buf *err);
 
-/* Adds the options that the URI stands for; --host and --connect-to change Uri-Host and Uri-Port.
- * Returns STATUS_OK or STATUS_URI, then with a message. RFC 7252 section 6.4. */
+/* Adds the options that the URI, --host and --option stand for. Returns STATUS_OK or STATUS_URI,
+ * then with a message. RFC 7252 section 6.4. */
 status target_options(const target *t, const args *a, optset *options, buf *err);
+
+/* Adds Uri-Host and Uri-Port to a request that --connect-to sends elsewhere, for their defaults are
+ * the destination's; call it behind target_resolve(). RFC 7252 section 5.10.1. */
+void target_authority(const target *t, const args *a, optset *options);
 
 #endif

@@ -52,8 +52,8 @@ static void put_options(const trace *t, copal_span options, buf *out)
 static void put_payload(const trace *t, copal_span payload, buf *out)
 {
   buf text = {0};
-  const copal_span shown = copal_span_of(
-      payload.ptr, payload.len < PAYLOAD_SHOWN_MAX ? payload.len : PAYLOAD_SHOWN_MAX);
+  const copal_span shown =
+      copal_span_of(payload.ptr, payload.len < PAYLOAD_SHOWN_MAX ? payload.len : PAYLOAD_SHOWN_MAX);
   if (payload.len == 0)
     return;
   buf_print(&text, "          payload, %zu bytes: ", payload.len);

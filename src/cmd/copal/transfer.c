@@ -40,13 +40,12 @@ static bool end(run *x, transfer_outcome outcome, const char *why)
 static bool classify(run *x, const reply *got)
 {
   switch (got->kind) {
-  case COPAL_EVENT_RESPONSE:    return true;
-  case COPAL_EVENT_ACK:         return end(x, TRANSFER_SILENT, NULL);
-  case COPAL_EVENT_TIMEOUT:     return end(x, TRANSFER_TIMEOUT, NULL);
-  case COPAL_EVENT_RESET:       return end(x, TRANSFER_RESET, NULL);
+  case COPAL_EVENT_RESPONSE: return true;
+  case COPAL_EVENT_ACK: return end(x, TRANSFER_SILENT, NULL);
+  case COPAL_EVENT_TIMEOUT: return end(x, TRANSFER_TIMEOUT, NULL);
+  case COPAL_EVENT_RESET: return end(x, TRANSFER_RESET, NULL);
   case COPAL_EVENT_UNREACHABLE: return end(x, TRANSFER_UNREACHABLE, NULL);
-  case COPAL_EVENT_RESEND:
-  case COPAL_EVENT_CANCELED:    break;
+  default: break; /* canceled */
   }
   return end(x, session_is_interrupted() ? TRANSFER_INTERRUPTED : TRANSFER_SILENT, NULL);
 }
@@ -175,8 +174,8 @@ static step fetch_block(run *x, reply *first, const buf *etag, bool has_etag, co
 {
   optset options;
   continue_options(x, *last, &options);
-  const bool is_small_fetch = x->t->code == COPAL_CODE_FETCH &&
-                              x->t->body.len <= copal_block_size(x->szx);
+  const bool is_small_fetch =
+      x->t->code == COPAL_CODE_FETCH && x->t->body.len <= copal_block_size(x->szx);
   const bool ok = exchange(x, &options, is_small_fetch ? x->t->body : copal_span_none());
   optset_wipe(&options);
   if (!ok)
@@ -264,8 +263,7 @@ static bool send_block(run *x, size_t at)
 {
   const size_t left = x->t->body.len - at;
   const size_t size = copal_block_size(x->szx);
-  const copal_block b = {
-      .num = (uint32_t)(at >> (x->szx + 4)), .more = left > size, .szx = x->szx};
+  const copal_block b = {.num = (uint32_t)(at >> (x->szx + 4)), .more = left > size, .szx = x->szx};
   optset options;
   optset_copy(&options, x->t->options);
   optset_set_uint(&options, COPAL_OPT_BLOCK1, copal_block_value(b));
@@ -275,8 +273,7 @@ static bool send_block(run *x, size_t at)
     optset_remove(&options, COPAL_OPT_IF_NONE_MATCH); /* RFC 7959 section 2.10 */
   if (!b.more)
     add_early_size(x, &options);
-  const bool ok =
-      exchange(x, &options, copal_span_of(x->t->body.ptr + at, b.more ? size : left));
+  const bool ok = exchange(x, &options, copal_span_of(x->t->body.ptr + at, b.more ? size : left));
   optset_wipe(&options);
   return ok;
 }
@@ -382,8 +379,8 @@ void transfer_run(session *s, const transfer *t, transfer_result *r)
   *r = (transfer_result){0};
   do {
     const bool is_large = t->body.len > copal_block_size(x.szx);
-    next = is_large && !optset_has(t->options, COPAL_OPT_BLOCK1) ? upload_blocks(&x)
-                                                                : send_whole(&x);
+    next =
+        is_large && !optset_has(t->options, COPAL_OPT_BLOCK1) ? upload_blocks(&x) : send_whole(&x);
     if (next == STEP_DONE)
       next = receive_body(&x);
   } while (next == STEP_RESTART && x.restarts++ < RESTARTS_MAX);

@@ -29,8 +29,8 @@ typedef struct transfer {
 } transfer;
 
 typedef enum transfer_outcome {
-  TRANSFER_RESPONSE,    /* `reply` is the response, `body` its body */
-  TRANSFER_SILENT,      /* nothing came, and nothing was waited for */
+  TRANSFER_RESPONSE, /* `reply` is the response, `body` its body */
+  TRANSFER_SILENT,   /* nothing came, and nothing was waited for */
   TRANSFER_TIMEOUT,
   TRANSFER_RESET,
   TRANSFER_UNREACHABLE, /* `reply.errnum` tells */

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+# fish completion for copal(1)
+
+set -l commands get put post delete fetch patch ipatch discover ping
+set -l requests get put post delete fetch patch ipatch discover
+set -l bodies put post fetch patch ipatch
+set -l formats text link-format xml octet-stream json json-patch+json merge-patch+json cbor \
+    cbor-seq cwt senml+json sensml+json senml+cbor sensml+cbor senml-etch+json senml-etch+cbor \
+    concise-problem-details+cbor
+set -l coap_options If-Match= Uri-Host= ETag= If-None-Match Observe= Uri-Port= Uri-Path= \
+    Content-Format= Max-Age= Uri-Query= Hop-Limit= Accept= Block1= Block2= Size1= Size2= \
+    Proxy-Uri= Proxy-Scheme= Echo= No-Response= Request-Tag=
+
+function __copal_data
+    set -l word (commandline -ct)
+    if string match -q '@*' -- $word
+        for file in (__fish_complete_path (string sub -s 2 -- $word))
+            echo "@$file"
+        end
+    end
+end
+
+complete -c copal -f
+set -l none "not __fish_seen_subcommand_from $commands help"
+complete -c copal -n $none -a get -d 'Read a resource'
+complete -c copal -n $none -a put -d 'Create or replace a resource'
+complete -c copal -n $none -a post -d 'Hand data to a resource, or create one below it'
+complete -c copal -n $none -a delete -d 'Delete a resource'
+complete -c copal -n $none -a fetch -d 'Read the parts that the payload names'
+complete -c copal -n $none -a patch -d 'Change a part of a resource'
+complete -c copal -n $none -a ipatch -d 'Change a part of a resource, idempotently'
+complete -c copal -n $none -a discover -d 'List the resources of a server'
+complete -c copal -n $none -a ping -d 'See whether an endpoint is there'
+complete -c copal -n $none -a help -d 'Explain a command'
+complete -c copal -n $none -l version -d 'Show the version'
+complete -c copal -n '__fish_seen_subcommand_from help' -a "$commands"
+
+set -l any "__fish_seen_subcommand_from $commands"
+complete -c copal -n $any -a '(__fish_print_hostnames)'
+complete -c copal -n $any -l json -d 'Print a JSON object about the response'
+complete -c copal -n $any -l color -x -a 'auto always never' -d 'Colours'
+complete -c copal -n $any -s s -l silent -d 'No messages about errors'
+complete -c copal -n $any -s v -l verbose -d 'Show every message'
+complete -c copal -n $any -s t -l timeout -x -d 'Give up after these seconds'
+complete -c copal -n $any -l ack-timeout -x -d 'Seconds before the first retransmission'
+complete -c copal -n $any -l max-retransmit -x -d 'Retransmissions at most'
+complete -c copal -n $any -l connect-to -x -a '(__fish_print_hostnames)' -d 'Send to this address'
+complete -c copal -n $any -s 4 -l ipv4 -d 'Use IPv4 only'
+complete -c copal -n $any -s 6 -l ipv6 -d 'Use IPv6 only'
+complete -c copal -n $any -s h -l help -d 'Show help'
+
+set -l request "__fish_seen_subcommand_from $requests"
+complete -c copal -n $request -s a -l accept -x -a "$formats" -d 'What the response shall be'
+complete -c copal -n $request -s O -l option -x -a "$coap_options" -d 'Add a CoAP option'
+complete -c copal -n $request -l if-match -x -d 'Only with this ETag'
+complete -c copal -n $request -l if-none-match -d 'Only if the resource does not exist'
+complete -c copal -n $request -l etag -x -d 'Ask whether this representation is still valid'
+complete -c copal -n $request -l hop-limit -x -d 'Proxies to pass at most'
+complete -c copal -n $request -l host -x -a '(__fish_print_hostnames)' -d 'Uri-Host to send'
+complete -c copal -n $request -l token -x -d 'Token to use'
+complete -c copal -n $request -l block-size -x -a '16 32 64 128 256 512 1024' -d 'Largest block'
+complete -c copal -n $request -s o -l output -r -F -d 'Write the body to a file'
+complete -c copal -n $request -s i -l include -d 'Show code and options above the body'
+complete -c copal -n $request -s w -l write-out -x -d 'Print at the end'
+complete -c copal -n $request -l pretty -d 'Format the body even if not on a terminal'
+complete -c copal -n $request -l no-pretty -d 'Print bytes even on a terminal'
+complete -c copal -n $request -l non -d 'Send the request Non-confirmable'
+complete -c copal -n $request -l con -d 'Send the request Confirmable'
+complete -c copal -n $request -l retry -x -d 'Repeat the request after a timeout'
+
+set -l body "__fish_seen_subcommand_from $bodies"
+complete -c copal -n $body -s d -l data -x -a '(__copal_data)' -d 'Payload: text, @file or -'
+complete -c copal -n $body -s c -l content-format -x -a "$formats" -d 'What the payload is'
+complete -c copal -n "$body delete" -l no-response -x -a '2 4 5 2,4,5' -d 'Responses not wanted'
+
+complete -c copal -n '__fish_seen_subcommand_from ping' -s c -l count -x -d 'Pings to send'
+complete -c copal -n '__fish_seen_subcommand_from ping' -l interval -x -d 'Seconds between pings'

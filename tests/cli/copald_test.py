@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""copal against copald: create, read, change and delete a resource, and find it."""
+import json
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+from harness import COPAL, closed_port, copal
+
+COPALD = os.path.join(os.path.dirname(COPAL), "copald")
+
+
+class RoundTrip(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.base = "coap://127.0.0.1:%d" % closed_port()
+        cls.server = subprocess.Popen([COPALD, "--listen", cls.base, "--store", "memory"],
+                                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        cls.server.stdout.readline()  # the addresses: it is ready
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.terminate()
+        cls.server.communicate(timeout=10)
+
+    def ask(self, *args, status=0, **more):
+        r = copal(*args[:-1], self.base + args[-1], **more)
+        self.assertEqual(r.returncode, status, r.stderr)
+        return r.stdout
+
+    def write_out(self, what, *args, **more):
+        return self.ask(args[0], "-w", what, *args[1:], **more).decode()
+
+    def test_life_of_a_resource(self):
+        self.ask("get", "/lamp", status=4)
+        self.assertEqual(self.write_out("%{code}", "put", "-d", '{"on":false}', "-c", "json", "/lamp"),
+                         "2.01")
+        shown = json.loads(self.ask("get", "--json", "/lamp"))
+        self.assertEqual((shown["payload"], shown["content_format"]),
+                         ({"on": False}, "application/json"))
+        etag = shown["options"]["ETag"][0]
+        self.assertEqual(self.write_out("%{code}", "get", "--etag", etag, "/lamp"), "2.03")
+        self.ask("put", "-d", "x", "--if-none-match", "/lamp", status=4)
+        self.assertEqual(self.write_out("%{code}", "ipatch", "-d", '{"on":true}', "-c",
+                                        "merge-patch", "--if-match", etag, "/lamp"), "2.04")
+        self.ask("put", "-d", "x", "--if-match", etag, "/lamp", status=4)
+        self.assertEqual(json.loads(self.ask("get", "/lamp")), {"on": True})
+        self.ask("get", "--accept", "cbor", "/lamp", status=4)
+        self.assertEqual(self.write_out("%{code}", "delete", "/lamp"), "2.02")
+        self.ask("get", "/lamp", status=4)
+
+    def test_post_creates_below(self):
+        self.ask("put", "-d", "", "/messages")
+        location = self.write_out("%{location}", "post", "-d", "hello", "-c", "text", "/messages")
+        self.assertTrue(re.match("/messages/.+", location), location)
+        self.assertEqual(self.ask("get", location), b"hello")
+
+    def test_discovery(self):
+        self.ask("put", "-d", "21.5", "-c", "text", "/t?rt=temperature")
+        links = json.loads(self.ask("discover", "--json", ""))
+        self.assertIn("/t", [link["href"] for link in links])
+
+    def test_read_in_blocks(self):
+        self.ask("put", "-d", "0123456789" * 100, "/small")
+        small = self.ask("get", "/small")
+        self.assertEqual(self.ask("get", "--block-size", "64", "/small"), small)
+
+    def test_ping(self):
+        self.assertIn(b"2 answered", self.ask("ping", "-c", "2", "--interval", "0.05", ""))
+
+    def test_no_response(self):
+        self.assertEqual(self.ask("put", "--con", "--no-response", "26", "-d", "x", "/quiet"), b"")
+        self.assertEqual(self.ask("get", "/quiet"), b"x")
+
+
+if __name__ == "__main__":
+    if not os.path.exists(COPALD):
+        print("copald is not built")
+        sys.exit(77)
+    unittest.main()
