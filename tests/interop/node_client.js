@@ -9,7 +9,9 @@ const base = new URL(process.argv[2].replace(/^coap:/, 'http:'))
 
 const FORMATS = { 'text/plain': 0, 'application/link-format': 40, 'application/json': 50 }
 
-// Option values of the packet: the library's own accessors make text of entity-tags.
+// Entity-tags are bytes; the library would make text of them.
+coap.registerOption('ETag', bytes => bytes, bytes => bytes)
+
 function valuesOf (response, name) {
   return response._packet.options.filter(o => o.name === name).map(o => o.value)
 }
