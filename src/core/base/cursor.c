@@ -74,21 +74,6 @@ copal_wr copal_wr_init(copal_mspan room)
   return w;
 }
 
-/* Appends `n` bytes and returns where they begin, for the caller to fill at once. NULL after an
- * error or when they do not fit; then `w->err` is set and nothing is appended. */
-static inline uint8_t *room(copal_wr *w, size_t n)
-{
-  if (w->err != COPAL_OK)
-    return NULL;
-  if (n > w->cap - w->len) {
-    w->err = COPAL_ENOSPC;
-    return NULL;
-  }
-  uint8_t *p = w->buf + w->len;
-  w->len += n;
-  return p;
-}
-
 static void fill_be(uint8_t *p, uint32_t v, size_t n)
 {
   while (n > 0) {
@@ -99,11 +84,13 @@ static void fill_be(uint8_t *p, uint32_t v, size_t n)
 
 void copal_wr_be(copal_wr *w, uint32_t v, size_t n)
 {
-  if (n > BE_MAX && w->err == COPAL_OK)
+  uint8_t bytes[BE_MAX];
+  if (n > BE_MAX) {
     w->err = COPAL_EINVAL;
-  uint8_t *p = room(w, n);
-  if (p != NULL)
-    fill_be(p, v, n);
+    return;
+  }
+  fill_be(bytes, v, n);
+  copal_wr_join(w, bytes, n, copal_span_none());
 }
 
 void copal_wr_u8(copal_wr *w, uint8_t v)
@@ -118,9 +105,15 @@ void copal_wr_u16(copal_wr *w, uint16_t v)
 
 void copal_wr_join(copal_wr *w, const uint8_t *head, size_t n, copal_span tail)
 {
-  uint8_t *p = room(w, n + tail.len);
-  if (p == NULL)
+  if (w->err != COPAL_OK)
     return;
+  /* A head is a few bytes and no object fills the address space, so the sum cannot wrap. */
+  if (n + tail.len > w->cap - w->len) {
+    w->err = COPAL_ENOSPC;
+    return;
+  }
+  uint8_t *p = w->buf + w->len;
+  w->len += n + tail.len;
   while (n-- > 0)
     *p++ = *head++;
   /* memcpy() must not see NULL, not even for no bytes. */
@@ -136,7 +129,8 @@ void copal_wr_span(copal_wr *w, copal_span s)
 size_t copal_wr_mark(copal_wr *w, size_t n)
 {
   const size_t at = w->len;
-  (void)room(w, n);
+  for (; n > 0; n--)
+    copal_wr_u8(w, 0);
   return at;
 }
 

@@ -5,7 +5,7 @@
 
 #include "copal/cursor.h"
 
-/* Appends a head of `n` bytes and what it announces. */
+/* Appends a head of `n` bytes, at most a few, and what it announces; both or nothing. */
 void copal_wr_join(copal_wr *w, const uint8_t *head, size_t n, copal_span tail);
 
 #endif

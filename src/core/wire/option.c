@@ -12,28 +12,23 @@ uint32_t copal_ext_get(copal_rd *r, unsigned nibble)
 {
   if (nibble < EXT_BIAS_8)
     return nibble;
-  if (nibble == EXT_BIAS_8)
-    return EXT_BIAS_8 + copal_rd_be(r, 1);
-  /* More bytes than a reader can read make it fail. */
-  return EXT_BIAS_16 + copal_rd_be(r, nibble == EXT_NIBBLE_16 ? 2 : SIZE_MAX);
-}
-
-/* Judges an option whose value of `len` bytes stands between `p` and `end`. */
-static inline const uint8_t *value_check(const uint8_t *p, const uint8_t *end, uint32_t number,
-                                         size_t len)
-{
-  return len <= (size_t)(end - p) && number <= NUMBER_MAX ? p : NULL;
+  /* One byte or two; more bytes than a reader can read make it fail. */
+  const size_t size = nibble - (EXT_BIAS_8 - 1);
+  return (size == 1 ? EXT_BIAS_8 : EXT_BIAS_16) +
+         copal_rd_be(r, size <= EXT_SIZE_MAX ? size : SIZE_MAX);
 }
 
 /* What head_get() does for a header with extension bytes; apart from it, so that there nothing has
- * its address taken. */
+ * its address taken. A malformed header yields a length that fits nowhere. */
 static const uint8_t *head_get_long(const uint8_t *p, const uint8_t *end, uint32_t *number,
                                     size_t *len)
 {
   copal_rd r = {p + 1, (size_t)(end - p - 1), COPAL_OK};
   *number += copal_ext_get(&r, *p >> 4);
   *len = copal_ext_get(&r, *p & 15);
-  return r.err == COPAL_OK ? value_check(r.ptr, end, *number, *len) : NULL;
+  if (r.err != COPAL_OK)
+    *len = SIZE_MAX;
+  return r.ptr;
 }
 
 /* Reads the option header at `p`, which is before `end`; adds to `*number` and returns where the
@@ -42,11 +37,13 @@ static const uint8_t *head_get_long(const uint8_t *p, const uint8_t *end, uint32
 static inline const uint8_t *head_get(const uint8_t *p, const uint8_t *end, uint32_t *number,
                                       size_t *len)
 {
-  if (*p >> 4 >= EXT_BIAS_8 || (*p & 15) >= EXT_BIAS_8)
-    return head_get_long(p, end, number, len);
-  *number += *p >> 4;
-  *len = *p & 15;
-  return value_check(p + 1, end, *number, *len);
+  if (*p >> 4 >= EXT_BIAS_8 || (*p & 15) >= EXT_BIAS_8) {
+    p = head_get_long(p, end, number, len);
+  } else {
+    *number += *p >> 4;
+    *len = *p++ & 15;
+  }
+  return *len <= (size_t)(end - p) && *number <= NUMBER_MAX ? p : NULL;
 }
 
 int copal_opt_split(const copal_rd *r, copal_msg *m)
