@@ -69,6 +69,7 @@ struct shard {
   entropy entropy;
   shard_waker waker;
   store_port *port;
+  fanout_seat seat;
   pipeline pipeline;
   udp *udp;
 
@@ -105,6 +106,18 @@ static bool is_left_to_successor(const shard *s, copal_mspan dgram)
          copal_code_is_request(dgram.ptr[1]);
 }
 
+/* Returns whether there were any. */
+static bool run_messages(shard *s)
+{
+  shard_msg *m;
+  bool has_run = false;
+  while ((m = mailbox_take(s->mailbox)) != NULL) {
+    m->run(m, s);
+    has_run = true;
+  }
+  return has_run;
+}
+
 static void take_batch(shard *s, const udp_slot *slots, int count)
 {
   s->stats.batches++;
@@ -132,6 +145,8 @@ static bool receive(shard *s, uint32_t index)
   }
   if (n <= 0)
     return false;
+  /* A message that was posted before a datagram was sent takes effect before it. */
+  (void)run_messages(s);
   take_batch(s, slots, n);
   store_drain(s->port, DRAIN_MAX);
   udp_flush(s->udp);
@@ -176,12 +191,7 @@ static void receive_errors(shard *s, uint32_t index)
 /* Runs messages and completions. Returns whether there were any. */
 static bool run_inside(shard *s)
 {
-  bool has_run = false;
-  shard_msg *m;
-  while ((m = mailbox_take(s->mailbox)) != NULL) {
-    m->run(m, s);
-    has_run = true;
-  }
+  const bool has_run = run_messages(s);
   return store_drain(s->port, DRAIN_MAX) > 0 || has_run;
 }
 
@@ -393,13 +403,17 @@ static int open_endpoint(shard *s)
   if (copal_ep_init((copal_mspan){memory, s->ep_size}, &cfg, &s->ep, s->now) < 0)
     return -EINVAL;
   s->pipeline.env.ep = s->ep;
+  s->seat = (fanout_seat){s->common->fanout, s->mailbox};
+  s->pipeline.env.seat = &s->seat;
   return 0;
 }
 
 static int open_parts(shard *s)
 {
   const conf *c = s->common->conf;
-  int rc = mailbox_open(c->mailbox, &s->mailbox);
+  /* Every observed resource may have a message under way: none of them may be refused. */
+  const size_t watches = conf_ep(c, s->common->count).relation_count;
+  int rc = mailbox_open(c->mailbox + watches, &s->mailbox);
   if (rc < 0)
     return rc;
   s->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -483,6 +497,11 @@ void shard_close(shard *s)
   free(s->ready);
   free(s->is_ready);
   free(s);
+}
+
+copal_time shard_now(const shard *s)
+{
+  return s->now;
 }
 
 uint32_t shard_rcvbuf(const shard *s)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs copald and speaks just enough CoAP to see that it answers."""
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import time
+
+COPALD = os.path.join(os.environ.get("COPAL_BUILD_DIR", "build/dev"), "copald")
+WAIT_S = 20
+
+CON, NON, ACK, RST = range(4)
+GET, POST, PUT, DELETE = 1, 2, 3, 4
+CONTENT, CREATED = 0x45, 0x41
+
+
+def run(*args, env=None):
+    """Runs copald to its end; returns (exit code, stdout, stderr)."""
+    done = subprocess.run([COPALD, *args], capture_output=True, text=True, timeout=WAIT_S, env=env)
+    return done.returncode, done.stdout, done.stderr
+
+
+class Daemon:
+    """A running copald on a port the system picked."""
+
+    def __init__(self, *args, listen=("coap://127.0.0.1:0",), env=None):
+        command = [COPALD, *args]
+        for uri in listen:
+            command += ["--listen", uri]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True, env=env)
+        self.ready = self._read_ready()
+        self.err = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def _read_ready(self):
+        readable, _, _ = select.select([self.process.stdout], [], [], WAIT_S)
+        return self.process.stdout.readline() if readable else ""
+
+    @property
+    def port(self):
+        return int(re.search(r"coap://127\.0\.0\.1:(\d+)", self.ready).group(1))
+
+    def send_signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self, number=signal.SIGTERM):
+        """Ends it; returns (exit code, what stdout held behind the ready line, stderr)."""
+        self.send_signal(number)
+        out, err = self.process.communicate(timeout=WAIT_S)
+        self.err += err
+        return self.process.returncode, out, self.err
+
+    def wait_for_event(self, event):
+        """Reads the log up to a line with this event; returns the line as an object."""
+        end = time.monotonic() + WAIT_S
+        while time.monotonic() < end:
+            readable, _, _ = select.select([self.process.stderr], [], [], 1)
+            if not readable:
+                continue
+            line = os.read(self.process.stderr.fileno(), 1 << 16).decode()
+            self.err += line
+            for entry in events(self.err):
+                if entry["event"] == event:
+                    return entry
+        raise AssertionError(f"no {event} in the log:\n{self.err}")
+
+
+def events(log):
+    """The complete lines of a JSON log."""
+    return [json.loads(line) for line in log.split("\n")[:-1]]
+
+
+def options(*values):
+    """Encodes (number, bytes) pairs with small numbers and lengths."""
+    out, last = b"", 0
+    for number, value in values:
+        assert number - last < 13 and len(value) < 13
+        out += bytes([(number - last) << 4 | len(value)]) + value
+        last = number
+    return out
+
+
+def exchange(port, code, *path, payload=b"", host=None, mid=1, kind=CON, to="127.0.0.1", wait=5):
+    """One request; returns (type, code, message id, payload) of the answer, or None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(wait)
+        opts = ([(3, host)] if host else []) + [(11, p.encode()) for p in path]
+        dgram = bytes([0x40 | kind << 4 | 1, code, mid >> 8, mid & 255, 0xAB]) + options(*opts)
+        s.sendto(dgram + (b"\xff" + payload if payload else b""), (to, port))
+        try:
+            answer, peer = s.recvfrom(2048)
+        except (TimeoutError, ConnectionRefusedError):
+            return None
+        assert peer == (to, port), peer
+    body = answer.split(b"\xff", 1)[1] if b"\xff" in answer else b""
+    return answer[0] >> 4 & 3, answer[1], answer[2] << 8 | answer[3], body

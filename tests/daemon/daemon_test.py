@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""copald from outside: command line, exit codes, configuration, signals, log."""
+import os
+import signal
+import socket
+import tempfile
+import unittest
+
+from daemon import (ACK, CONTENT, CREATED, Daemon, GET, PUT, events, exchange, run)
+
+OK, RUNTIME, USAGE, CONFIG = 0, 1, 2, 3
+NOT_FOUND = 0x84
+
+
+class ConfigFile:
+    """A configuration file that can be rewritten."""
+
+    def __init__(self, text):
+        self.file = tempfile.NamedTemporaryFile("w", suffix=".conf")
+        self.write(text)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.file.close()
+
+    @property
+    def name(self):
+        return self.file.name
+
+    def write(self, text):
+        self.file.seek(0)
+        self.file.truncate()
+        self.file.write(text)
+        self.file.flush()
+
+
+class CommandLine(unittest.TestCase):
+    def test_version_and_help(self):
+        code, out, err = run("--version")
+        self.assertEqual((code, err), (OK, ""))
+        self.assertRegex(out, r"^copald \d+\.\d+\.\d+\n$")
+        code, out, err = run("--help")
+        self.assertEqual((code, err), (OK, ""))
+        for option in ("--config", "--listen", "--store", "--data", "--check-config",
+                       "--print-config", "--log-level", "--log-format"):
+            self.assertIn(option, out)
+
+    def test_usage_errors_exit_2_and_say_what_is_wrong(self):
+        for args, complaint in (
+                (["--frobnicate"], "frobnicate"),
+                (["--listen"], "requires an argument"),
+                (["surplus"], "takes options only"),
+                (["--store", "disk"], "the only store"),
+                (["--log-level", "loud"], "expected is error, warn, info or debug"),
+                (["--log-format", "xml"], "expected is text, json or auto"),
+                (["--listen", "http://127.0.0.1"], "not a CoAP URI"),
+                (["--listen", "127.0.0.1"], "not a CoAP URI"),
+                (["--listen", "coaps://127.0.0.1"], "supported is coap (UDP)"),
+                (["--listen", "coap+tcp://127.0.0.1"], "supported is coap (UDP)"),
+                (["--listen", "coap://localhost"], "an IP address of this machine is needed"),
+                (["--listen", "coap://127.0.0.1/a"], "no path and no query"),
+                (["--listen", "coap://127.0.0.1?a"], "no path and no query"),
+                (["--listen", "coap://224.0.1.187"], "a group address"),
+                (["--listen", "coap://127.0.0.1:65536"], "not a CoAP URI")):
+            with self.subTest(args=args):
+                code, out, err = run(*args)
+                self.assertEqual((code, out), (USAGE, ""))
+                self.assertIn(complaint, err)
+
+    def test_durable_storage_is_refused_with_the_way_out(self):
+        code, out, err = run("--data", "/tmp/copal-data")
+        self.assertEqual((code, out), (RUNTIME, ""))
+        self.assertIn("--store memory", err)
+        self.assertFalse(os.path.exists("/tmp/copal-data"))
+
+
+class Configuration(unittest.TestCase):
+    def test_check_config_accepts_what_is_right_without_serving(self):
+        with ConfigFile('listen = "coap://127.0.0.1:1"\nlimits = { exchanges = 8 }\n') as f:
+            self.assertEqual(run("--config", f.name, "--check-config"), (OK, "", ""))
+
+    def test_mistakes_exit_3_with_file_line_and_key(self):
+        with ConfigFile("limits = {\n  exchange = 8\n  chunk = 1\n}\n") as f:
+            for args in ([], ["--check-config"]):
+                code, out, err = run("--config", f.name, *args)
+                self.assertEqual((code, out), (CONFIG, ""))
+                self.assertIn(f"{f.name}:2: limits.exchange: unknown key", err)
+                self.assertIn(f"{f.name}:3: limits.chunk: out of range", err)
+
+    def test_missing_file_exits_3(self):
+        code, _, err = run("--config", "/nonexistent", "--check-config")
+        self.assertEqual(code, CONFIG)
+        self.assertIn("/nonexistent: cannot be read", err)
+
+    def test_printed_configuration_is_a_configuration(self):
+        code, text, _ = run("--print-config", "--listen", "coap://[::1]:7", "--log-level", "debug")
+        self.assertEqual(code, OK)
+        self.assertIn('listen = ["coap://[::1]:7"]', text)
+        self.assertIn('level = "debug"', text)
+        with ConfigFile(text) as f:
+            code, again, _ = run("--config", f.name, "--print-config")
+            self.assertEqual((code, again), (OK, text))
+
+    def test_sample_configuration_is_valid(self):
+        sample = os.path.join(os.environ.get("COPAL_SOURCE_DIR", "."), "packaging/copald.conf")
+        self.assertEqual(run("--config", sample, "--check-config"), (OK, "", ""))
+
+    def test_command_line_replaces_the_addresses_of_the_file(self):
+        with ConfigFile('listen = "coap://192.0.2.1"\n') as f, Daemon("--config", f.name) as d:
+            self.assertIn("coap://127.0.0.1:", d.ready)
+            self.assertNotIn("192.0.2.1", d.ready)
+
+    def test_names_of_other_hosts_are_not_found(self):
+        with ConfigFile('names = ["a.example"]\n') as f, Daemon("--config", f.name) as d:
+            self.assertEqual(exchange(d.port, PUT, "x", payload=b"1", host=b"A.Example")[1], CREATED)
+            self.assertEqual(exchange(d.port, GET, "x", host=b"b.example", mid=2)[1], NOT_FOUND)
+            self.assertEqual(exchange(d.port, GET, "x", mid=3)[1], CONTENT)
+
+
+class Serving(unittest.TestCase):
+    def test_ready_line_is_the_only_output(self):
+        with Daemon(listen=("coap://127.0.0.1:0", "coap://127.0.0.2:0")) as d:
+            self.assertRegex(d.ready, r"^copald \d+\.\d+\.\d+ ready: coap://127\.0\.0\.1:\d+ "
+                                      r"coap://127\.0\.0\.2:\d+ \(store: memory\)\n$")
+            code, out, _ = d.stop()
+            self.assertEqual((code, out), (OK, ""))
+
+    def test_requests_are_answered_from_the_start(self):
+        with Daemon() as d:
+            self.assertEqual(exchange(d.port, PUT, "a", payload=b"1")[:3], (ACK, CREATED, 1))
+            self.assertEqual(exchange(d.port, GET, "a", mid=2), (ACK, CONTENT, 2, b"1"))
+
+    def test_every_source_port_reaches_a_shard(self):
+        with ConfigFile("server = { shards = 3; sockets = 5 }\n") as f, \
+                Daemon("--config", f.name) as d:
+            self.assertEqual(exchange(d.port, PUT, "a", payload=b"1")[1], CREATED)
+            for mid in range(2, 66):
+                self.assertEqual(exchange(d.port, GET, "a", mid=mid), (ACK, CONTENT, mid, b"1"))
+
+    def test_more_shards_than_sockets_are_given_sockets(self):
+        with ConfigFile("server = { shards = 4; sockets = 1 }\n") as f, \
+                Daemon("--config", f.name) as d:
+            self.assertEqual(exchange(d.port, PUT, "a", payload=b"1")[1], CREATED)
+
+    def test_reply_leaves_from_the_address_that_was_asked(self):
+        with Daemon(listen=("coap://0.0.0.0:0",)) as d:
+            port = int(d.ready.split(":")[3].split()[0])
+            self.assertEqual(exchange(port, PUT, "a", payload=b"1", to="127.0.0.3")[1], CREATED)
+
+    def test_without_configuration_it_serves_loopback_and_says_so(self):
+        if port_is_taken(5683):
+            self.skipTest("port 5683 is in use")
+        with Daemon(listen=()) as d:
+            self.assertIn("coap://127.0.0.1:5683", d.ready)
+            self.assertNotIn("0.0.0.0", d.ready)
+            _, _, log = d.stop()
+            entry = [e for e in events(log) if e["event"] == "loopback_only"][0]
+            self.assertIn("--listen", entry["hint"])
+
+    def test_address_in_use_is_named_with_advice(self):
+        with Daemon() as d:
+            code, out, err = run("--listen", f"coap://127.0.0.1:{d.port}")
+            self.assertEqual((code, out), (RUNTIME, ""))
+            self.assertIn(f"127.0.0.1:{d.port}", err)
+            self.assertIn("another program or listen address has it", err)
+
+    def test_address_of_another_machine_is_named(self):
+        code, _, err = run("--listen", "coap://192.0.2.1")
+        self.assertEqual(code, RUNTIME)
+        self.assertIn("192.0.2.1:5683", err)
+        self.assertIn("no interface of this machine has this address", err)
+
+
+class Signals(unittest.TestCase):
+    def test_sigterm_and_sigint_end_with_0(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(signal=number), Daemon() as d:
+                code, _, log = d.stop(number)
+                self.assertEqual(code, OK)
+                names = [e["event"] for e in events(log)]
+                self.assertEqual(names[-3:], ["stopping", "metrics", "stopped"])
+
+    def test_sigusr1_logs_counters(self):
+        with Daemon() as d:
+            for mid in range(1, 6):
+                exchange(d.port, GET, "none", mid=mid)
+            d.send_signal(signal.SIGUSR1)
+            entry = d.wait_for_event("metrics")
+            self.assertEqual(entry["rx_requests"], 5)
+            self.assertEqual(entry["rx_datagrams"], 5)
+            self.assertEqual(entry["tx_datagrams"], 5)
+
+    def test_sighup_applies_what_can_change_live_and_names_the_rest(self):
+        with ConfigFile("server = { shards = 1 }\n") as f, Daemon("--config", f.name) as d:
+            self.assertEqual(exchange(d.port, PUT, "x", payload=b"1")[1], CREATED)
+            self.assertEqual(exchange(d.port, GET, "x", host=b"b.example", mid=2)[1], CONTENT)
+            f.write('names = ["a.example"]\nserver = { shards = 2 }\n')
+            d.send_signal(signal.SIGHUP)
+            entry = d.wait_for_event("reloaded")
+            self.assertEqual(entry["changed"], "names")
+            self.assertEqual(entry["needs_restart"], "server.shards")
+            self.assertEqual(exchange(d.port, GET, "x", host=b"b.example", mid=3)[1], NOT_FOUND)
+            self.assertEqual(exchange(d.port, GET, "x", host=b"a.example", mid=4)[1], CONTENT)
+
+    def test_sighup_with_a_mistake_keeps_the_old_configuration(self):
+        with ConfigFile('names = ["a.example"]\n') as f, Daemon("--config", f.name) as d:
+            f.write('names = ["b.example"]\nmistake = 1\n')
+            d.send_signal(signal.SIGHUP)
+            entry = d.wait_for_event("reload_refused")
+            self.assertIn(":2: mistake: unknown key", entry["error"])
+            self.assertEqual(exchange(d.port, PUT, "x", payload=b"1", host=b"a.example")[1], CREATED)
+
+    def test_service_manager_is_told(self):
+        with tempfile.TemporaryDirectory() as d, \
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            path = os.path.join(d, "notify")
+            s.bind(path)
+            s.settimeout(10)
+            with Daemon(env=dict(os.environ, NOTIFY_SOCKET=path)) as daemon:
+                self.assertTrue(s.recv(256).startswith(b"READY=1\n"))
+                daemon.send_signal(signal.SIGHUP)
+                self.assertRegex(s.recv(256), rb"^RELOADING=1\nMONOTONIC_USEC=\d+\n$")
+                self.assertTrue(s.recv(256).startswith(b"READY=1\n"))
+                daemon.stop()
+                self.assertTrue(s.recv(256).startswith(b"STOPPING=1\n"))
+
+
+class Log(unittest.TestCase):
+    def test_lines_are_json_objects_when_not_on_a_terminal(self):
+        with Daemon() as d:
+            _, _, log = d.stop()
+            for entry in events(log):
+                self.assertLessEqual({"time", "level", "event"}, set(entry))
+                self.assertRegex(entry["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+
+    def test_text_on_demand(self):
+        with Daemon("--log-format", "text") as d:
+            _, _, log = d.stop()
+            self.assertRegex(log, r"(?m)^\S+Z info  ready version=\S+ addresses=coap://\S+ ")
+
+    def test_level_silences_what_is_below(self):
+        with Daemon("--log-level", "error") as d:
+            self.assertEqual(d.stop()[2], "")
+
+    def test_rejected_datagrams_show_at_debug_and_are_limited(self):
+        with Daemon("--log-level", "debug") as d:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                for _ in range(50):
+                    s.sendto(b"\xc0\x01\x00\x01", ("127.0.0.1", d.port))
+            exchange(d.port, GET, "x")
+            _, _, log = d.stop()
+            rejected = [e for e in events(log) if e["event"] == "datagram_rejected"]
+            self.assertTrue(1 <= len(rejected) <= 10, len(rejected))
+            self.assertEqual(rejected[0]["error"], "EVERSION")
+            total = [e for e in events(log) if e["event"] == "metrics"][-1]
+            self.assertEqual(total["rejected_EVERSION"], 50)
+
+
+def port_is_taken(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+if __name__ == "__main__":
+    unittest.main()
