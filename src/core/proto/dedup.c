@@ -22,13 +22,19 @@ static void unlink_from_mid(copal_ep *ep, dedup *d)
   d->state = DEDUP_DEAD;
 }
 
+static void detach_exchange(dedup *d)
+{
+  if (d->exchange)
+    d->exchange->dedup = NULL;
+  d->exchange = NULL;
+}
+
 static void give(copal_ep *ep, dedup *d)
 {
   peer *p = d->peer;
 
   unlink_from_mid(ep, d);
-  if (d->exchange)
-    d->exchange->dedup = NULL;
+  detach_exchange(d);
   if (ep->turn && ep->turn->dedup == d)
     ep->turn->dedup = NULL; /* its handler keeps more than there is room for */
   copal_list_remove(&d->age);
@@ -65,6 +71,7 @@ dedup *dedup_find(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time
     /* Of an earlier use of the Message ID: a Non-confirmable one is over before those ahead of it.
      */
     unlink_from_mid(ep, d);
+    detach_exchange(d); /* late, when the driver slept */
     return NULL;
   }
   return NULL;
