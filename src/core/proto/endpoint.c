@@ -11,6 +11,7 @@
 #include "core/proto/observe.h"
 #include "core/proto/send.h"
 #include "core/proto/serve.h"
+#include "core/wire/option_split.h"
 
 /* ----------------------------------------------------------------------------------- randomness */
 
@@ -126,30 +127,29 @@ int copal_ep_input(copal_ep *ep, const copal_path *path, copal_mspan dgram, copa
   return err;
 }
 
-/* True when the quoted message, after its Message ID, begins with `token`, as far as it is quoted.
- */
-static bool quotes_token(copal_span rest, copal_span token)
+/* True when a quoted message, read up to its Message ID, goes on with `token`. A quote too short to
+ * tell proves nothing. */
+static bool quotes_token(copal_rd *r, unsigned tkl, copal_span token)
 {
-  if (token.len > rest.len)
-    token.len = rest.len;
-  return copal_span_has_prefix(rest, token);
+  const copal_span quoted = copal_rd_span(r, copal_ext_get(r, tkl));
+  return !r->err && copal_span_is_equal(quoted, token);
 }
 
 /* Ends what the quoted datagram belonged to. RFC 7252 section 4.2: the quote is vetted. */
 static int on_refused(copal_ep *ep, const copal_path *path, copal_span quoted, copal_time now)
 {
   copal_rd r = copal_rd_init(quoted);
-  const uint8_t type = copal_rd_u8(&r) >> 4 & 3;
+  const uint8_t first = copal_rd_u8(&r);
   copal_rd_u8(&r);
   const uint16_t mid = copal_rd_u16(&r);
-  const copal_span rest = copal_rd_rest(&r);
 
   if (r.err)
     return COPAL_ESTRAY;
   exchange *x = exchange_find_mid(ep, path, mid);
   if (!x)
     return observe_on_unreachable(ep, path, mid, now) ? COPAL_OK : COPAL_ESTRAY;
-  if (type != x->type || x->state == EXCHANGE_QUEUED || !quotes_token(rest, exchange_token(x)))
+  if ((first >> 4 & 3) != x->type || x->state == EXCHANGE_QUEUED ||
+      !quotes_token(&r, first & 15, exchange_token(x)))
     return COPAL_ESTRAY;
   if (x->is_client) {
     client_end(ep, x, COPAL_EVENT_UNREACHABLE, now);
