@@ -5,6 +5,8 @@ RFC 7959 section 2, RFC 7967, RFC 9290, RFC 7252 section 5.3.2.
 """
 
 import hashlib
+import random
+import subprocess
 
 import wire
 from peer import Peer, check, equal, one_of, table
@@ -265,6 +267,22 @@ def rfc7252_5_3_2_answer_over_ipv6_leaves_from_the_address_that_was_asked(p):
     other = Peer(("::1", p.address[1]), p.name)
     p.others.append(other)
     equal(other.get("/.well-known/core").code, "2.05", "code")
+
+
+def rfc7252_7_1_default_port_is_served(p):
+    """A listen URI without a port; an address of its own, lest another server be in the way."""
+    if p.copald is None:
+        return
+    host = "127.83.%d.%d" % (random.randrange(1, 255), random.randrange(1, 255))
+    command = [p.copald, "--listen", "coap://" + host, "--store", "memory"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        try:
+            check(server.stdout.readline(), "copald does not start")
+            other = Peer((host, 5683), p.name)
+            p.others.append(other)
+            equal(other.get("/.well-known/core").code, "2.05", "code")
+        finally:
+            server.terminate()
 
 
 def rfc7252_1_2_one_store_behind_ipv4_and_ipv6(p):

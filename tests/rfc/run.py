@@ -92,11 +92,11 @@ class Server:
         return None if status == 0 else "copald ended with %d:\n%s" % (status, self.tail())
 
 
-def run(case, address):
+def run(case, address, program):
     """Runs one case. Returns (label, what went wrong or None, seconds)."""
     label, test, arguments = case
     peer = Peer(address, label.replace("/", "_"))
-    peer.limit = BODY_MAX
+    peer.limit, peer.copald = BODY_MAX, program
     began = time.monotonic()
     try:
         test(peer, *arguments)
@@ -130,7 +130,7 @@ def main():
     if args.list:
         print("\n".join(label for label, _, _ in selected))
         return 0
-    server = None
+    server, program = None, None
     if args.target:
         host, port = args.target.rsplit(":", 1)
         address = (host.strip("[]"), int(port))
@@ -138,14 +138,15 @@ def main():
         if not os.access(args.copald, os.X_OK):
             print("skipped: no program %s" % args.copald)
             return 77
-        server = Server(args.copald)
+        program = args.copald
+        server = Server(program)
         address = ("127.0.0.1", server.port)
     began, failed = time.monotonic(), 0
     # Mutations come last: they keep the server busy and would delay the others.
     together = [case for case in selected if not is_alone(case[1])]
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        results = list(pool.map(lambda case: run(case, address), together))
-    results += [run(case, address) for case in selected if is_alone(case[1])]
+        results = list(pool.map(lambda case: run(case, address, program), together))
+    results += [run(case, address, program) for case in selected if is_alone(case[1])]
     for label, why, _ in results:
         failed += why is not None
         print("ok   " + label if why is None else "FAIL %s: %s" % (label, why))
