@@ -36,6 +36,9 @@ void conf_init(conf *c)
       .token = 64,
       .block = 1024,
       .mid_counters = 65536,
+      .observations = 131072,
+      .observations_per_client = 4096,
+      .observe_confirm_every = 10,
       .timer_slots = 4096,
       .timer_tick = 4 * COPAL_MILLISECOND,
       .limits = {.body_max = 1u << 20, .default_max_age_s = 60, .attrs_max = 1024, .key_max = 1024},
@@ -157,6 +160,9 @@ copal_ep_cfg conf_ep(const conf *c, uint32_t shards)
   ep.token_cap = c->token;
   ep.szx_max = szx_of(c->block);
   ep.has_szx_max = true;
+  ep.relation_count = share(c->observations, shards);
+  ep.relation_per_peer = c->observations_per_client;
+  ep.notify_con_every = c->observe_confirm_every;
   ep.mid_count = share_power(c->mid_counters, shards);
   ep.timer_slots = c->timer_slots;
   ep.timer_tick = c->timer_tick;

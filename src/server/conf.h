@@ -42,6 +42,8 @@ typedef struct conf {
 
   copal_params params;
   uint32_t exchanges, peers, dedup, dedup_per_peer, chunks, mid_counters, timer_slots;
+  uint32_t observations, observations_per_client; /* RFC 7641 */
+  uint16_t observe_confirm_every;                 /* notifications of which one is confirmable */
   copal_dur timer_tick;
   uint16_t chunk, message, token;
   uint32_t block; /* bytes: 16 to 1024 */

@@ -76,9 +76,13 @@ const conf_key conf_keys[] = {
     BYTES("limits", "message", message, 64, 65507),
     BYTES("limits", "token", token, 8, 65535),
     BYTES("limits", "block", block, 16, 1024),
+    COUNT("limits", "observations", observations, 1, 1u << 24),
+    COUNT("limits", "observations_per_client", observations_per_client, 1, 1u << 24),
     COUNT("limits", "mid_counters", mid_counters, 1, 1u << 24),
     COUNT("limits", "timer_slots", timer_slots, 2, 1u << 20),
     TIME("limits", "timer_tick", timer_tick, 100, 1000000),
+
+    COUNT("observe", "confirm_every", observe_confirm_every, 1, 65535),
 
     LIVE("resources", "body", CONF_BYTES, limits.body_max, 1, 1u << 30),
     LIVE("resources", "default_max_age", CONF_SECONDS, limits.default_max_age_s, 0,

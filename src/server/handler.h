@@ -25,6 +25,16 @@ typedef struct handler_limits {
   uint32_t key_max;           /* bytes of a canonical path */
 } handler_limits;
 
+/* Wants to hear of the changes of one resource. */
+typedef struct watcher {
+  /* The resource has changed, once or more. Runs on the shard that opened the watch, with the
+   * store's view renewed. May close the watch. */
+  void (*on_change)(struct watcher *w, copal_time now);
+} watcher;
+
+typedef struct watch watch;
+typedef struct fanout_seat fanout_seat;
+
 /* What a shard offers to services for its whole life. */
 typedef struct handler_env {
   copal_ep *ep;
@@ -33,6 +43,7 @@ typedef struct handler_env {
   const handler_limits *limits;
   const copal_time *clock; /* the shard's present instant, for answers that come later; NULL: the
                               request's own instant serves */
+  fanout_seat *seat;       /* for watch_open() */
 } handler_env;
 
 /* One request. */
@@ -56,6 +67,16 @@ typedef struct service {
   /* Frees the service. May be NULL. */
   void (*close)(struct service *s);
 } service;
+
+/* Watches a resource by its canonical path, which is copied; `w` is lent until watch_close().
+ * Returns NULL without memory. Thread: the shard's, as for all that has to do with the watch. */
+watch *watch_open(const handler_env *env, copal_span key, watcher *w);
+
+/* Has on_change() run once as if the resource had changed. */
+void watch_poke(watch *w);
+
+/* No on_change() runs after this. Safe on NULL. */
+void watch_close(watch *w);
 
 /* Memory for one request, aligned for any object, or NULL when the arena is spent (answer 5.03). */
 void *arena_take(arena *a, size_t size);

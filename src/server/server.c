@@ -134,6 +134,8 @@ static int open_all(server *s, char why[SERVER_WHY_SIZE])
     rc = mailbox_open(4 * (size_t)s->common.count, &s->common.reports);
   if (rc == 0)
     rc = open_listeners(s, why);
+  if (rc == 0 && fanout_open(s->parts.store, &s->common.fanout) < 0)
+    rc = -ENOMEM;
   if (rc == 0)
     rc = open_shards(s);
   for (size_t i = 0; rc == 0 && i < s->listener_count; i++)
@@ -339,6 +341,7 @@ void server_close(server *s)
     listener_close(&s->listeners[i]);
   if (s->signals >= 0)
     close(s->signals);
+  fanout_close(s->common.fanout);
   mailbox_close(s->common.reports);
   free(s->listeners);
   free(s->shards);

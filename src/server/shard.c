@@ -484,6 +484,8 @@ void shard_close(shard *s)
   if (s->has_thread)
     pthread_join(s->thread, NULL);
   copal_ep_wipe(s->ep, clock_now());
+  if (s->mailbox != NULL)
+    run_messages(s); /* those that are left own memory */
   if (s->port != NULL)
     store_port_close(s->port);
   pipeline_wipe(&s->pipeline);

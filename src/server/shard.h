@@ -13,6 +13,7 @@
 
 #include "copal/time.h"
 #include "server/conf.h"
+#include "server/fanout.h"
 #include "server/log.h"
 #include "server/mailbox.h"
 #include "server/metrics.h"
@@ -43,6 +44,7 @@ typedef struct shard_common {
   const conf *conf;
   const router *router;
   store *store;
+  fanout *fanout;
   mailbox *reports; /* receives shard_report objects */
   uint32_t count;   /* of shards */
   int log_fd;
@@ -77,6 +79,9 @@ int shard_stop(shard *s);
 
 /* Waits for the thread, if it runs, and frees the shard. */
 void shard_close(shard *s);
+
+/* The instant of the shard's present turn. On its thread. */
+copal_time shard_now(const shard *s);
 
 /* Bytes of receive buffer granted, the smallest of its sockets. */
 uint32_t shard_rcvbuf(const shard *s);

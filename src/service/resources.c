@@ -13,21 +13,23 @@
 #include "service/attrs.h"
 #include "service/patch.h"
 #include "service/pending.h"
+#include "service/representation.h"
+#include "service/subjects.h"
 
 enum {
   PENDING_MAX_DEFAULT = 1024,
   SHARD_MAX_DEFAULT = 64,
   RETRY_S_DEFAULT = 1,
-  TRIES_MAX = 8,          /* of a patch against concurrent changes, of a name for POST */
-  NAME_LEN = 8,           /* characters of a name drawn for POST, 5 bits each */
-  SEGMENTS_MAX = 64,      /* of the location of a resource made by POST */
-  MAX_AGE_DEFAULT_S = 60, /* RFC 7252 section 5.10.5 */
+  TRIES_MAX = 8,     /* of a patch against concurrent changes, of a name for POST */
+  NAME_LEN = 8,      /* characters of a name drawn for POST, 5 bits each */
+  SEGMENTS_MAX = 64, /* of the location of a resource made by POST */
 };
 
 typedef struct resources {
   service base;
   resources_cfg cfg;
   pendings *pendings;
+  subjects *subjects;
   pthread_mutex_t counts_lock;
   resources_counts counts;
 } resources;
@@ -67,43 +69,17 @@ static int refuse_busy(resources *s, const handler_req *req)
   return refuse(req, &why);
 }
 
-/* The seconds that a representation stays fresh: what is left of the writer's Max-Age, or the
- * default from now on. RFC 7252 section 5.10.5. */
-static uint32_t max_age_left(const handler_env *env, const store_item *item, copal_time now)
-{
-  if (item->max_age_s == STORE_NO_MAX_AGE)
-    return env->limits->default_max_age_s;
-  const copal_time age_s = now > item->written ? (now - item->written) / COPAL_SECOND : 0;
-  return age_s < item->max_age_s ? item->max_age_s - (uint32_t)age_s : 0;
-}
-
-static void add_max_age(copal_opt_list *list, const handler_req *req, const store_item *item)
-{
-  const uint32_t left = max_age_left(req->env, item, req->now);
-  if (left != MAX_AGE_DEFAULT_S) /* RFC 7252 section 5.4.4 */
-    copal_opt_list_add_uint(list, COPAL_OPT_MAX_AGE, left);
-}
-
-/* 2.05 with a body, or 2.03 without. */
+/* 2.05 with a body, or 2.03 when the client has it already. */
 static int answer_read(const handler_req *req, const store_item *item, bool is_valid,
                        uint16_t format, copal_span body)
 {
-  enum { OPT_COUNT = 3 };
-  copal_opt opts[OPT_COUNT];
-  uint8_t uints[OPT_COUNT][4];
-  copal_opt_list list = copal_opt_list_init(opts, uints, OPT_COUNT);
-  copal_opt_list_add(&list, COPAL_OPT_ETAG, copal_span_of(item->etag.bytes, STORE_ETAG_SIZE));
-  if (!is_valid && format != STORE_NO_FORMAT)
-    copal_opt_list_add_uint(&list, COPAL_OPT_CONTENT_FORMAT, format);
-  add_max_age(&list, req, item);
-  const copal_response response = {
-      .code = is_valid ? COPAL_CODE_VALID : COPAL_CODE_CONTENT,
-      .opts = list.opts,
-      .opt_count = list.count,
-      .payload = is_valid ? copal_span_none() : body,
-  };
+  representation shown;
   const reply r = reply_to(req);
-  return reply_send(&r, &response);
+  if (is_valid)
+    representation_confirm(&shown, req->env, item, req->now);
+  else
+    representation_show(&shown, req->env, item, format, body, req->now);
+  return reply_send(&r, &shown.response);
 }
 
 /* The answer to a change that took effect. */
@@ -229,7 +205,7 @@ static void resubmit(pending *p)
 /* ------------------------------------------------------------------------------------------------
  * reading */
 
-static int on_get(const handler_req *req, const ask *a)
+static int on_get(resources *s, const handler_req *req, const ask *a)
 {
   store_item item;
   if (!store_get(req->env->store, req->key, &item))
@@ -244,7 +220,12 @@ static int on_get(const handler_req *req, const ask *a)
     return problem_reply(req, COPAL_CODE_NOT_ACCEPTABLE, "Only Content-Format %u is available",
                          (unsigned)item.content_format);
   }
-  return answer_read(req, &item, ask_has_valid(a, &item), item.content_format, item.body);
+  subject *observed = NULL;
+  if (req->coap->wants_observe)
+    observed = subjects_observe(s->subjects, req, &item);
+  const int err = answer_read(req, &item, ask_has_valid(a, &item), item.content_format, item.body);
+  subject_settle(observed);
+  return err;
 }
 
 static int on_fetch(const handler_req *req, const ask *a)
@@ -591,7 +572,7 @@ static bool body_is_acceptable(const handler_req *req, problem *why)
 static int dispatch(resources *s, const handler_req *req, const ask *a)
 {
   switch (req->coap->msg->code) {
-  case COPAL_CODE_GET: return on_get(req, a);
+  case COPAL_CODE_GET: return on_get(s, req, a);
   case COPAL_CODE_FETCH: return on_fetch(req, a);
   case COPAL_CODE_PUT: return on_put(s, req, a);
   case COPAL_CODE_POST: return on_post(s, req, a);
@@ -635,6 +616,7 @@ static void resources_close(service *base)
 {
   resources *s = (resources *)base;
   pendings_close(s->pendings);
+  subjects_close(s->subjects);
   pthread_mutex_destroy(&s->counts_lock);
   free(s);
 }
@@ -653,7 +635,10 @@ service *resources_open(const resources_cfg *cfg)
   if (s->cfg.retry_s == 0)
     s->cfg.retry_s = RETRY_S_DEFAULT;
   s->pendings = pendings_open(s->cfg.shard_max, s->cfg.pending_max);
-  if (s->pendings == NULL) {
+  s->subjects = subjects_open();
+  if (s->pendings == NULL || s->subjects == NULL) {
+    pendings_close(s->pendings);
+    subjects_close(s->subjects);
     free(s);
     return NULL;
   }

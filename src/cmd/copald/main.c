@@ -88,7 +88,8 @@ static int open_parts(parts *p, const conf *c)
   if (p->store == NULL)
     return COPAL_ENOSPC;
   p->resources = resources_open(&resources_conf);
-  p->wellknown = wellknown_open(p->store, NULL);
+  const wellknown_cfg wellknown_conf = {.lists_obs = true};
+  p->wellknown = wellknown_open(p->store, &wellknown_conf);
   if (p->resources == NULL || p->wellknown == NULL)
     return COPAL_ENOSPC;
   const int rc = router_mount_at(&p->router, "/", p->resources);

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of watched resources. A stripe of it is under one lock; a watch belongs to the thread
+ * of its shard but for what the lock guards. */
+#include "server/fanout.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "copal/error.h"
+#include "server/shard.h"
+
+enum {
+  BUCKET_BITS = 16,
+  STRIPE_BITS = 8,
+  BUCKETS = 1 << BUCKET_BITS,
+  STRIPES = 1 << STRIPE_BITS,
+};
+
+struct watch {
+  shard_msg msg; /* first: what travels through the mailbox */
+  fanout_seat *seat;
+  store_port *port;
+  watcher *watcher;
+  uint64_t hash;
+  struct watch *next; /* in the bucket; under the lock */
+  bool is_posted;     /* under the lock */
+  bool is_closed;     /* the shard's: to be freed when its message has run */
+  size_t key_len;
+  uint8_t key[];
+};
+
+typedef struct stripe {
+  pthread_mutex_t lock;
+  fanout_stats stats;
+} stripe;
+
+struct fanout {
+  store_follower follower; /* first */
+  uint64_t seed;
+  stripe stripes[STRIPES];
+  watch *buckets[BUCKETS];
+};
+
+/* FNV-1a from a random start: good enough to spread paths, and not to be aimed at from outside. */
+static uint64_t hash_of(const fanout *f, copal_span key)
+{
+  uint64_t hash = f->seed;
+  for (size_t i = 0; i < key.len; i++)
+    hash = (hash ^ key.ptr[i]) * UINT64_C(0x100000001b3);
+  return hash ^ hash >> 32;
+}
+
+static watch **bucket_of(fanout *f, uint64_t hash)
+{
+  return &f->buckets[hash & (BUCKETS - 1)];
+}
+
+static stripe *stripe_of(fanout *f, uint64_t hash)
+{
+  return &f->stripes[hash & (STRIPES - 1)];
+}
+
+static bool is_for(const watch *w, uint64_t hash, copal_span key)
+{
+  return w->hash == hash && copal_span_is_equal(copal_span_of(w->key, w->key_len), key);
+}
+
+static void post(stripe *st, watch *w)
+{
+  if (w->is_posted) {
+    st->stats.merged++;
+    return;
+  }
+  w->is_posted = mailbox_post(w->seat->mailbox, &w->msg) == COPAL_OK;
+  if (w->is_posted)
+    st->stats.posted++;
+  else
+    st->stats.refused++;
+}
+
+static void on_change(store_follower *follower, const store_change *change)
+{
+  fanout *f = (fanout *)follower;
+  const uint64_t hash = hash_of(f, change->key);
+  stripe *st = stripe_of(f, hash);
+
+  pthread_mutex_lock(&st->lock);
+  for (watch *w = *bucket_of(f, hash); w != NULL; w = w->next)
+    if (is_for(w, hash, change->key))
+      post(st, w);
+  pthread_mutex_unlock(&st->lock);
+}
+
+/* On the shard: the message has arrived. A change from here on posts it anew. */
+static void run(shard_msg *msg, shard *s)
+{
+  watch *w = (watch *)msg;
+  stripe *st = stripe_of(w->seat->fanout, w->hash);
+
+  pthread_mutex_lock(&st->lock);
+  w->is_posted = false;
+  pthread_mutex_unlock(&st->lock);
+  if (w->is_closed) {
+    free(w);
+    return;
+  }
+  store_view_renew(w->port);
+  w->watcher->on_change(w->watcher, shard_now(s));
+}
+
+watch *watch_open(const handler_env *env, copal_span key, watcher *listener)
+{
+  fanout *f = env->seat->fanout;
+  watch *w = malloc(sizeof *w + key.len);
+  if (w == NULL)
+    return NULL;
+  *w = (watch){.msg = {run},
+               .seat = env->seat,
+               .port = env->store,
+               .watcher = listener,
+               .hash = hash_of(f, key),
+               .key_len = key.len};
+  memcpy(w->key, key.ptr, key.len);
+
+  stripe *st = stripe_of(f, w->hash);
+  watch **bucket = bucket_of(f, w->hash);
+  pthread_mutex_lock(&st->lock);
+  w->next = *bucket;
+  *bucket = w;
+  st->stats.watches++;
+  pthread_mutex_unlock(&st->lock);
+  return w;
+}
+
+void watch_poke(watch *w)
+{
+  stripe *st = stripe_of(w->seat->fanout, w->hash);
+  pthread_mutex_lock(&st->lock);
+  post(st, w);
+  pthread_mutex_unlock(&st->lock);
+}
+
+void watch_close(watch *w)
+{
+  if (w == NULL)
+    return;
+  fanout *f = w->seat->fanout;
+  stripe *st = stripe_of(f, w->hash);
+  watch **at = bucket_of(f, w->hash);
+
+  pthread_mutex_lock(&st->lock);
+  while (*at != w)
+    at = &(*at)->next;
+  *at = w->next;
+  st->stats.watches--;
+  w->is_closed = w->is_posted;
+  pthread_mutex_unlock(&st->lock);
+  if (!w->is_closed)
+    free(w);
+}
+
+int fanout_open(store *s, fanout **out)
+{
+  fanout *f = calloc(1, sizeof *f);
+  if (f == NULL)
+    return COPAL_ENOSPC;
+  f->follower.on_change = on_change;
+  if (getrandom(&f->seed, sizeof f->seed, 0) != (ssize_t)sizeof f->seed)
+    f->seed =
+        UINT64_C(0xcbf29ce484222325); /* FNV's own; only resistance to crafted paths is lost */
+  for (int i = 0; i < STRIPES; i++)
+    pthread_mutex_init(&f->stripes[i].lock, NULL);
+  store_follow(s, &f->follower);
+  *out = f;
+  return COPAL_OK;
+}
+
+void fanout_close(fanout *f)
+{
+  if (f == NULL)
+    return;
+  for (int i = 0; i < STRIPES; i++)
+    pthread_mutex_destroy(&f->stripes[i].lock);
+  free(f);
+}
+
+fanout_stats fanout_stats_now(fanout *f)
+{
+  fanout_stats sum = {0};
+  for (int i = 0; i < STRIPES; i++) {
+    stripe *st = &f->stripes[i];
+    pthread_mutex_lock(&st->lock);
+    sum.watches += st->stats.watches;
+    sum.posted += st->stats.posted;
+    sum.merged += st->stats.merged;
+    sum.refused += st->stats.refused;
+    pthread_mutex_unlock(&st->lock);
+  }
+  return sum;
+}

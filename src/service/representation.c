@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Responses that show stored representations. */
+#include "service/representation.h"
+
+#include "copal/registry.h"
+
+enum { MAX_AGE_DEFAULT_S = 60 }; /* RFC 7252 section 5.10.5 */
+
+/* The seconds that a representation stays fresh: what is left of the writer's Max-Age, or the
+ * default from now on. RFC 7252 section 5.10.5. */
+static uint32_t max_age_left(const handler_env *env, const store_item *item, copal_time now)
+{
+  if (item->max_age_s == STORE_NO_MAX_AGE)
+    return env->limits->default_max_age_s;
+  const copal_time age_s = now > item->written ? (now - item->written) / COPAL_SECOND : 0;
+  return age_s < item->max_age_s ? item->max_age_s - (uint32_t)age_s : 0;
+}
+
+static void fill(representation *r, copal_code code, uint16_t format, uint32_t max_age_s,
+                 copal_span body)
+{
+  copal_opt_list list = copal_opt_list_init(r->opts, r->uints, REPRESENTATION_OPTS);
+
+  copal_opt_list_add(&list, COPAL_OPT_ETAG, copal_span_of(r->etag.bytes, STORE_ETAG_SIZE));
+  if (format != STORE_NO_FORMAT)
+    copal_opt_list_add_uint(&list, COPAL_OPT_CONTENT_FORMAT, format);
+  if (max_age_s != MAX_AGE_DEFAULT_S) /* RFC 7252 section 5.4.4 */
+    copal_opt_list_add_uint(&list, COPAL_OPT_MAX_AGE, max_age_s);
+  r->response =
+      (copal_response){.code = code, .opts = list.opts, .opt_count = list.count, .payload = body};
+}
+
+void representation_show(representation *r, const handler_env *env, const store_item *item,
+                         uint16_t format, copal_span body, copal_time now)
+{
+  r->etag = item->etag;
+  fill(r, COPAL_CODE_CONTENT, format, max_age_left(env, item, now), body);
+}
+
+void representation_confirm(representation *r, const handler_env *env, const store_item *item,
+                            copal_time now)
+{
+  r->etag = item->etag;
+  fill(r, COPAL_CODE_VALID, STORE_NO_FORMAT, max_age_left(env, item, now), copal_span_none());
+}
