@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Filtering links by the query of a discovery request. RFC 6690 section 4.1, RFC 7252
  * section 7.2.1. */
-#include <string.h>
-
 #include "copal/link.h"
+#include "core/wire/text.h"
 
 /* What a filter asks for. */
 typedef struct wanted {
@@ -68,7 +67,7 @@ static bool is_list(copal_span name)
 /* "name=text", "name=text*", or "name", which asks for presence as "name=*" does. */
 static wanted filter_parse(copal_span filter)
 {
-  const uint8_t *sign = memchr(filter.ptr, '=', filter.len);
+  const uint8_t *sign = span_find(filter, '=');
   const size_t name_len = sign != NULL ? (size_t)(sign - filter.ptr) : filter.len;
   wanted f = {.name = copal_span_of(filter.ptr, name_len), .is_prefix = sign == NULL};
   if (sign != NULL)

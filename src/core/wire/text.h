@@ -5,6 +5,18 @@
 
 #include <stdbool.h>
 
+#include "copal/span.h"
+
+/* Where `c` first stands in `s`, or NULL. */
+static inline const uint8_t *span_find(copal_span s, char c)
+{
+  for (size_t i = 0; i < s.len; i++) {
+    if (s.ptr[i] == (uint8_t)c)
+      return s.ptr + i;
+  }
+  return NULL;
+}
+
 static inline bool ascii_is_upper(int c)
 {
   return c >= 'A' && c <= 'Z';

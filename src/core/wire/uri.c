@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Taking CoAP URIs apart. RFC 7252 sections 6.1, 6.2 and 6.4, RFC 8323 section 8, RFC 3986
  * sections 3 and 4.3. */
-#include <string.h>
-
-#include "copal/error.h"
 #include "copal/uri.h"
+#include "copal/error.h"
 #include "core/wire/text.h"
 #include "core/wire/uri_chars.h"
 
@@ -66,7 +64,7 @@ static bool skip(copal_rd *r, char c)
 static int scheme_parse(copal_rd *r, copal_uri *uri)
 {
   const copal_span rest = copal_rd_rest(r);
-  const uint8_t *colon = rest.len > 0 ? memchr(rest.ptr, ':', rest.len) : NULL;
+  const uint8_t *colon = span_find(rest, ':');
   if (colon == NULL)
     return COPAL_EURI;
   const copal_span name = copal_span_of(rest.ptr, (size_t)(colon - rest.ptr));
@@ -84,7 +82,7 @@ static int scheme_parse(copal_rd *r, copal_uri *uri)
 static int literal_parse(copal_rd *r, copal_uri *uri)
 {
   const copal_span rest = copal_rd_rest(r);
-  const uint8_t *end = memchr(rest.ptr, ']', rest.len);
+  const uint8_t *end = span_find(rest, ']');
   if (end == NULL)
     return COPAL_EURI;
   const copal_span host = copal_span_of(rest.ptr, (size_t)(end - rest.ptr));

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Characters and hosts of URIs. RFC 3986 sections 2 and 3.2.2, RFC 6874 section 2. */
-#include <string.h>
-
-#include "core/wire/text.h"
 #include "core/wire/uri_chars.h"
+#include "core/wire/text.h"
 
 enum {
   TRIPLET_SIZE = 3, /* "%41" */
@@ -131,7 +129,7 @@ static bool is_ipv6_groups(copal_span s)
 
 bool uri_is_ipv6(copal_span s)
 {
-  const uint8_t *percent = s.len > 0 ? memchr(s.ptr, '%', s.len) : NULL;
+  const uint8_t *percent = span_find(s, '%');
   if (percent == NULL)
     return is_ipv6_groups(s);
   const size_t len = (size_t)(percent - s.ptr);
