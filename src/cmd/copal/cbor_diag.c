@@ -86,26 +86,19 @@ static void put_negative(const diag *d, uint64_t argument)
   put_ink(d, INK_NUMBER, text);
 }
 
-/* The shortest decimal that reads back as the same number, recognisable as a float. */
 static void put_float(const diag *d, double v)
 {
-  char text[40];
-  if (isnan(v)) {
-    put_ink(d, INK_NUMBER, "NaN");
-    return;
-  }
-  if (isinf(v)) {
-    put_ink(d, INK_NUMBER, v < 0 ? "-Infinity" : "Infinity");
-    return;
-  }
-  for (int digits = 1; digits <= 17; digits++) {
-    snprintf(text, sizeof text, "%.*g", digits, v);
-    if (strtod(text, NULL) == v)
-      break;
-  }
-  if (!strpbrk(text, ".e"))
-    strcat(text, ".0");
-  put_ink(d, INK_NUMBER, text);
+  buf text = {0};
+  if (isnan(v))
+    buf_text(&text, "NaN");
+  else if (isinf(v))
+    buf_text(&text, v < 0 ? "-Infinity" : "Infinity");
+  else
+    number_put(&text, v);
+  if (isfinite(v) && !strpbrk(buf_str(&text), ".e"))
+    buf_text(&text, ".0"); /* tells it from an integer */
+  style_put(d->style, d->out, INK_NUMBER, buf_span(&text));
+  buf_wipe(&text);
 }
 
 static void put_text_chunk(const diag *d, copal_span text)

@@ -4,6 +4,8 @@
 #include "cmd/copal/print_json.h"
 
 #include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { INDENT = 2 };
@@ -159,6 +161,24 @@ void json_member_real(buf *b, const char *name, double value)
 {
   json_key(b, name);
   buf_print(b, "%.3f", value);
+}
+
+void number_put(buf *b, double v)
+{
+  enum { DIGITS_MAX = 17, PLAIN_MIN = -5, PLAIN_MAX = 17 };
+  char text[40];
+  int digits = 1;
+  for (; digits < DIGITS_MAX; digits++) {
+    snprintf(text, sizeof text, "%.*e", digits - 1, v);
+    if (strtod(text, NULL) == v)
+      break;
+  }
+  snprintf(text, sizeof text, "%.*e", digits - 1, v);
+  const int exponent = atoi(strchr(text, 'e') + 1);
+  if (exponent < PLAIN_MIN || exponent >= PLAIN_MAX)
+    buf_text(b, text);
+  else
+    buf_print(b, "%.*f", digits - 1 > exponent ? digits - 1 - exponent : 0, v);
 }
 
 void base64_put(buf *b, copal_span bytes)

@@ -34,6 +34,10 @@ void json_member_real(buf *b, const char *name, double value);
 /* Begins an element of an array, with the comma that is due. */
 void json_element(buf *b);
 
+/* The shortest decimal that reads back as the same finite number; from 1e-5 to 1e17 without
+ * exponent. */
+void number_put(buf *b, double v);
+
 /* Standard base64 with padding. RFC 4648 section 4. */
 void base64_put(buf *b, copal_span bytes);
 

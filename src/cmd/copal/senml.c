@@ -15,6 +15,7 @@
 
 /* Times below are relative to now. RFC 8428 section 4.5.3. */
 #define RELATIVE_TIME_LIMIT 268435456.0 /* 2^28 s */
+#define YEAR_10000          253402300800.0
 
 enum { COLUMNS = 4 };
 
@@ -36,37 +37,27 @@ static const char *label_name(int64_t label)
   return label >= -6 && label <= 8 ? names[label + 6] : NULL;
 }
 
-static void put_number(double v, buf *b)
-{
-  char text[40];
-  for (int digits = 1; digits <= 17; digits++) {
-    snprintf(text, sizeof text, "%.*g", digits, v);
-    if (strtod(text, NULL) == v)
-      break;
-  }
-  buf_text(b, text);
-}
-
 static void put_time(double t, buf *b)
 {
   if (fabs(t) < RELATIVE_TIME_LIMIT) {
     buf_text(b, t < 0 ? "" : "+");
-    put_number(t, b);
+    number_put(b, t);
     buf_text(b, " s");
     return;
   }
   struct tm tm;
   char text[40];
-  const time_t seconds = t < 253402300800.0 ? (time_t)floor(t) : 0; /* year 9999 */
+  const double rounded = round(t * 1000) / 1000;
+  const time_t seconds = fabs(t) < YEAR_10000 ? (time_t)floor(rounded) : 0;
   if (seconds == 0 || !gmtime_r(&seconds, &tm)) {
-    put_number(t, b);
+    number_put(b, t);
     return;
   }
   strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
   buf_text(b, text);
-  const double fraction = t - floor(t);
-  if (fraction >= 0.001)
-    buf_print(b, ".%03d", (int)(fraction * 1000));
+  const int ms = (int)lround((rounded - floor(rounded)) * 1000);
+  if (ms > 0)
+    buf_print(b, ".%03d", ms);
   buf_char(b, 'Z');
 }
 
@@ -89,7 +80,7 @@ static void put_value(const json_t *record, const senml_base *base, buf *b)
 {
   const json_t *v;
   if ((v = json_object_get(record, "v")) != NULL)
-    put_number(base->value + json_number_value(v), b);
+    number_put(b, base->value + json_number_value(v));
   else if ((v = json_object_get(record, "vs")) != NULL)
     buf_text(b, json_is_string(v) ? json_string_value(v) : "?");
   else if ((v = json_object_get(record, "vb")) != NULL)
@@ -97,10 +88,10 @@ static void put_value(const json_t *record, const senml_base *base, buf *b)
   else if ((v = json_object_get(record, "vd")) != NULL)
     buf_print(b, "data:%s", json_is_string(v) ? json_string_value(v) : "?");
   else if (!json_object_get(record, "s") && json_object_get(record, "bv"))
-    put_number(base->value, b);
+    number_put(b, base->value);
   if ((v = json_object_get(record, "s")) != NULL) {
     buf_text(b, b->len > 0 ? " sum " : "sum ");
-    put_number(base->sum + json_number_value(v), b);
+    number_put(b, base->sum + json_number_value(v));
   }
 }
 
