@@ -125,6 +125,8 @@ void oracle_reset(oracle *o, const copal_params *params, copal_dur tick, size_t 
   o->message_max = message_max;
   o->is_noisy = false;
   o->is_ample = false;
+  o->is_cut_short = false;
+  o->is_ack_delivered = false;
   o->lag = 0;
   o->has_refusals = false;
   memset(o->stats, 0, sizeof(o->stats));
@@ -233,6 +235,26 @@ static bool is_suppressed(uint16_t no_response, copal_code code)
   return (no_response >> (copal_code_class(code) - 1) & 1) != 0;
 }
 
+/* A response comes from the peer that was asked, and a piggybacked one in the ACK of that very
+ * message. RFC 7252 section 5.3.2. */
+static void check_match(oracle *o, uint32_t id, const copal_event *e, copal_time now)
+{
+  const oracle_request *r = &o->requests[id];
+  if (e->from == NULL || r->track < 0) {
+    oracle_fail(o, RULE_RESULT, now, "request %u: a response from nowhere", id);
+    return;
+  }
+  const oracle_track *t = &o->tracks[r->track];
+  if (r->to != NET_GROUP && e->from->remote.ip[15] != r->to + 1)
+    oracle_fail(o, RULE_RESULT, now, "request %u: answered by another peer", id);
+  if (o->is_ack_delivered && o->ack_mid != t->mid)
+    oracle_fail(o, RULE_RESULT, now, "request %u: answered in the ACK of another message", id);
+  if (e->msg->token.len != t->token_len ||
+      memcmp(e->msg->token.ptr, t->token,
+             t->token_len < ORACLE_TOKEN_KEPT ? t->token_len : ORACLE_TOKEN_KEPT) != 0)
+    oracle_fail(o, RULE_RESULT, now, "request %u: answered with another token", id);
+}
+
 static void check_response(oracle *o, uint32_t id, const copal_msg *m, copal_time now)
 {
   const oracle_request *r = &o->requests[id];
@@ -321,6 +343,7 @@ void oracle_on_event(oracle *o, uint32_t id, const copal_event *e, copal_time no
   switch (e->kind) {
   case COPAL_EVENT_RESPONSE:
     r->responses++;
+    check_match(o, id, e, now);
     check_response(o, id, e->msg, now);
     if (!r->is_many)
       on_end(o, id, e, now);
@@ -335,8 +358,25 @@ void oracle_on_event(oracle *o, uint32_t id, const copal_event *e, copal_time no
   }
 }
 
+/* Each confirmable message is acknowledged or rejected. RFC 7252 section 4.2. */
+static void check_replies(oracle *o, copal_time now)
+{
+  if (o->is_cut_short || o->has_refusals)
+    return;
+  for (uint32_t i = 0; i < o->seen_count; i++) {
+    const oracle_seen *s = &o->seen[i];
+    if (s->type != PEEK_CON || s->is_tainted || s->is_group || !oracle_has_dedup(o, s->to))
+      continue;
+    /* The first duplicate of a late request may bring its ACK forward. */
+    if (s->replies == 0 || (o->is_ample && s->replies + 1 < s->deliveries))
+      oracle_fail(o, RULE_REPLY, now, "node %u: mid %04x came %u times and got %u replies", s->to,
+                  s->mid, s->deliveries, s->replies);
+  }
+}
+
 void oracle_finish(oracle *o, copal_time now)
 {
+  check_replies(o, now);
   for (uint32_t i = 0; i < o->request_count; i++)
     if (o->requests[i].ends != 1)
       oracle_fail(o, RULE_LAST_EVENT, now, "request %u: %u last events at the end", i,

@@ -119,6 +119,7 @@ typedef struct oracle {
   bool is_noisy;     /* datagrams are damaged or made up: payloads prove nothing */
   copal_dur lag;     /* drivers are late by up to this */
   bool is_ample;     /* the pools hold all that the run needs */
+  bool is_cut_short; /* the endpoints are wiped before they have done all they owe */
   bool has_refusals; /* a sink refused datagrams: transmissions are missing on the wire */
   bool is_verbose;
   const copal_stats *stats[NET_NODES_MAX];
@@ -132,6 +133,8 @@ typedef struct oracle {
   int outstanding[NET_NODES_MAX][NET_NODES_MAX + 1];
   int quiet_node; /* node that is being fed an ACK or RST, or -1 */
   uint8_t quiet_peer;
+  bool is_ack_delivered; /* the datagram being fed is an ACK, with this Message ID */
+  uint16_t ack_mid;
 
   /* verdict */
   oracle_rule broken; /* the first rule that broke */

@@ -92,6 +92,8 @@ static int unsent_ping(const oracle *o, uint8_t from, uint8_t to)
 static void bind_request(oracle *o, oracle_track *t, const peek *p, copal_time now)
 {
   int id = -1;
+  if (peek_is_empty(p) && o->has_refusals)
+    return; /* which ping it is cannot be told when others were refused */
   if (peek_is_empty(p))
     id = unsent_ping(o, t->from, t->to);
   else if (peek_is_request(p) && p->nonce != NULL)
@@ -236,7 +238,9 @@ static void on_response(oracle *o, uint8_t from, uint8_t to, const peek *p, bool
     check_group_response(o, s, p, now);
   const bool is_new = p->type == PEEK_ACK ? s->replies <= 1 : is_first;
   s->responses += is_new;
-  const uint32_t most = oracle_may_rerun(o, s) && s->handled > 1 ? s->handled : 1;
+  uint32_t most = oracle_may_rerun(o, s) && s->handled > 1 ? s->handled : 1;
+  if (s->handled == 0) /* the endpoint itself refuses, each copy anew */
+    most = s->deliveries;
   if (is_new && count == 1 && s->responses > most)
     oracle_fail(o, RULE_RESPONSE, now, "node %u: %u responses to mid %04x", from, s->responses,
                 s->mid);
@@ -332,6 +336,8 @@ void oracle_on_deliver(oracle *o, const net_event *e)
   const peek p = peek_at(e->bytes, e->len);
   trace(o, e->corrupted ? "got*" : "got ", e->from, e->to, &p, e->len, e->at);
   o->is_noisy |= e->corrupted;
+  o->is_ack_delivered = p.has_head && p.type == PEEK_ACK;
+  o->ack_mid = p.mid;
   if (!p.has_head)
     return;
   if (p.type == PEEK_ACK || p.type == PEEK_RST) {
@@ -346,6 +352,7 @@ void oracle_on_deliver(oracle *o, const net_event *e)
 void oracle_after_call(oracle *o, uint8_t node, copal_time now)
 {
   o->quiet_node = -1;
+  o->is_ack_delivered = false;
   for (uint8_t i = 0; i < NET_NODES_MAX; i++)
     if (o->outstanding[node][i] > o->nstart)
       oracle_fail(o, RULE_NSTART, now, "node %u: %d interactions outstanding with node %u", node,

@@ -58,6 +58,14 @@ static copal_mspan sink_reserve(copal_sink *base, const copal_path *path, size_t
   return (copal_mspan){s->room + WORLD_ROOM - cap, cap};
 }
 
+/* Somebody else sends the same bytes, and they arrive first. */
+static void mimic(world *w, uint8_t from, uint8_t to, const uint8_t *bytes, size_t len)
+{
+  const uint8_t other = (uint8_t)rng_below(&w->rng, w->cfg.node_count);
+  if (other != from && other != to && to != NET_GROUP)
+    net_inject(&w->net, other, to, bytes, len, w->now);
+}
+
 static void sink_commit(copal_sink *base, const copal_path *path, size_t len)
 {
   node_sink *s = (node_sink *)base;
@@ -74,6 +82,8 @@ static void sink_commit(copal_sink *base, const copal_path *path, size_t len)
   fault_on_send(w, s->node, to, bytes, &left);
   oracle_on_send(&w->oracle, s->node, to, bytes, left, w->now);
   fault_after_send(w, s->node, to, bytes, left);
+  if (!w->is_closing && rng_percent(&w->rng, w->cfg.inject_percent))
+    mimic(w, s->node, to, bytes, left);
   net_send(&w->net, s->node, to, bytes, left, w->now);
   w->total_datagrams++;
 }
@@ -341,8 +351,11 @@ bool world_open(world *w, const world_cfg *cfg, bool is_verbose)
 void world_close(world *w)
 {
   w->is_closing = true;
-  for (uint8_t i = 0; i < w->cfg.node_count; i++)
+  w->oracle.is_cut_short |= net_next(&w->net) != COPAL_NEVER;
+  for (uint8_t i = 0; i < w->cfg.node_count; i++) {
+    w->oracle.is_cut_short |= copal_ep_deadline(w->nodes[i].ep) != COPAL_NEVER;
     node_close(w, i);
+  }
   oracle_finish(&w->oracle, w->now);
 }
 
