@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """copald from outside: command line, exit codes, configuration, signals, log."""
 import os
+import re
 import signal
 import socket
 import tempfile
@@ -106,6 +107,15 @@ class Configuration(unittest.TestCase):
     def test_sample_configuration_is_valid(self):
         sample = os.path.join(os.environ.get("COPAL_SOURCE_DIR", "."), "packaging/copald.conf")
         self.assertEqual(run("--config", sample, "--check-config"), (OK, "", ""))
+
+    def test_every_key_is_documented(self):
+        manual = os.path.join(os.environ.get("COPAL_SOURCE_DIR", "."), "docs/man/copald.conf.5")
+        with open(manual, encoding="utf-8") as f:
+            documented = set(re.findall(r"[A-Za-z_]+", " ".join(
+                line for line in f if line.startswith(".It Va"))))
+        keys = set(re.findall(r"(?m)^ *(\w+) = [^{\n]", run("--print-config")[1]))
+        self.assertGreater(len(keys), 40)
+        self.assertEqual(keys - documented, set())
 
     def test_command_line_replaces_the_addresses_of_the_file(self):
         with ConfigFile('listen = "coap://192.0.2.1"\n') as f, Daemon("--config", f.name) as d:
