@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The index of links: one tree of all links by path, one of groups by attribute and value, and in
- * each group one of its links. Weights are lengths of text, so that sums are offsets. RFC 6690
- * section 4.1. */
+ * each group one of its links by age. Weights are lengths of text, so that sums are offsets. RFC
+ * 6690 section 4.1. */
 #include "service/linkindex.h"
 
 #include <pthread.h>
@@ -22,9 +22,13 @@ typedef struct group {
 
 struct link;
 
-/* The place of a link in a group. */
+enum { ORDER_SIZE = 8 };
+
+/* The place of a link in a group. Groups are in the order in which links were added: then growing
+ * touches the end of the tree only, and keys lie beside their nodes. */
 typedef struct entry {
   keytree_node node;
+  uint8_t order[ORDER_SIZE]; /* big-endian; the node's key */
   group *group;
   struct link *link;
 } entry;
@@ -44,6 +48,7 @@ struct linkindex {
   keytree groups;
   uint64_t seed;
   uint64_t generation;
+  uint64_t added; /* links ever */
 };
 
 /* ------------------------------------------------------------------------------------------------
@@ -183,7 +188,9 @@ static bool file_value(void *ctx, copal_span name, copal_span value)
   entry *e = &f->l->entries[f->l->entry_count++];
   e->group = g;
   e->link = f->l;
-  keytree_insert(&g->links, &e->node, keytree_key(&f->l->node), f->l->node.weight);
+  for (int i = 0; i < ORDER_SIZE; i++)
+    e->order[i] = (uint8_t)(f->x->added >> (8 * (ORDER_SIZE - 1 - i)));
+  keytree_insert(&g->links, &e->node, copal_span_of(e->order, ORDER_SIZE), f->l->node.weight);
   group_touch(f->x, g);
   return true;
 }
@@ -192,7 +199,7 @@ static void link_drop(linkindex *x, link *l)
 {
   for (uint32_t i = 0; i < l->entry_count; i++) {
     group *g = l->entries[i].group;
-    keytree_remove(&g->links, keytree_key(&l->node));
+    keytree_remove(&g->links, keytree_key(&l->entries[i].node));
     group_touch(x, g);
   }
   keytree_remove(&x->links, keytree_key(&l->node));
@@ -230,6 +237,7 @@ static int link_add(linkindex *x, copal_span key, copal_span text, uint8_t *scra
     return COPAL_ENOSPC;
   keytree_insert(&x->links, &l->node, copal_span_of(l->text + 1, key.len),
                  (uint64_t)text.len + 1); /* and a comma */
+  x->added++;
   filing f = {.x = x, .l = l, .key = scratch + text.len};
   if (each_value(&view, scratch, file_value, &f))
     return COPAL_OK;
