@@ -23,6 +23,8 @@ static void add(call_opts *o, uint16_t number, const void *value, size_t len)
 /* An exchange ends as unreachable only when the error quoted its message. */
 static void check_quote(world *w, const oracle_request *r, copal_time now)
 {
+  if (r->track < 0 && w->oracle.has_refusals)
+    return; /* its first transmission was refused by the sink */
   if (w->icmp_mid < 0 || r->track < 0 || w->oracle.tracks[r->track].mid != w->icmp_mid)
     oracle_fail(&w->oracle, RULE_RESULT, now, "an exchange ended by the error of another");
 }
