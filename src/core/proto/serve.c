@@ -177,11 +177,11 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
   return dispatch(ep, t, &w, now);
 }
 
-static void respond_error(copal_ep *ep, turn *t, int err, uint16_t offender, copal_time now)
+static int respond_error(copal_ep *ep, turn *t, int err, uint16_t offender, copal_time now)
 {
   refusal f;
   refusal_make(&f, err, offender, t->rules.wants_problem);
-  respond(ep, t, &f.response, now);
+  return respond(ep, t, &f.response, now);
 }
 
 void serve_refuse(copal_ep *ep, const copal_path *path, const copal_msg *msg, int err,
@@ -190,13 +190,15 @@ void serve_refuse(copal_ep *ep, const copal_path *path, const copal_msg *msg, in
   turn t = {.msg = msg, .path = path, .now = now};
   reply_rules_read(ep, path, msg, &t.rules);
   t.rules.has_block2 = false;
-  respond_error(ep, &t, err, offender, now);
+  /* A token that no answer has room for: what cannot be acknowledged must be rejected. */
+  if (respond_error(ep, &t, err, offender, now) == COPAL_ENOSPC && msg->type == COPAL_CON)
+    send_empty(ep, path, COPAL_RST, msg->mid);
 }
 
 int copal_ep_respond(copal_ep *ep, const copal_response *r, copal_time now)
 {
   turn *t = ep->turn;
-  if (!t || t->is_answered || t->is_deferred)
+  if (!t || t->is_answered || t->is_deferred || !copal_code_is_response(r->code))
     return COPAL_EINVAL;
   const int err = respond(ep, t, r, now);
   if (err != COPAL_EBLOCK)
@@ -423,6 +425,8 @@ int copal_ep_resume(copal_ep *ep, copal_xref ref, const copal_response *r, copal
   refusal f;
   if (!is_late(x))
     return COPAL_ENOTFOUND;
+  if (!copal_code_is_response(r->code))
+    return COPAL_EINVAL;
   const int err = resume(ep, x, r, now);
   if (err != COPAL_EBLOCK)
     return err;
