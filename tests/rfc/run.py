@@ -26,10 +26,11 @@ import extensions
 import message_layer
 import methods
 import mutation
+import observe
 import options
 from peer import Failure, Peer
 
-MODULES = (message_layer, options, methods, conditions, discovery, extensions, mutation)
+MODULES = (message_layer, options, methods, conditions, discovery, extensions, observe, mutation)
 BODY_MAX = 8192
 
 
