@@ -23,6 +23,7 @@
 #include "copal/block.h"
 #include "copal/code.h"
 #include "copal/error.h"
+#include "copal/guard.h"
 #include "copal/msg.h"
 #include "copal/node.h"
 #include "copal/option.h"
@@ -174,6 +175,7 @@ typedef struct copal_ep_cfg {
   copal_sink *sink;        /* required; lent for the endpoint's life, as the other hooks */
   copal_entropy *entropy;  /* required */
   copal_server *server;    /* NULL: requests are answered 4.04 */
+  copal_guard *guard;      /* NULL: responses of any size go to any address */
   uint32_t exchange_count; /* requests outstanding, requests deferred, separate responses in flight;
                               default 16 */
   uint32_t peer_count;  /* peers with something to remember: dedup entries or outstanding requests;
@@ -202,8 +204,8 @@ typedef struct copal_ep_cfg {
 
 #define COPAL_EP_CFG_INIT                                                                          \
   {                                                                                                \
-    sizeof(copal_ep_cfg), {0, 0, 0, 0, 0, 0, 0, 0, 0}, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0,   \
-        0, 0, 0, 0, 0, 0, false, false, 0, 0, 0                                                    \
+    sizeof(copal_ep_cfg), {0, 0, 0, 0, 0, 0, 0, 0, 0}, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0,   \
+        0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0                                              \
   }
 
 /* ---------------------------------------------------------------------------------- counters */
@@ -235,6 +237,7 @@ typedef struct copal_stats {
   copal_count timeouts;          /* exchanges that ended without an answer */
   copal_count resets;            /* exchanges that ended with a Reset */
   copal_count unreachables;      /* exchanges that ended with a network error */
+  copal_count challenged;        /* answered 4.01 with Echo: the source was not verified */
   copal_count suppressed;        /* responses held back: multicast or No-Response */
   copal_count notify_cons;       /* confirmable notifications, without retransmissions */
   copal_count notify_nons;       /* non-confirmable notifications */

@@ -41,6 +41,8 @@ void conf_init(conf *c)
       .observe_confirm_every = 10,
       .timer_slots = 4096,
       .timer_tick = 4 * COPAL_MILLISECOND,
+      .guard_is_on = CONF_ON,
+      .guard = guard_cfg_default(),
       .limits = {.body_max = 1u << 20, .default_max_age_s = 60, .attrs_max = 1024, .key_max = 1024},
       .pending = 1024,
       .store_resources = 1000000,
@@ -52,6 +54,7 @@ void conf_wipe(conf *c)
 {
   conf_strings_wipe(&c->listen);
   conf_strings_wipe(&c->names);
+  conf_strings_wipe(&c->trusted);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -60,6 +63,26 @@ void conf_wipe(conf *c)
 static bool is_power_of_two(uint64_t v)
 {
   return v != 0 && (v & (v - 1)) == 0;
+}
+
+static void check_trusted(const conf *c, conf_errors *e)
+{
+  guard_net net;
+  if (c->trusted.count > GUARD_NET_MAX)
+    conf_error(e, "amplification.trusted: at most %d networks", GUARD_NET_MAX);
+  for (size_t i = 0; i < c->trusted.count; i++)
+    if (guard_net_parse(c->trusted.items[i], &net) < 0)
+      conf_error(e, "amplification.trusted: \"%s\" is not a network such as \"192.0.2.0/24\"",
+                 c->trusted.items[i]);
+}
+
+guard_cfg conf_guard(const conf *c)
+{
+  guard_cfg g = c->guard;
+  for (size_t i = 0; i < c->trusted.count && g.net_count < GUARD_NET_MAX; i++)
+    if (guard_net_parse(c->trusted.items[i], &g.nets[g.net_count]) == COPAL_OK)
+      g.net_count++;
+  return g;
 }
 
 static void check_listen(const conf *c, conf_errors *e)
@@ -91,6 +114,7 @@ static void check_endpoint(const conf *c, conf_errors *e)
 int conf_check(const conf *c, conf_errors *e)
 {
   check_listen(c, e);
+  check_trusted(c, e);
   check_endpoint(c, e);
   if (e->count > 0)
     return COPAL_EINVAL;

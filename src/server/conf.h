@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "copal/endpoint.h"
+#include "policy/guard.h"
 #include "server/handler.h"
 #include "server/log.h"
 #include "transport/udp.h"
@@ -19,6 +20,11 @@ typedef struct conf_strings {
   char **items;
   size_t count;
 } conf_strings;
+
+typedef enum conf_switch {
+  CONF_OFF,
+  CONF_ON,
+} conf_switch;
 
 typedef enum conf_store {
   CONF_STORE_MEMORY,
@@ -48,6 +54,10 @@ typedef struct conf {
   uint16_t chunk, message, token;
   uint32_t block; /* bytes: 16 to 1024 */
 
+  conf_switch guard_is_on;
+  guard_cfg guard;      /* but for its networks, which stand in `trusted` */
+  conf_strings trusted; /* networks */
+
   handler_limits limits;
   uint32_t pending; /* changes under way in a shard */
 
@@ -63,6 +73,9 @@ typedef struct conf_errors {
   size_t len;
   char text[CONF_ERRORS_SIZE];
 } conf_errors;
+
+/* The guard's configuration with its networks. `trusted` must have passed conf_check(). */
+guard_cfg conf_guard(const conf *c);
 
 /* Fills in the defaults. */
 void conf_init(conf *c);

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+static const char *const switch_words[] = {"off", "on", NULL};
 static const char *const store_words[] = {"memory", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_words[] = {"auto", "text", "json", NULL};
@@ -81,6 +82,13 @@ const conf_key conf_keys[] = {
     COUNT("limits", "mid_counters", mid_counters, 1, 1u << 24),
     COUNT("limits", "timer_slots", timer_slots, 2, 1u << 20),
     TIME("limits", "timer_tick", timer_tick, 100, 1000000),
+
+    WORD("amplification", "guard", guard_is_on, switch_words, false),
+    BYTES("amplification", "free", guard.free_size, 0, 65535),
+    BYTES("amplification", "burst", guard.burst, 0, 1u << 30),
+    BYTES("amplification", "refill", guard.refill, 0, 1u << 30),
+    TIME("amplification", "verified_for", guard.verified_for, 1000000, UINT32_MAX),
+    LIST("amplification", "trusted", trusted, false),
 
     COUNT("observe", "confirm_every", observe_confirm_every, 1, 65535),
 

@@ -84,6 +84,12 @@ static const metric table[] = {
     RARE("no_routes", pipeline.no_routes),
     RARE("no_memory", pipeline.no_memory),
 
+    RARE("challenged", ep.challenged),
+    RARE("guard_drawn", guard.drawn),
+    RARE("guard_refused", guard.refused),
+    RARE("guard_verified", guard.verified),
+    RARE("guard_echo_bad", guard.echo_bad),
+
     ALWAYS("batches", shard.batches),
     ALWAYS("sleeps", shard.sleeps),
     RARE("drain_ignored", shard.drain_ignored),

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "copal/endpoint.h"
+#include "policy/guard.h"
 #include "server/log.h"
 #include "server/pipeline.h"
 #include "store/store.h"
@@ -28,6 +29,7 @@ typedef struct metrics {
   copal_usage usage;
   udp_stats udp;
   pipeline_stats pipeline;
+  guard_stats guard;
   shard_stats shard;
 } metrics;
 

@@ -70,6 +70,7 @@ struct shard {
   shard_waker waker;
   store_port *port;
   fanout_seat seat;
+  guard *guard; /* NULL: no limit for unverified sources */
   pipeline pipeline;
   udp *udp;
 
@@ -278,6 +279,8 @@ static void fill_metrics(shard *s, metrics *m)
   m->usage = copal_ep_usage(s->ep);
   m->udp = *udp_stats_now(s->udp);
   m->pipeline = s->pipeline.stats;
+  if (s->guard != NULL)
+    m->guard = *guard_stats_now(s->guard);
   m->shard = s->stats;
   m->shard.mailbox_refused = mailbox_refused(s->mailbox);
   m->shard.arena_peak = s->pipeline.arena.peak;
@@ -390,6 +393,13 @@ static int open_endpoint(shard *s)
   cfg.sink = udp_sink(s->udp);
   cfg.entropy = &s->entropy.hook;
   cfg.server = &s->pipeline.hook;
+  if (s->common->conf->guard_is_on == CONF_ON) {
+    const guard_cfg limits = conf_guard(s->common->conf);
+    s->guard = guard_open(&limits);
+    if (s->guard == NULL)
+      return -ENOMEM;
+    cfg.guard = guard_hook(s->guard);
+  }
   s->ep_size = copal_ep_size(&cfg);
   if (s->ep_size == 0)
     return -EINVAL;
@@ -495,6 +505,7 @@ void shard_close(shard *s)
   if (s->epoll >= 0)
     close(s->epoll);
   mailbox_close(s->mailbox);
+  guard_close(s->guard);
   entropy_wipe(&s->entropy);
   free(s->ready);
   free(s->is_ready);

@@ -67,8 +67,12 @@ static int on_acknowledgement(copal_ep *ep, const copal_path *path, const copal_
   exchange *x = exchange_find_mid(ep, path, msg->mid);
 
   ep->stats.rx_empty++;
+  if (!x && !observe_on_acknowledgement(ep, path, msg, now))
+    return COPAL_ESTRAY;
+  if (ep->cfg.guard)
+    ep->cfg.guard->on_acknowledged(ep->cfg.guard, path, now);
   if (!x)
-    return observe_on_acknowledgement(ep, path, msg, now) ? COPAL_OK : COPAL_ESTRAY;
+    return COPAL_OK;
   if (x->is_client && msg->type == COPAL_ACK)
     client_on_ack(ep, x, now);
   else if (x->is_client)

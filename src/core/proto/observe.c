@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "core/proto/challenge.h"
 #include "core/proto/mid.h"
 #include "core/proto/reply.h"
 #include "core/proto/send.h"
@@ -245,7 +246,8 @@ static bool must_confirm(const copal_ep *ep, const relation *r, copal_time now)
          r->nons >= ep->cfg.notify_con_every || beats(now) - r->confirmed >= CONFIRM_BEATS;
 }
 
-static bool send_rendering(copal_ep *ep, const relation *r, const rendering *what, copal_type type)
+static bool send_rendering(copal_ep *ep, const relation *r, const rendering *what, copal_type type,
+                           copal_time now)
 {
   copal_wr w = send_begin(ep, &r->observer->path);
   const copal_msg head = {.type = type, .code = what->code, .mid = r->mid, .token = token_of(r)};
@@ -254,8 +256,8 @@ static bool send_rendering(copal_ep *ep, const relation *r, const rendering *wha
     return false;
   copal_msg_put_head(&w, &head);
   copal_wr_span(&w, what->tail);
-  if (w.err)
-    return false;
+  if (w.err || challenge_is_due(ep, &r->observer->path, r->rules.request_code, w.len, now))
+    return false; /* a confirmable one is tried again later */
   send_commit(ep, &r->observer->path, &w);
   return true;
 }
@@ -275,7 +277,7 @@ static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_tim
 
   r->mid = mid_draw(ep, o->link.hash, now);
   r->is_stale = false;
-  send_rendering(ep, r, what, is_con ? COPAL_CON : COPAL_NON);
+  send_rendering(ep, r, what, is_con ? COPAL_CON : COPAL_NON, now);
   if (is_con) {
     ep->stats.notify_cons++;
     o->retransmits = 0;
@@ -293,7 +295,7 @@ static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_tim
 static void transmit_final(copal_ep *ep, relation *r, const rendering *what, copal_time now)
 {
   r->mid = mid_draw(ep, r->observer->link.hash, now);
-  send_rendering(ep, r, what, COPAL_NON);
+  send_rendering(ep, r, what, COPAL_NON, now);
   ep->stats.relations_finished++;
   end_relation(ep, r);
 }
@@ -446,7 +448,7 @@ static void retransmit(copal_ep *ep, observer *o, copal_time now)
     copal_list_init(&r->turn);
   }
   ep->stats.tx_retransmits++;
-  send_rendering(ep, r, &what, COPAL_CON);
+  send_rendering(ep, r, &what, COPAL_CON, now);
   await_ack(ep, r, now);
 }
 

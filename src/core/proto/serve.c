@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "core/proto/challenge.h"
 #include "core/proto/dedup.h"
 #include "core/proto/exchange.h"
 #include "core/proto/mid.h"
@@ -159,6 +160,24 @@ static void settle_observation(copal_ep *ep, turn *t, copal_code code, copal_tim
   t->rules.observe = t->subject->sequence & OBSERVE_MASK;
 }
 
+/* Sends 4.01 with Echo in place of the response; an observation that it would have begun has to be
+ * asked for again. A group member says nothing instead. */
+static int respond_challenge(copal_ep *ep, turn *t, copal_time now)
+{
+  challenge c;
+
+  if (t->rules.has_observe)
+    observe_deregister(ep, t->path, t->msg->token);
+  t->rules.has_observe = false;
+  challenge_make(ep, &c, t->path, now);
+  if (t->rules.is_group)
+    return COPAL_OK;
+  const copal_msg head = head_for(ep, t, c.response.code, now);
+  copal_wr w = send_begin(ep, t->path);
+  const int err = w.err ? w.err : reply_write(ep, &w, &head, &t->rules, &c.response);
+  return err ? err : dispatch(ep, t, &w, now);
+}
+
 static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time now)
 {
   if (reply_is_suppressed(&t->rules, r->code)) {
@@ -174,6 +193,8 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
   if (err)
     return err;
   t->is_answered = true;
+  if (challenge_is_due(ep, t->path, t->rules.request_code, w.len, now))
+    return respond_challenge(ep, t, now);
   return dispatch(ep, t, &w, now);
 }
 
@@ -278,6 +299,7 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
     return err;
 
   ep->stats.rx_requests++;
+  challenge_read(ep, path, msg, now);
   read_observe(ep, &t);
   req.wants_observe = t.wants_observe;
   req.has_block2 = t.rules.has_block2;
@@ -350,19 +372,29 @@ static void end_silently(copal_ep *ep, exchange *x)
   serve_end(ep, x);
 }
 
-/* Writes the late response as a message of that type. */
-static int write_late(copal_ep *ep, exchange *x, copal_type type, uint16_t mid, copal_wr *w,
-                      const copal_response *r)
+/* Writes the late response as a message with the type and Message ID of `as`. */
+static int write_late(copal_ep *ep, exchange *x, const copal_msg *as, copal_wr *w,
+                      const copal_response *r, copal_time now)
 {
-  const copal_msg head = {.type = type, .code = r->code, .mid = mid, .token = exchange_token(x)};
-  return w->err ? w->err : reply_write(ep, w, &head, &x->rules, r);
+  copal_msg head = *as;
+  head.code = r->code;
+  head.token = exchange_token(x);
+  challenge c;
+  const int err = w->err ? w->err : reply_write(ep, w, &head, &x->rules, r);
+  if (err || !challenge_is_due(ep, &x->path, x->rules.request_code, w->len, now))
+    return err;
+
+  challenge_make(ep, &c, &x->path, now);
+  head.code = c.response.code;
+  w->len = 0;
+  return reply_write(ep, w, &head, &x->rules, &c.response);
 }
 
 /* The handler was in time: the response travels in the ACK. RFC 7252 section 5.2.1. */
 static int resume_piggybacked(copal_ep *ep, exchange *x, const copal_response *r, copal_time now)
 {
   copal_wr w = send_begin(ep, &x->path);
-  const int err = write_late(ep, x, COPAL_ACK, x->mid, &w, r);
+  const int err = write_late(ep, x, &(copal_msg){.type = COPAL_ACK, .mid = x->mid}, &w, r, now);
   if (err)
     return err;
   if (x->dedup)
@@ -377,7 +409,7 @@ static int resume_non(copal_ep *ep, exchange *x, const copal_response *r, copal_
 {
   const uint16_t mid = mid_draw(ep, ep_path_hash(ep, &x->path), now);
   copal_wr w = send_begin(ep, &x->path);
-  const int err = write_late(ep, x, COPAL_NON, mid, &w, r);
+  const int err = write_late(ep, x, &(copal_msg){.type = COPAL_NON, .mid = mid}, &w, r, now);
   if (err)
     return err;
   if (x->dedup && x->dedup->state == DEDUP_OPEN)
@@ -395,7 +427,7 @@ static int resume_separate(copal_ep *ep, exchange *x, const copal_response *r, c
 {
   const uint16_t mid = mid_draw(ep, ep_path_hash(ep, &x->path), now);
   copal_wr w = send_begin(ep, &x->path);
-  const int err = write_late(ep, x, COPAL_CON, mid, &w, r);
+  const int err = write_late(ep, x, &(copal_msg){.type = COPAL_CON, .mid = mid}, &w, r, now);
   if (err)
     return err;
   if (exchange_keep(ep, x, copal_wr_done(&w), now))
