@@ -156,6 +156,16 @@ class Upload(unittest.TestCase):
         self.assertEqual((r.returncode, server.body), (0, b"x" * 200))
         self.assertIsNone(p.received[0].block(BLOCK1))
 
+    def test_small_body_is_split_without_a_size_in_the_hint(self):
+        server = Server()
+
+        def handler(m, n):
+            return server(m, n) if m.block(BLOCK1) else m.reply("4.13")
+        with Peer(handler) as p:
+            r = copal("put", "-d", "x" * 200, p.uri())
+        self.assertEqual((r.returncode, server.body), (0, b"x" * 200))
+        self.assertEqual(p.received[1].block(BLOCK1), (0, True, 128))
+
     def test_forgotten_blocks_begin_again(self):
         server = Server()
 

@@ -104,6 +104,13 @@ class Delivery(unittest.TestCase):
         self.assertEqual(len({m.mid for m in p.received}), 3)
         self.assertEqual(len({m.token for m in p.received}), 3)
 
+    def test_retry_of_a_non_confirmable_request(self):
+        begin = time.monotonic()
+        with Peer(lambda m, n: None) as p:
+            r = copal("get", "--non", "--timeout", "0.2", "--retry", "1", p.uri())
+        self.assertEqual((r.returncode, len(p.received)), (8, 2))
+        self.assertGreater(time.monotonic() - begin, 1)
+
     def test_separate_response_is_acknowledged(self):
         def handler(m, n):
             if m.type != CON:

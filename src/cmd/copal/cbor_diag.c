@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/copal/cbor_check.h"
 #include "cmd/copal/print_json.h"
 
 enum {
-  DEPTH_MAX = 64,
   INDENT = 2,
   ON_ONE_LINE = -1, /* depth that means: no line breaks */
 };
@@ -23,54 +23,10 @@ typedef struct diag {
 
 static void put_item(const diag *d, const cbor_item_t *item, int depth);
 
-static bool is_within_depth(const cbor_item_t *item, int left);
-
-static bool are_within_depth(cbor_item_t **items, size_t count, int left)
-{
-  for (size_t i = 0; i < count; i++)
-    if (!is_within_depth(items[i], left))
-      return false;
-  return true;
-}
-
-static bool is_map_within_depth(const cbor_item_t *item, int left)
-{
-  const struct cbor_pair *pairs = cbor_map_handle(item);
-  for (size_t i = 0; i < cbor_map_size(item); i++)
-    if (!is_within_depth(pairs[i].key, left) || !is_within_depth(pairs[i].value, left))
-      return false;
-  return true;
-}
-
-static bool is_within_depth(const cbor_item_t *item, int left)
-{
-  if (left == 0)
-    return false;
-  if (cbor_isa_array(item))
-    return are_within_depth(cbor_array_handle(item), cbor_array_size(item), left - 1);
-  if (cbor_isa_map(item))
-    return is_map_within_depth(item, left - 1);
-  if (cbor_isa_tag(item)) {
-    cbor_item_t *content = cbor_tag_item(item);
-    const bool ok = is_within_depth(content, left - 1);
-    cbor_decref(&content);
-    return ok;
-  }
-  return true;
-}
-
 cbor_item_t *cbor_item_load(copal_span bytes, size_t *used)
 {
   struct cbor_load_result result;
-  if (bytes.len == 0)
-    return NULL;
-  cbor_item_t *item = cbor_load(bytes.ptr, bytes.len, &result);
-  if (!item)
-    return NULL;
-  *used = result.read;
-  if (!is_within_depth(item, DEPTH_MAX))
-    cbor_decref(&item);
-  return item;
+  return cbor_check_item(bytes, used) ? cbor_load(bytes.ptr, bytes.len, &result) : NULL;
 }
 
 static void put_ink(const diag *d, ink i, const char *text)

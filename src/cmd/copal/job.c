@@ -14,12 +14,16 @@
 enum {
   BODY_MAX = 1 << 30, /* 2^20 blocks of 1024 bytes, RFC 7959 section 2.2 */
   CHUNK = 16384,
+  PROBING_RATE = 1200,  /* bytes per second: a full datagram each second, RFC 7252 section 4.7 */
   NO_RESPONSE_ALL = 26, /* RFC 7967 section 2.1 */
 };
 
 /* How long an error is waited for that a server would send although other responses are not
  * wanted. RFC 7967 section 2.1 leaves it to the application. */
 #define NO_RESPONSE_WAIT COPAL_SECOND
+
+/* Between attempts that nothing slows down, so that PROBING_RATE lets the next one leave. */
+#define RETRY_PAUSE COPAL_SECOND
 
 void run_complain(const args *a, const buf *message)
 {
@@ -81,6 +85,7 @@ static status read_data(const char *data, buf *out, buf *err)
 static copal_params parameters(const args *a)
 {
   copal_params p = copal_params_default();
+  p.probing_rate = PROBING_RATE;
   if (a->ack_timeout > 0) {
     p.ack_timeout = a->ack_timeout;
     p.processing_delay = a->ack_timeout;
@@ -201,10 +206,11 @@ status job_run(job *j, const args *a)
   const status opened = run_open_session(a, &j->trace, &s);
   if (opened != STATUS_OK)
     return opened;
-  for (uint32_t tries = 0; tries <= a->retry; tries++) {
+  attempt(j, a, s);
+  for (uint32_t tries = 0; tries < a->retry && j->result.outcome == TRANSFER_TIMEOUT; tries++) {
+    if (a->is_non)
+      session_pause(s, RETRY_PAUSE);
     attempt(j, a, s);
-    if (j->result.outcome != TRANSFER_TIMEOUT)
-      break;
   }
   session_close(s);
   return report_status(&j->result);

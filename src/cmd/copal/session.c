@@ -306,10 +306,17 @@ static void turn(session *s, copal_time limit)
   flush(s);
 }
 
-static void wait_for(session *s, waiter *w, copal_xref exchange, copal_time start)
+/* The endpoint counts a timeout from the first transmission; `limit` holds even for a request that
+ * it keeps back (NSTART, PROBING_RATE: RFC 7252 section 4.7). */
+static void wait_for(session *s, waiter *w, copal_xref exchange, copal_time start, copal_time limit)
 {
-  while (!w->is_done && !interrupted && w->wait != SESSION_WAIT_NOTHING)
-    turn(s, COPAL_NEVER);
+  while (!w->is_done && !interrupted && w->wait != SESSION_WAIT_NOTHING) {
+    turn(s, limit);
+    if (!w->is_done && session_now() >= limit) {
+      w->is_done = true;
+      w->reply->kind = COPAL_EVENT_TIMEOUT;
+    }
+  }
   w->reply->rtt = (copal_dur)(session_now() - start);
   w->reply->errnum = w->reply->kind == COPAL_EVENT_UNREACHABLE ? s->errnum : 0;
   flush(s);
@@ -329,7 +336,7 @@ int session_request(session *s, copal_request *request, session_wait wait, reply
   const copal_time start = session_now();
   const int e = copal_ep_request(s->ep, request, &exchange, start);
   if (e == COPAL_OK)
-    wait_for(s, &w, exchange, start);
+    wait_for(s, &w, exchange, start, request->timeout > 0 ? start + request->timeout : COPAL_NEVER);
   return e;
 }
 
@@ -341,7 +348,7 @@ int session_ping(session *s, const copal_path *path, reply *r)
   const copal_time start = session_now();
   const int e = copal_ep_ping(s->ep, path, &w.client, &exchange, start);
   if (e == COPAL_OK)
-    wait_for(s, &w, exchange, start);
+    wait_for(s, &w, exchange, start, COPAL_NEVER);
   return e;
 }
 

@@ -342,24 +342,31 @@ static step upload_blocks(run *x)
   }
 }
 
-/* A request whose body fits a datagram. 4.13 is a hint to try Block1: RFC 7959 section 2.9.3. */
+/* Whether 4.13 is a hint to try Block1, and with which size. A server that names a limit below the
+ * body's size means it. RFC 7959 section 2.9.3. */
+static bool is_split_hint(const run *x, uint8_t *szx)
+{
+  const reply *got = &x->r->reply;
+  copal_block b;
+  const size_t len = x->t->body.len;
+  if (got->msg.code != COPAL_CODE_REQUEST_ENTITY_TOO_LARGE || len <= copal_block_size(0) ||
+      optset_has(x->t->options, COPAL_OPT_BLOCK1) ||
+      copal_opt_uint_or(got->msg.options, COPAL_OPT_SIZE1, UINT32_MAX) < len)
+    return false;
+  *szx = find_block(got, COPAL_OPT_BLOCK1, &b) ? b.szx : copal_block_szx_for(len - 1);
+  return copal_block_size(*szx) < len;
+}
+
 static step send_whole(run *x)
 {
   optset options;
-  copal_block b;
   optset_copy(&options, x->t->options);
   add_early_size(x, &options);
   const bool ok = exchange(x, &options, x->t->body);
   optset_wipe(&options);
   if (!ok)
     return STEP_STOP;
-  const bool can_split = x->r->reply.msg.code == COPAL_CODE_REQUEST_ENTITY_TOO_LARGE &&
-                         find_block(&x->r->reply, COPAL_OPT_BLOCK1, &b) &&
-                         copal_block_size(b.szx) < x->t->body.len;
-  if (!can_split || optset_has(x->t->options, COPAL_OPT_BLOCK1))
-    return STEP_DONE;
-  x->szx = b.szx;
-  return upload_blocks(x);
+  return is_split_hint(x, &x->szx) ? upload_blocks(x) : STEP_DONE;
 }
 
 /* Options take room from the payload; a smaller block keeps the datagram within what RFC 7252

@@ -135,6 +135,14 @@ static void malformed_is_refused(void **state)
   refuse("ff");
   refuse("0102"); /* two items are no item */
   refuse("1c");
+  refuse("bb00000000ffffffff00"); /* more pairs than bytes */
+  refuse("9bffffffffffffffff00");
+  refuse("bbffffffffffffffff00");
+  refuse("5bffffffffffffffff00");
+  refuse("bf00ff");   /* half a pair */
+  refuse("5f6161ff"); /* a chunk of another type */
+  refuse("f81f");
+  refuse("1f");
   refuse("a101");
 }
 
