@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Other people's clients against copald: one round through everything it serves.
 
-    clients.py libcoap | aiocoap | aiocoap-client | node-coap | go-coap
+    clients.py libcoap | aiocoap | aiocoap-client | node-coap | go-coap | californium
 
 RFC 7252 section 5, RFC 6690 section 4, RFC 7959 section 2.4.
 """
@@ -68,6 +68,26 @@ class CoapClient:
                 "location": "".join("/" + v for k, v in options if k == "Location-Path")}
 
 
+class Californium(Programmed):
+    """A client in Java, which has no JSON: fields separated by tabs."""
+
+    def __init__(self, uri):
+        self.uri = uri
+        program = os.path.join(peers.HERE, "californium", "Client.java")
+        super().__init__([*peers.californium(), program])
+
+    def ask(self, method, path, query=None, payload="", format="", accept="", etag="", non=False):
+        uri = self.uri + path + ("?" + query if query else "")
+        fields = (method, uri, payload, format, accept, etag, "non" if non else "")
+        self.process.stdin.write("\t".join(str(field) for field in fields) + "\n")
+        line = self.line(30)
+        if not line:
+            raise Wrong("no answer to %s %s:\n%s" % (method, path, self.errors()))
+        code, payload, format, etag, location = line.rstrip("\n").split("\t")
+        return {"code": code, "payload": bytes.fromhex(payload), "etag": etag,
+                "format": int(format) if format else None, "location": location}
+
+
 def client(name, uri):
     """The adapter of a client by name."""
     if name == "libcoap":
@@ -77,6 +97,8 @@ def client(name, uri):
     if name == "node-coap":
         node, env = peers.node_coap()
         return Programmed([node, os.path.join(peers.HERE, "node_client.js"), uri], env=env)
+    if name == "californium":
+        return Californium(uri)
     return Programmed([peers.go_coap("client"), uri])
 
 
@@ -131,6 +153,20 @@ def blocks(c, path, port):
     holds(got["payload"].strip() == LARGE.strip(), "all blocks arrived", len(got["payload"]))
 
 
+def watched(command, uri, port):
+    """A client that observes prints every state. RFC 7641."""
+    one = raw.Peer(("127.0.0.1", port), "interop")
+    equal(one.put("/i/watched", b"state-1", [(wire.CONTENT_FORMAT, 0)]).code, "2.01", "PUT")
+    env = {"PYTHONUNBUFFERED": "1"}  # one of them is written in Python
+    with scene.Process([*command, uri + "/i/watched"], env=env) as process:
+        shown = process.read_until(b"state-1")
+        for state in (b"state-2", b"state-3"):
+            equal(one.put("/i/watched", state, [(wire.CONTENT_FORMAT, 0)]).code, "2.04", "PUT")
+            shown = process.read_until(state)
+            holds(state in shown, "%s is told of %s" % (command[0].split("/")[-1], state), shown)
+    one.close()
+
+
 def aiocoap_client(uri):
     """The command line client of aiocoap, as people type it."""
     program = peers.aiocoap("aiocoap-client")
@@ -156,7 +192,10 @@ def test():
     with Copald() as server:
         if name == "aiocoap-client":
             aiocoap_client(server.uri)
+            watched([peers.aiocoap("aiocoap-client"), "--observe"], server.uri, server.port)
             return
+        if name == "libcoap":
+            watched([peers.libcoap("coap-client"), "-s", "20", "-w"], server.uri, server.port)
         with client(name, server.uri) as c:
             changes(c, "/i/x")
             children(c, "/i/c")

@@ -18,6 +18,7 @@ AIOCOAP = "aiocoap==0.4.17"
 NODE_COAP = "coap@1.5.0"
 # The newest, and one for the toolchain of Debian 12.
 GO_COAP = ("github.com/plgd-dev/go-coap/v3@v3.5.5", "github.com/plgd-dev/go-coap/v3@v3.1.6")
+CALIFORNIUM = "3.14.0"
 INSTALL_TIME_S = 150
 
 
@@ -92,6 +93,24 @@ def node_coap():
 
     directory = installed("node-coap", NODE_COAP, install)
     return node, {"NODE_PATH": os.path.join(directory, "node_modules")}
+
+
+def californium():
+    """The command that runs a Java source file with Californium."""
+    java, maven = tool("java"), tool("mvn")
+
+    def install(directory):
+        with open(os.path.join(directory, "pom.xml"), "w") as out:
+            out.write("<project><modelVersion>4.0.0</modelVersion><groupId>peer</groupId>"
+                      "<artifactId>peer</artifactId><version>1</version><dependencies><dependency>"
+                      "<groupId>org.eclipse.californium</groupId><artifactId>californium-core"
+                      "</artifactId><version>%s</version></dependency></dependencies></project>\n"
+                      % CALIFORNIUM)
+        return step(maven, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars",
+                    cwd=directory)
+
+    directory = installed("californium", CALIFORNIUM, install)
+    return [java, "-cp", os.path.join(directory, "jars", "*")]
 
 
 def go_coap(program):

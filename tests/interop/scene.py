@@ -63,6 +63,18 @@ class Process:
             return ""
         return self.process.stdout.readline()
 
+    def read_until(self, wanted, seconds=5.0):
+        """Its output, from where the last read ended until `wanted` is in it."""
+        seen, until = b"", time.monotonic() + seconds
+        fd = self.process.stdout.fileno()
+        while wanted not in seen and time.monotonic() < until:
+            if select.select([fd], [], [], 0.1)[0]:
+                piece = os.read(fd, 65536)
+                if not piece:
+                    break
+                seen += piece
+        return seen
+
     def errors(self):
         self.log.seek(0)
         return self.log.read()[-3000:]
