@@ -76,7 +76,7 @@ static int cut_block(const copal_response *r, uint32_t offset, uint8_t szx, slic
   const size_t size = copal_block_size(szx);
   const uint32_t have_end = r->offset + (uint32_t)r->payload.len;
 
-  if (offset && offset >= s->total)
+  if ((offset && offset >= s->total) || offset >> (szx + SZX_BIAS) > COPAL_BLOCK_NUM_MAX)
     return COPAL_EBLOCK;
   if (offset < r->offset || offset > have_end)
     return COPAL_EINVAL;
