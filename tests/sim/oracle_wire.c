@@ -21,6 +21,8 @@ static void trace(const oracle *o, const char *what, uint8_t a, uint8_t b, const
   fprintf(stderr, "%12.6f %s %u->%u %s %u.%02u mid %04x tkl %zu len %zu", oracle_seconds(now), what,
           a, b, p->has_head ? types[p->type] : "???", p->code >> 5, p->code & 31, p->mid,
           p->token_len, len);
+  for (size_t i = 0; i < p->token_len && p->is_whole && i < ORACLE_TOKEN_KEPT; i++)
+    fprintf(stderr, "%s%02x", i == 0 ? " token " : "", p->token[i]);
   if (id >= 0)
     fprintf(stderr, " request %d", id);
   fputc('\n', stderr);
@@ -120,6 +122,19 @@ static bool has_wrapped(const oracle *o, uint8_t node)
   return o->stats[node] != NULL && o->stats[node]->mid_wraps != 0;
 }
 
+/* A member of a group cannot tell a message to the group from one to itself. RFC 7252 section 8.1.
+ */
+static void check_group_mid(oracle *o, uint8_t from, uint8_t to, uint16_t mid, copal_time now)
+{
+  for (uint8_t i = 0; i <= NET_GROUP; i++) {
+    const oracle_track *t = oracle_track_find(o, from, i, mid);
+    if (i != to && (i == NET_GROUP || to == NET_GROUP) && t != NULL &&
+        now - t->first < copal_exchange_lifetime(&o->params) && !has_wrapped(o, from))
+      oracle_fail(o, RULE_MID, now, "node %u: Message ID %04x both to a group and a peer", from,
+                  mid);
+  }
+}
+
 /* Returns true when it is the first transmission. */
 static bool on_message(oracle *o, uint8_t from, uint8_t to, const peek *p, uint64_t hash,
                        uint32_t size, copal_time now)
@@ -133,6 +148,7 @@ static bool on_message(oracle *o, uint8_t from, uint8_t to, const peek *p, uint6
   if (is_fresh && !has_wrapped(o, from))
     oracle_fail(o, RULE_MID, now, "node %u: Message ID %04x again after %.3f s", from, p->mid,
                 oracle_seconds(now - t->first));
+  check_group_mid(o, from, to, p->mid, now);
   t = oracle_track_make(o, from, to, p->mid);
   t->type = p->type;
   t->code = p->code;
@@ -324,11 +340,14 @@ static void on_delivered_reply(oracle *o, const net_event *e, const peek *p)
 
 static void on_delivered_response(oracle *o, const net_event *e, const peek *p)
 {
+  const oracle_seen *s = oracle_seen_find(o, e->to, e->from, p->mid);
+  /* After a damaged copy with its Message ID it is taken for a duplicate of that. */
+  const bool is_sure = !e->corrupted && s != NULL && !s->is_tainted;
   for (uint32_t i = 0; i < o->track_count; i++) {
     oracle_track *t = &o->tracks[i];
     if (t->from == e->to && t->to == e->from && t->code != 0 && t->request >= 0 && !t->is_settled &&
         has_token(t->token, t->token_len, p))
-      settle(o, t, !e->corrupted);
+      settle(o, t, is_sure);
   }
 }
 

@@ -3,8 +3,9 @@
 #include "core/proto/mid.h"
 
 enum {
-  MID_ROUNDS = 4
-}; /* of a balanced Feistel network: enough for a permutation to look random */
+  MID_ROUNDS = 4,           /* of a balanced Feistel network: enough to look random */
+  MID_GROUP_FIRST = 0xf000, /* from here on for groups only */
+};
 
 /* A permutation of the 16-bit numbers that depends on `key`: distinct counters give distinct IDs.
  */
@@ -33,10 +34,25 @@ static void start_round(copal_ep *ep, mid_counter *c, copal_time now)
   c->round_began = now;
 }
 
-uint16_t mid_draw(copal_ep *ep, uint32_t path_hash, copal_time now)
+static uint16_t draw(copal_ep *ep, uint32_t path_hash, bool is_group, copal_time now)
 {
   mid_counter *c = &ep->mids[path_hash & (ep->cfg.mid_count - 1)];
-  if (!c->is_started || c->next == c->first)
-    start_round(ep, c, now);
-  return permute(c->next++, copal_hash_mix(path_hash, ep->seed));
+  uint16_t mid;
+
+  do {
+    if (!c->is_started || c->next == c->first)
+      start_round(ep, c, now);
+    mid = permute(c->next++, copal_hash_mix(path_hash, ep->seed));
+  } while ((mid >= MID_GROUP_FIRST) != is_group);
+  return mid;
+}
+
+uint16_t mid_draw(copal_ep *ep, uint32_t path_hash, copal_time now)
+{
+  return draw(ep, path_hash, false, now);
+}
+
+uint16_t mid_draw_group(copal_ep *ep, uint32_t path_hash, copal_time now)
+{
+  return draw(ep, path_hash, true, now);
 }

@@ -11,4 +11,8 @@
  * when the counter comes round too early. */
 uint16_t mid_draw(copal_ep *ep, uint32_t path_hash, copal_time now);
 
+/* The same for a group. Its members may also be peers, to which the message looks as if it had been
+ * sent to them alone: the Message IDs of groups are a range of their own. RFC 7252 section 8.1. */
+uint16_t mid_draw_group(copal_ep *ep, uint32_t path_hash, copal_time now);
+
 #endif

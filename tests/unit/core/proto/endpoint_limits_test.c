@@ -12,7 +12,7 @@
 
 #include "copal/endpoint.h"
 
-enum { ROOM = 2048, LOG_MAX = 64, BODY = 300 };
+enum { ROOM = 2048, LOG_MAX = 64, BODY = 300, UNICAST_MIDS = 0xf000 };
 
 /* What the handler does with a request. */
 typedef enum plan {
@@ -623,13 +623,41 @@ static void rfc7252_4_4_message_id_round_within_its_lifetime_is_counted(void **s
   copal_xref ref;
   c.mid_count = 1;
   set_stage(&c);
-  for (uint32_t i = 0; i <= UINT16_MAX; i++) {
+  for (uint32_t i = 0; i < UNICAST_MIDS; i++) {
     assert_int_equal(ask(1, COPAL_NON, 0, &ref), COPAL_OK);
     copal_ep_cancel(the.ep, ref, the.now);
   }
   assert_int_equal(stats()->mid_wraps, 0);
   assert_int_equal(ask(1, COPAL_NON, 0, &ref), COPAL_OK);
   assert_int_equal(stats()->mid_wraps, 1);
+  strike();
+}
+
+static uint16_t ask_for_mid(uint8_t host, uint16_t flags)
+{
+  copal_path path = peer_path(host);
+  copal_request q = COPAL_REQUEST_INIT;
+  copal_xref ref;
+  path.flags = flags;
+  q.path = &path;
+  q.type = COPAL_NON;
+  q.code = COPAL_CODE_GET;
+  assert_int_equal(copal_ep_request(the.ep, &q, &ref, the.now), COPAL_OK);
+  copal_ep_cancel(the.ep, ref, the.now);
+  return (uint16_t)(last_sent()->bytes[2] << 8 | last_sent()->bytes[3]);
+}
+
+static void rfc7252_8_1_group_and_unicast_message_ids_are_disjoint(void **state)
+{
+  (void)state;
+  static bool is_group_mid[UINT16_MAX + 1];
+  const copal_ep_cfg c = ample();
+  set_stage(&c);
+  for (int i = 0; i < 2000; i++)
+    is_group_mid[ask_for_mid(255, COPAL_PATH_GROUP)] = true;
+  for (int i = 0; i < 2000; i++)
+    assert_false(is_group_mid[ask_for_mid((uint8_t)(i % 4), 0)]);
+  assert_int_equal(stats()->mid_wraps, 0);
   strike();
 }
 
@@ -680,6 +708,7 @@ int main(void)
       cmocka_unit_test(rfc7959_2_4_response_beyond_message_max_is_cut_into_blocks),
       cmocka_unit_test(rfc8974_2_2_2_token_beyond_the_cap_is_refused),
       cmocka_unit_test(rfc7252_4_4_message_id_round_within_its_lifetime_is_counted),
+      cmocka_unit_test(rfc7252_8_1_group_and_unicast_message_ids_are_disjoint),
       cmocka_unit_test(memory_must_be_as_large_as_said),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
