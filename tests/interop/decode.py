@@ -132,12 +132,12 @@ def test():
     layers = [packet["_source"]["layers"] for packet in packets]
     holds(all("coap" in layer for layer in layers), "every datagram is CoAP")
     codes = {dotted(layer["coap"]) for layer in layers}
-    wanted = {"0.00", "0.01", "0.02", "0.03", "0.04", "0.07", "2.01", "2.02", "2.04", "2.05", "4.04",
-              "4.06", "4.12"}
+    wanted = {"0.00", "0.01", "0.02", "0.03", "0.04", "0.07", "2.01", "2.02", "2.04", "2.05",
+              "4.04", "4.06", "4.12"}
     equal(sorted(wanted - codes), [], "codes that tshark did not see")
     names = {name for layer in layers for name in option_names(layer["coap"])}
-    wanted = {"uri-path", "content-format", "accept", "etag", "max-age", "if-match", "if-none-match",
-              "location-path", "uri-query"}
+    wanted = {"uri-path", "content-format", "accept", "etag", "max-age", "if-match",
+              "if-none-match", "location-path", "uri-query"}
     equal(sorted(wanted - names), [], "options that tshark did not see")
 
 
