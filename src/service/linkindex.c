@@ -548,12 +548,22 @@ linkindex_filter linkindex_filter_of(copal_span argument)
   return f;
 }
 
+/* A stream of discovery requests must not hold changes back. */
+static void lock_init(pthread_rwlock_t *lock)
+{
+  pthread_rwlockattr_t attr;
+  pthread_rwlockattr_init(&attr);
+  pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+  pthread_rwlock_init(lock, &attr);
+  pthread_rwlockattr_destroy(&attr);
+}
+
 linkindex *linkindex_open(uint64_t seed)
 {
   linkindex *x = calloc(1, sizeof *x);
   if (x == NULL)
     return NULL;
-  pthread_rwlock_init(&x->lock, NULL);
+  lock_init(&x->lock);
   x->seed = seed;
   x->links = keytree_init(seed);
   x->groups = keytree_init(~seed);
