@@ -10,6 +10,7 @@
 
 #include "copal/error.h"
 #include "server/conf_key.h"
+#include "server/groups.h"
 #include "server/listener.h"
 
 enum { SHARDS_AUTO_MAX = 64 };
@@ -42,6 +43,7 @@ void conf_init(conf *c)
       .timer_slots = 4096,
       .timer_tick = 4 * COPAL_MILLISECOND,
       .guard_is_on = CONF_ON,
+      .joins_all_nodes = CONF_ON,
       .guard = guard_cfg_default(),
       .limits = {.body_max = 1u << 20, .default_max_age_s = 60, .attrs_max = 1024, .key_max = 1024},
       .pending = 1024,
@@ -55,6 +57,8 @@ void conf_wipe(conf *c)
   conf_strings_wipe(&c->listen);
   conf_strings_wipe(&c->names);
   conf_strings_wipe(&c->trusted);
+  conf_strings_wipe(&c->groups);
+  conf_strings_wipe(&c->group_interfaces);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -74,6 +78,13 @@ static void check_trusted(const conf *c, conf_errors *e)
     if (guard_net_parse(c->trusted.items[i], &net) < 0)
       conf_error(e, "amplification.trusted: \"%s\" is not a network such as \"192.0.2.0/24\"",
                  c->trusted.items[i]);
+}
+
+static void check_groups(const conf *c, conf_errors *e)
+{
+  for (size_t i = 0; i < c->groups.count; i++)
+    if (!groups_is_address(c->groups.items[i]))
+      conf_error(e, "groups.join: \"%s\" is not a multicast address", c->groups.items[i]);
 }
 
 guard_cfg conf_guard(const conf *c)
@@ -115,6 +126,7 @@ int conf_check(const conf *c, conf_errors *e)
 {
   check_listen(c, e);
   check_trusted(c, e);
+  check_groups(c, e);
   check_endpoint(c, e);
   if (e->count > 0)
     return COPAL_EINVAL;

@@ -58,6 +58,10 @@ typedef struct conf {
   guard_cfg guard;      /* but for its networks, which stand in `trusted` */
   conf_strings trusted; /* networks */
 
+  conf_switch joins_all_nodes;   /* All CoAP Nodes, RFC 7252 section 12.8 */
+  conf_strings groups;           /* further multicast addresses */
+  conf_strings group_interfaces; /* empty: all that can do multicast */
+
   handler_limits limits;
   uint32_t pending; /* changes under way in a shard */
 

@@ -90,6 +90,10 @@ const conf_key conf_keys[] = {
     TIME("amplification", "verified_for", guard.verified_for, 1000000, UINT32_MAX),
     LIST("amplification", "trusted", trusted, false),
 
+    WORD("groups", "all_coap_nodes", joins_all_nodes, switch_words, false),
+    LIST("groups", "join", groups, false),
+    LIST("groups", "interfaces", group_interfaces, false),
+
     COUNT("observe", "confirm_every", observe_confirm_every, 1, 65535),
 
     LIVE("resources", "body", CONF_BYTES, limits.body_max, 1, 1u << 30),

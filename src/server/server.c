@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "copal/error.h"
+#include "server/groups.h"
 #include "server/listener.h"
 #include "server/mailbox.h"
 #include "server/metrics.h"
@@ -80,10 +81,13 @@ static int open_shards(server *s)
 static int hand_out(server *s, listener *l)
 {
   for (uint32_t i = 0; i < l->count; i++) {
-    const int rc = shard_adopt(s->shards[listener_shard(i, s->common.count)], l->fds[i]);
-    if (rc < 0)
-      return rc;
+    shard *owner = s->shards[listener_shard(i, s->common.count)];
+    const int socket = shard_adopt(owner, l->fds[i]);
+    if (socket < 0)
+      return socket;
     (void)listener_take_fd(l, i);
+    if (i == 0)
+      groups_join(s->parts.conf, &l->addr, owner, socket, s->parts.log);
   }
   return 0;
 }

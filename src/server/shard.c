@@ -477,7 +477,12 @@ int shard_adopt(shard *s, int fd)
   if (rc < 0)
     return rc;
   const int index = udp_adopt(s->udp, fd);
-  return index < 0 ? index : 0;
+  return index;
+}
+
+int shard_join(shard *s, int socket, const copal_addr *group, uint32_t interface)
+{
+  return udp_join(s->udp, socket, group, interface);
 }
 
 int shard_start(shard *s)

@@ -53,9 +53,13 @@ typedef struct shard_common {
 /* Makes a shard without a thread. Returns 0 or -errno. */
 int shard_open(const shard_common *common, uint32_t index, shard **s);
 
-/* Gives it a bound socket. Before shard_start() only. Returns 0 or -errno; the socket is given on
- * success. */
+/* Gives it a bound socket. Before shard_start() only. Returns the socket's index or -errno; the
+ * socket is given on success. */
 int shard_adopt(shard *s, int fd);
+
+/* Has the socket with that index join a multicast group on an interface. Before shard_start() only.
+ * Returns 0 or -errno. */
+int shard_join(shard *s, int socket, const copal_addr *group, uint32_t interface);
 
 /* Starts the thread. Returns 0 or -errno. */
 int shard_start(shard *s);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Membership in multicast groups: which groups, on which interfaces, through which socket. RFC 7252
+ * sections 8 and 12.8. Thread: the main thread, before the shards run.
+ *
+ * One socket of a listener joins for all of them, so that a group request is answered once. Only
+ * listeners on all addresses ("coap://0.0.0.0", "coap://[::]") receive group requests. */
+#ifndef SERVER_GROUPS_H
+#define SERVER_GROUPS_H
+
+#include "copal/path.h"
+#include "server/conf.h"
+#include "server/log.h"
+#include "server/shard.h"
+
+/* Joins the configured groups of the listener's family on every interface that the configuration
+ * allows, by the socket with that index of the shard. What fails is logged and left out. Returns
+ * the number of memberships. */
+int groups_join(const conf *c, const copal_addr *listener, shard *s, int socket, logger *log);
+
+/* True when `text` is a multicast address. */
+bool groups_is_address(const char *text);
+
+#endif
