@@ -12,6 +12,8 @@ enum { INDENT = 2 };
 
 bool json_is_valid(copal_span text)
 {
+  if (text.len > 0 && memchr(text.ptr, '\0', text.len))
+    return false; /* jansson takes it for the end */
   json_t *root = json_loadb((const char *)text.ptr, text.len,
                             JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
   json_decref(root);

@@ -60,7 +60,8 @@ static void put_diagnostic(const transfer_result *r, buf *out)
     problem_print(body, &text);
   else if ((cf == MEDIA_NONE || cf == COPAL_CF_TEXT_PLAIN) && safe_is_text(body))
     safe_line(&text, body);
-  if (text.len > 0)
+  const char *name = copal_code_name(r->reply.msg.code);
+  if (text.len > 0 && !(name && strcmp(name, buf_str(&text)) == 0)) /* no need to say it twice */
     buf_print(out, ": %s", buf_str(&text));
   buf_wipe(&text);
 }

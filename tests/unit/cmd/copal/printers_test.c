@@ -38,6 +38,7 @@ static void json_validity(void **state)
   assert_false(json_is_valid(copal_span_str("{\"a\":}")));
   assert_false(json_is_valid(copal_span_str("[1] x")));
   assert_false(json_is_valid(copal_span_none()));
+  assert_false(json_is_valid(copal_span_of("33\0", 3)));
 }
 
 static void json_strings_are_escaped(void **state)
