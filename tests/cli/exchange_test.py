@@ -69,6 +69,13 @@ class Status(unittest.TestCase):
         self.assertEqual(r.stderr, b"copal: 4.02 Bad Option: No such thing: look at /a "
                                    b"(unprocessed option: 65000)\n")
 
+    def test_a_diagnostic_that_repeats_the_code_is_shown_once(self):
+        shown = {b"Not Found": b"", b"Not Found: why": b": why", b"Not Founded": b": Not Founded"}
+        for payload, text in shown.items():
+            with Peer(lambda m, n, body=payload: m.reply("4.04", payload=body)) as p:
+                r = copal("get", p.uri())
+            self.assertEqual(r.stderr, b"copal: 4.04 Not Found" + text + b"\n")
+
     def test_control_characters_in_a_diagnostic_are_escaped(self):
         with Peer(lambda m, n: m.reply("4.00", payload=b"a\nb")) as p:
             r = copal("get", p.uri())

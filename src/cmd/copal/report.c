@@ -50,6 +50,18 @@ int32_t report_content_format(const reply *r)
   return (int32_t)cf;
 }
 
+/* A diagnostic often begins with the name of the code, which need not be said twice. */
+static const char *skip_name(const char *text, copal_code code)
+{
+  const char *name = copal_code_name(code);
+  const size_t len = name ? strlen(name) : 0;
+  if (len == 0 || strncmp(text, name, len) != 0)
+    return text;
+  if (strncmp(text + len, ": ", 2) == 0)
+    return text + len + 2;
+  return text[len] == '\0' ? text + len : text;
+}
+
 /* The diagnostic payload of an error response. RFC 7252 section 5.5.2, RFC 9290. */
 static void put_diagnostic(const transfer_result *r, buf *out)
 {
@@ -60,9 +72,9 @@ static void put_diagnostic(const transfer_result *r, buf *out)
     problem_print(body, &text);
   else if ((cf == MEDIA_NONE || cf == COPAL_CF_TEXT_PLAIN) && safe_is_text(body))
     safe_line(&text, body);
-  const char *name = copal_code_name(r->reply.msg.code);
-  if (text.len > 0 && !(name && strcmp(name, buf_str(&text)) == 0)) /* no need to say it twice */
-    buf_print(out, ": %s", buf_str(&text));
+  const char *rest = skip_name(buf_str(&text), r->reply.msg.code);
+  if (*rest != '\0')
+    buf_print(out, ": %s", rest);
   buf_wipe(&text);
 }
 
@@ -78,12 +90,12 @@ static void put_patience(const reply *r, buf *out)
     buf_print(out, " (try again in %u s)", (unsigned)seconds);
 }
 
-/* The largest body the server takes: RFC 7252 section 5.9.2.9. */
+/* The largest body the server takes, unless it says so itself: RFC 7252 section 5.9.2.9. */
 static void put_size_limit(const reply *r, buf *out)
 {
   copal_span value;
   uint32_t size;
-  if (r->msg.code == COPAL_CODE_REQUEST_ENTITY_TOO_LARGE &&
+  if (r->msg.payload.len == 0 && r->msg.code == COPAL_CODE_REQUEST_ENTITY_TOO_LARGE &&
       copal_opt_find(r->msg.options, COPAL_OPT_SIZE1, &value) && copal_opt_uint(value, &size) == 0)
     buf_print(out, " (at most %u bytes)", (unsigned)size);
 }
