@@ -203,7 +203,7 @@ static exchange *open_exchange(copal_ep *ep, const copal_path *path, copal_clien
   x->client = client;
   x->state = EXCHANGE_QUEUED;
   if (!is_group(x)) {
-    x->peer = peer_take(ep, path, path_hash);
+    x->peer = dedup_take_peer(ep, path, path_hash, now);
     if (!x->peer) {
       ep->stats.exchanges_refused++;
       exchange_give(ep, x);

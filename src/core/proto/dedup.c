@@ -77,9 +77,7 @@ dedup *dedup_find(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time
   return NULL;
 }
 
-/* A peer for a new entry; when the pool is exhausted old entries go until one of theirs is free. */
-static peer *peer_for_entry(copal_ep *ep, const copal_path *path, uint32_t path_hash,
-                            copal_time now)
+peer *dedup_take_peer(copal_ep *ep, const copal_path *path, uint32_t path_hash, copal_time now)
 {
   peer *p = peer_take(ep, path, path_hash);
   while (!p && !copal_list_is_empty(&ep->dedup_by_age)) {
@@ -101,7 +99,7 @@ dedup *dedup_remember(copal_ep *ep, const copal_path *path, uint16_t mid, copal_
                       copal_time now)
 {
   const uint32_t path_hash = ep_path_hash(ep, path);
-  peer *p = peer_for_entry(ep, path, path_hash, now);
+  peer *p = dedup_take_peer(ep, path, path_hash, now);
   if (!p) {
     ep->stats.dedup_refused++;
     return NULL;

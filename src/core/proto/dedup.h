@@ -18,6 +18,10 @@ dedup *dedup_find(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time
 dedup *dedup_remember(copal_ep *ep, const copal_path *path, uint16_t mid, copal_dur lifetime,
                       copal_time now);
 
+/* peer_take(); when the pool is exhausted the oldest entries go until one of their peers is free,
+ * so that strangers cannot hold all of it. NULL when it is full of client exchanges. */
+peer *dedup_take_peer(copal_ep *ep, const copal_path *path, uint32_t path_hash, copal_time now);
+
 /* Keeps the datagram that answered; when there is no room for it even after older entries went, a
  * duplicate will be ignored. */
 void dedup_keep_reply(copal_ep *ep, dedup *d, copal_span reply, copal_time now);

@@ -83,6 +83,7 @@ struct fixture {
   copal_xref late;
 
   /* client */
+  bool is_deaf; /* ignores events */
   fx_event events[FX_EVENT_MAX];
   size_t event_count, event_seen;
   void (*on_event)(fixture *f, const copal_event *event);
