@@ -157,7 +157,8 @@ struct copal_ep {
   copal_dur transmit_span, exchange_lifetime, non_lifetime;
   uint32_t critical_requests, critical_responses; /* options understood, see option_check.h */
   turn *turn;                                     /* NULL outside on_request() */
-  bool is_busy;                                   /* inside a call that may call back */
+  bool is_ending; /* copal_ep_wipe() is under way: no new exchanges */
+  bool is_busy;   /* inside a call that may call back */
 };
 
 /* A uniform 32-bit value from the entropy hook. */

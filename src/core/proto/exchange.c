@@ -15,12 +15,14 @@ enum {
 
 exchange *exchange_take(copal_ep *ep, const copal_path *path)
 {
-  exchange *x = copal_pool_take(&ep->exchanges);
+  exchange *x = ep->is_ending ? NULL : copal_pool_take(&ep->exchanges);
   if (!x) {
     ep->stats.exchanges_refused++;
     return NULL;
   }
-  *x = (exchange){.path = *path, .generation = ++ep->generation};
+  if (++ep->generation == 0)
+    ep->generation = 1; /* no handle is 0 */
+  *x = (exchange){.path = *path, .generation = ep->generation};
   x->timer.owner = TIMER_OF_EXCHANGE;
   copal_timer_init(&x->timer.timer);
   copal_list_init(&x->queue);

@@ -211,6 +211,7 @@ void copal_ep_wipe(copal_ep *ep, copal_time now)
     return;
   assert(!ep->is_busy);
   ep->is_busy = true;
+  ep->is_ending = true;
   cancel_requests(ep, true, now);
   cancel_requests(ep, false, now);
   observe_wipe(ep);
