@@ -323,10 +323,10 @@ static void on_end(oracle *o, uint32_t id, const copal_event *e, copal_time now)
   r->ended = now;
   if (r->ends > 1)
     oracle_fail(o, RULE_LAST_EVENT, now, "request %u: %u last events", id, r->ends);
-  if (r->first_tx != COPAL_NEVER && now > latest_end(o, r))
+  if (r->first_tx != COPAL_NEVER && !r->is_observe && now > latest_end(o, r))
     oracle_fail(o, RULE_LAST_EVENT, now, "request %u: ended %.3f s after its first transmission",
                 id, oracle_seconds(now - r->first_tx));
-  if (e->kind == COPAL_EVENT_TIMEOUT)
+  if (e->kind == COPAL_EVENT_TIMEOUT && !r->is_observe)
     check_timeout(o, id, now);
   if (r->track < 0)
     return;
@@ -345,7 +345,7 @@ void oracle_on_event(oracle *o, uint32_t id, const copal_event *e, copal_time no
     r->responses++;
     check_match(o, id, e, now);
     check_response(o, id, e->msg, now);
-    if (!r->is_many)
+    if (!r->is_many && !e->is_notification)
       on_end(o, id, e, now);
     return;
   case COPAL_EVENT_ACK:

@@ -51,12 +51,13 @@ typedef struct oracle_track {
   uint32_t size;
   uint64_t hash;
   copal_time first, last;
-  copal_time gap;      /* the last gap between transmissions */
-  uint32_t count;      /* transmissions */
-  bool is_outstanding; /* counts for NSTART */
-  bool is_settled;     /* acknowledged, reset or answered: no transmission may follow */
-  bool is_doubtful;    /* a damaged datagram may have settled it */
-  int request;         /* index of the request, or -1 */
+  copal_time gap;       /* the last gap between transmissions */
+  uint32_t count;       /* transmissions */
+  bool is_outstanding;  /* counts for NSTART */
+  bool is_settled;      /* acknowledged, reset or answered: no transmission may follow */
+  bool is_doubtful;     /* a damaged datagram may have settled it */
+  bool is_notification; /* may go on with the schedule of an older one. RFC 7641 section 4.5.2 */
+  int request;          /* index of the request, or -1 */
 } oracle_track;
 
 /* A CON or NON as it was delivered to a node. */
@@ -76,6 +77,7 @@ typedef struct oracle_seen {
   bool has_empty_ack;
   bool is_tainted; /* copies differ, or one came near the end of its lifetime */
   bool is_group;
+  bool has_observe; /* may have many responses. RFC 7641 */
 } oracle_seen;
 
 /* A request or ping of an application. */
@@ -85,6 +87,7 @@ typedef struct oracle_request {
   copal_code code;
   bool is_ping;
   bool is_many;
+  bool is_observe;      /* registers, and registers again, until it is canceled */
   uint16_t no_response; /* value of No-Response, 0 is none */
   copal_dur timeout;    /* 0: default */
   copal_time started;

@@ -55,7 +55,7 @@ static void check_gap(oracle *o, const oracle_track *t, copal_time gap, copal_ti
                 t->mid, oracle_seconds(gap));
   if (o->has_refusals || o->lag != 0)
     return;
-  if (t->count == 1 && gap > most + slack)
+  if (t->count == 1 && gap > most + slack && !t->is_notification)
     oracle_fail(o, RULE_SCHEDULE, now, "node %u mid %04x: first gap %.6f s", t->from, t->mid,
                 oracle_seconds(gap));
   if (t->count > 1 && (gap + slack < 2 * t->gap || gap > 2 * t->gap + slack))
@@ -105,7 +105,7 @@ static void bind_request(oracle *o, oracle_track *t, const peek *p, copal_time n
     return;
   }
   oracle_request *r = &o->requests[id];
-  if (r->track >= 0)
+  if (r->track >= 0 && !r->is_observe)
     oracle_fail(o, RULE_MID, now, "request %d: sent again with another Message ID", id);
   if (r->ends > 0)
     oracle_fail(o, RULE_LAST_EVENT, now, "request %d: sent after its last event", id);
@@ -245,6 +245,8 @@ static void on_response(oracle *o, uint8_t from, uint8_t to, const peek *p, bool
       oracle_fail(o, RULE_RESPONSE, now, "node %u: a response without a request", from);
     return;
   }
+  if (s->has_observe && p->type != PEEK_ACK)
+    oracle_track_find(o, from, to, p->mid)->is_notification = true;
   if (s->is_tainted || !oracle_has_dedup(o, from))
     return;
   if (!has_token(s->token, s->token_len, p))
@@ -258,7 +260,7 @@ static void on_response(oracle *o, uint8_t from, uint8_t to, const peek *p, bool
   if (s->handled == 0) /* the endpoint itself refuses, each copy anew */
     most = s->deliveries;
   /* A damaged copy may have been a request of its own, with the same token. */
-  if (is_new && count == 1 && !o->is_noisy && s->responses > most)
+  if (is_new && count == 1 && !o->is_noisy && !s->has_observe && s->responses > most)
     oracle_fail(o, RULE_RESPONSE, now, "node %u: %u responses to mid %04x", from, s->responses,
                 s->mid);
 }
@@ -309,6 +311,7 @@ static void on_delivered_message(oracle *o, const net_event *e, const peek *p)
     s->first = e->at;
     s->hash = hash;
     s->is_group = e->group;
+    s->has_observe = p->has_observe;
     if (p->is_whole)
       keep_token(s->token, &s->token_len, p);
     s->is_tainted = !p->is_whole && !peek_is_empty(p);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { URI_PATH = 11 };
+enum { OBSERVE = 6, URI_PATH = 11 };
 
 typedef struct cursor {
   const uint8_t *at;
@@ -64,6 +64,7 @@ static void read_options(cursor *c, peek *p)
     const uint8_t *value = skip(c, len);
     if (number > UINT16_MAX)
       c->failed = true;
+    p->has_observe |= number == OBSERVE;
     if (!c->failed && number == URI_PATH && ++segments == 2 && len == PEEK_NONCE_SIZE)
       p->nonce = value;
   }

@@ -21,6 +21,7 @@ typedef struct peek {
   size_t token_len;
   const uint8_t *payload;
   size_t payload_len;
+  bool has_observe;     /* the Observe option is there */
   const uint8_t *nonce; /* second Uri-Path segment when it has PEEK_NONCE_SIZE bytes, else NULL */
 } peek;
 
