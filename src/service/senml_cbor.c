@@ -197,7 +197,13 @@ static char *read_label(reader *r)
     fail(r, COPAL_EINVAL);
     return NULL;
   }
-  return strndup(s.len > 0 ? (const char *)s.ptr : "", s.len);
+  char *text = malloc(s.len + 1);
+  if (text == NULL)
+    return NULL;
+  if (s.len > 0)
+    memcpy(text, s.ptr, s.len);
+  text[s.len] = '\0';
+  return text;
 }
 
 static bool read_member(reader *r, json_t *map, int depth)
