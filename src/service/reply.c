@@ -12,7 +12,7 @@ reply reply_to(const handler_req *req)
       .now = req->now,
       .accept = copal_opt_uint_or(coap->msg->options, COPAL_OPT_ACCEPT, REPLY_ANY_FORMAT),
   };
-  if (coap->has_block1 && coap->block1.num == 0 && !coap->block1.more) {
+  if (coap->has_block1) {
     r.has_block1 = true;
     r.block1 = coap->block1;
   }

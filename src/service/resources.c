@@ -15,6 +15,7 @@
 #include "service/pending.h"
 #include "service/representation.h"
 #include "service/subjects.h"
+#include "service/uploads.h"
 
 enum {
   PENDING_MAX_DEFAULT = 1024,
@@ -30,6 +31,7 @@ typedef struct resources {
   resources_cfg cfg;
   pendings *pendings;
   subjects *subjects;
+  uploads *uploads;
   pthread_mutex_t counts_lock;
   resources_counts counts;
 } resources;
@@ -553,16 +555,15 @@ static int on_patch(resources *s, const handler_req *req, const ask *a)
 /* ------------------------------------------------------------------------------------------------
  * requests */
 
-/* Bodies: their size, and transfers in several blocks. RFC 7959 section 2.9.3. */
+static bool is_read(const handler_req *req)
+{
+  return copal_code_is_safe(req->coap->msg->code);
+}
+
 static bool body_is_acceptable(const handler_req *req, problem *why)
 {
-  const copal_req *coap = req->coap;
   const uint32_t limit = req->env->limits->body_max;
-  if (coap->has_block1 && (coap->block1.num != 0 || coap->block1.more)) {
-    problem_set_too_large(why, limit);
-    return false;
-  }
-  if (coap->msg->payload.len > limit) {
+  if (req->coap->msg->payload.len > limit) {
     problem_set_too_large(why, limit);
     return false;
   }
@@ -590,26 +591,76 @@ static bool is_known_method(copal_code code)
   return code >= COPAL_CODE_GET && code <= COPAL_CODE_IPATCH;
 }
 
+/* A request whose body is there as a whole. */
+static int on_whole(resources *s, const handler_req *req)
+{
+  ask a;
+  problem why;
+  if (!body_is_acceptable(req, &why) || !ask_parse(&a, req->coap->msg->options, &why))
+    return refuse(req, &why);
+  if (!is_read(req) && ask_is_hopeless(&a))
+    return refuse_condition(req);
+  return dispatch(s, req, &a);
+}
+
+/* Why a block is not taken. RFC 7959 section 2.9. */
+static int refuse_block(resources *s, const handler_req *req, int err)
+{
+  problem why;
+  switch (err) {
+  case COPAL_ETOOBIG: problem_set_too_large(&why, req->env->limits->body_max); break;
+  case COPAL_EINCOMPLETE:
+    problem_set(&why, COPAL_CODE_REQUEST_ENTITY_INCOMPLETE,
+                "Blocks before this one are missing; begin again with the first");
+    break;
+  case COPAL_EBLOCK:
+    problem_set(&why, COPAL_CODE_BAD_REQUEST, "The payload does not fill its block");
+    break;
+  default:
+    problem_set_unavailable(&why, s->cfg.retry_s, "No room for the blocks; try again later");
+    break;
+  }
+  return refuse(req, &why);
+}
+
+/* One block of a body: the last one has the request carried out. */
+static int on_block(resources *s, const handler_req *req)
+{
+  upload *whole;
+  copal_span body;
+  const int err = uploads_take(s->uploads, req, &whole, &body);
+  if (err < 0)
+    return refuse_block(s, req, err);
+  if (whole == NULL) {
+    const reply r = reply_to(req);
+    return reply_send(&r, &(copal_response){.code = COPAL_CODE_CONTINUE});
+  }
+  copal_msg msg = *req->coap->msg;
+  copal_req coap = *req->coap;
+  handler_req assembled = *req;
+  msg.payload = body;
+  coap.msg = &msg;
+  assembled.coap = &coap;
+  const int result = on_whole(s, &assembled);
+  upload_forget(s->uploads, whole);
+  return result;
+}
+
 static int resources_on_request(service *base, const handler_req *req)
 {
   resources *s = (resources *)base;
   const copal_code code = req->coap->msg->code;
-  const bool is_read = code == COPAL_CODE_GET || code == COPAL_CODE_FETCH;
-  ask a;
-  problem why;
   if (!is_known_method(code))
     return dispatch(s, req, NULL);
-  if (!is_read && copal_span_is_equal(req->key, copal_span_str("/.well-known/core")))
+  if (!is_read(req) && copal_span_is_equal(req->key, copal_span_str("/.well-known/core")))
     return problem_reply(req, COPAL_CODE_METHOD_NOT_ALLOWED,
                          "/.well-known/core is made by the server; it can only be read");
   if (req->key.len > req->env->limits->key_max)
     return problem_reply(req, COPAL_CODE_BAD_REQUEST, "Path too long: at most %u bytes",
                          (unsigned)req->env->limits->key_max);
-  if (!body_is_acceptable(req, &why) || !ask_parse(&a, req->coap->msg->options, &why))
-    return refuse(req, &why);
-  if (!is_read && ask_is_hopeless(&a))
-    return refuse_condition(req);
-  return dispatch(s, req, &a);
+  const bool is_part =
+      req->coap->has_block1 && (req->coap->block1.num != 0 || req->coap->block1.more);
+  return is_part ? on_block(s, req) : on_whole(s, req);
 }
 
 static void resources_close(service *base)
@@ -617,6 +668,7 @@ static void resources_close(service *base)
   resources *s = (resources *)base;
   pendings_close(s->pendings);
   subjects_close(s->subjects);
+  uploads_close(s->uploads);
   pthread_mutex_destroy(&s->counts_lock);
   free(s);
 }
@@ -636,9 +688,11 @@ service *resources_open(const resources_cfg *cfg)
     s->cfg.retry_s = RETRY_S_DEFAULT;
   s->pendings = pendings_open(s->cfg.shard_max, s->cfg.pending_max);
   s->subjects = subjects_open();
-  if (s->pendings == NULL || s->subjects == NULL) {
+  s->uploads = uploads_open(&s->cfg.uploads);
+  if (s->pendings == NULL || s->subjects == NULL || s->uploads == NULL) {
     pendings_close(s->pendings);
     subjects_close(s->subjects);
+    uploads_close(s->uploads);
     free(s);
     return NULL;
   }

@@ -10,12 +10,14 @@
 #include <stdint.h>
 
 #include "server/handler.h"
+#include "service/uploads.h"
 
 /* Limits; a field that is zero takes the default named. */
 typedef struct resources_cfg {
   uint32_t pending_max; /* changes under way in one shard, beyond that 5.03; default 1024 */
   uint32_t shard_max;   /* shards (handler_env objects) served; default 64 */
   uint32_t retry_s;     /* Max-Age of 5.03, seconds; default 1 */
+  uploads_cfg uploads;
 } resources_cfg;
 
 /* What happened since the service was opened, all shards together. */

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A body on its way in: small ones in memory, larger ones in a file without a name, so that an
+ * unfinished upload costs little memory and nothing survives a crash. */
+#ifndef SERVICE_STAGING_H
+#define SERVICE_STAGING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "copal/span.h"
+
+/* All zero is an empty one. */
+typedef struct staging {
+  uint8_t *bytes; /* in memory, or the file mapped by staging_view() */
+  size_t len;     /* bytes of the body so far */
+  size_t cap;     /* bytes allocated in memory */
+  size_t mapped;  /* bytes mapped */
+  int fd_plus_1;  /* 0: in memory */
+} staging;
+
+enum { STAGING_MEMORY_MAX = 65536 }; /* bytes kept in memory before the file is made */
+
+/* Writes at `offset`, at most at the end of what is there, and makes that the end. `dir` is where
+ * files are made. Returns 0 or -errno. */
+int staging_put(staging *s, const char *dir, size_t offset, copal_span bytes);
+
+/* The body in one piece, lent until the next call with the same object. Returns 0 or -errno. */
+int staging_view(staging *s, copal_span *body);
+
+/* Frees everything. Safe on a zeroed object. */
+void staging_wipe(staging *s);
+
+#endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of unfinished uploads. */
+#include "service/uploads.h"
+
+#include <pthread.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "copal/error.h"
+#include "copal/params.h"
+#include "copal/registry.h"
+#include "service/staging.h"
+
+enum {
+  COUNT_MAX_DEFAULT = 1024,
+  PER_CLIENT_DEFAULT = 16,
+  BYTE_MAX_DEFAULT = 256 << 20,
+  TAG_MAX = 8, /* bytes of a Request-Tag, RFC 9175 section 3.2.1 */
+};
+
+struct upload {
+  struct upload *newer, *older; /* by the last block */
+  copal_assembly assembly;
+  staging body;
+  copal_time touched;
+  /* What tells uploads apart. */
+  copal_path path;
+  copal_code code;
+  uint8_t tag_len;
+  uint8_t tag[TAG_MAX];
+  copal_span key; /* in `key_bytes`, or of a request while it is looked up */
+  uint8_t key_bytes[];
+};
+
+struct uploads {
+  pthread_mutex_t lock; /* guards all that follows, and the uploads in the table */
+  uploads_cfg cfg;
+  void *tree; /* of upload */
+  upload *newest, *oldest;
+  uploads_counts counts;
+};
+
+/* ----------------------------------------------------------------------------------------- table
+ */
+
+static int order_of(uint64_t a, uint64_t b)
+{
+  return (a > b) - (a < b);
+}
+
+static int compare(const void *left, const void *right)
+{
+  const upload *a = left;
+  const upload *b = right;
+  int order = memcmp(&a->path.remote, &b->path.remote, sizeof a->path.remote);
+  if (order == 0)
+    order = order_of(a->path.session, b->path.session);
+  if (order == 0)
+    order = order_of(a->code, b->code);
+  if (order == 0)
+    order = order_of(a->tag_len, b->tag_len);
+  if (order == 0)
+    order = memcmp(a->tag, b->tag, a->tag_len);
+  if (order == 0)
+    order = order_of(a->key.len, b->key.len);
+  return order != 0 ? order : memcmp(a->key.ptr, b->key.ptr, a->key.len);
+}
+
+static void identify(upload *u, const handler_req *req)
+{
+  copal_span tag;
+  u->path = *req->coap->path;
+  u->code = req->coap->msg->code;
+  u->key = req->key;
+  if (!copal_opt_find_valid(req->coap->msg->options, COPAL_OPT_REQUEST_TAG, &tag) || tag.len == 0)
+    return;
+  u->tag_len = (uint8_t)tag.len;
+  memcpy(u->tag, tag.ptr, tag.len);
+}
+
+static void link_newest(uploads *t, upload *u)
+{
+  u->newer = NULL;
+  u->older = t->newest;
+  if (t->newest != NULL)
+    t->newest->newer = u;
+  else
+    t->oldest = u;
+  t->newest = u;
+}
+
+static void unlink_age(uploads *t, upload *u)
+{
+  if (u->newer != NULL)
+    u->newer->older = u->older;
+  else
+    t->newest = u->older;
+  if (u->older != NULL)
+    u->older->newer = u->newer;
+  else
+    t->oldest = u->newer;
+}
+
+/* Takes the upload out of the table; it is the caller's. */
+static void take_out(uploads *t, upload *u)
+{
+  tdelete(u, &t->tree, compare);
+  unlink_age(t, u);
+  t->counts.open--;
+  t->counts.bytes -= u->body.len;
+}
+
+static void destroy(upload *u)
+{
+  staging_wipe(&u->body);
+  free(u);
+}
+
+static void drop(uploads *t, upload *u, uint64_t *counter)
+{
+  take_out(t, u);
+  destroy(u);
+  (*counter)++;
+}
+
+/* ----------------------------------------------------------------------------------------- limits
+ */
+
+static void expire(uploads *t, copal_time now)
+{
+  while (t->oldest != NULL && now - t->oldest->touched >= t->cfg.lifetime)
+    drop(t, t->oldest, &t->counts.expired);
+}
+
+/* The oldest upload of the same address when it has its share already, else NULL. */
+static upload *oldest_beyond_share(const uploads *t, const upload *wanted)
+{
+  upload *oldest = NULL;
+  uint32_t count = 0;
+  for (upload *u = t->newest; u != NULL; u = u->older) {
+    if (memcmp(u->path.remote.ip, wanted->path.remote.ip, sizeof u->path.remote.ip) != 0)
+      continue;
+    count++;
+    oldest = u;
+  }
+  return count >= t->cfg.per_client ? oldest : NULL;
+}
+
+static void make_place(uploads *t, const upload *wanted)
+{
+  upload *victim = oldest_beyond_share(t, wanted);
+  if (victim == NULL && t->counts.open >= t->cfg.count_max)
+    victim = t->oldest;
+  if (victim != NULL)
+    drop(t, victim, &t->counts.evicted);
+}
+
+/* Makes room for `len` bytes more; `u` itself stays. */
+static bool make_room(uploads *t, const upload *u, size_t len)
+{
+  while (t->counts.bytes + len > t->cfg.byte_max && t->oldest != NULL && t->oldest != u)
+    drop(t, t->oldest, &t->counts.evicted);
+  return t->counts.bytes + len <= t->cfg.byte_max;
+}
+
+/* ---------------------------------------------------------------------------------------- blocks
+ */
+
+static upload *make(uploads *t, const upload *wanted)
+{
+  upload *u = malloc(sizeof *u + wanted->key.len);
+  if (u == NULL)
+    return NULL;
+  *u = *wanted;
+  memcpy(u->key_bytes, wanted->key.ptr, wanted->key.len);
+  u->key = copal_span_of(u->key_bytes, wanted->key.len);
+  if (tsearch(u, &t->tree, compare) == NULL) {
+    free(u);
+    return NULL;
+  }
+  link_newest(t, u);
+  t->counts.open++;
+  return u;
+}
+
+/* The upload that the request belongs to; the first block makes it. COPAL_EINCOMPLETE when there is
+ * none, COPAL_ENOSLOT when it cannot be made. */
+static int find_or_make(uploads *t, const handler_req *req, upload **u)
+{
+  upload wanted = {.newer = NULL};
+  identify(&wanted, req);
+  upload **found = tfind(&wanted, &t->tree, compare);
+  if (found != NULL) {
+    *u = *found;
+    return COPAL_OK;
+  }
+  if (req->coap->block1.num != 0) {
+    t->counts.broken++;
+    return COPAL_EINCOMPLETE;
+  }
+  make_place(t, &wanted);
+  *u = make(t, &wanted);
+  return *u != NULL ? COPAL_OK : COPAL_ENOSLOT;
+}
+
+static int keep(uploads *t, upload *u, const copal_assembly_step *step, copal_span payload)
+{
+  if (step->is_first) {
+    t->counts.bytes -= u->body.len;
+    staging_wipe(&u->body);
+  }
+  if (step->is_repeated)
+    return COPAL_OK;
+  const size_t before = u->body.len;
+  if (!make_room(t, u, payload.len) ||
+      staging_put(&u->body, t->cfg.dir, step->offset, payload) < 0) {
+    t->counts.failed++;
+    return COPAL_ENOSLOT;
+  }
+  t->counts.bytes += u->body.len - before;
+  return COPAL_OK;
+}
+
+/* Takes a block in. COPAL_OK, or an error after which the upload is over. */
+static int take(uploads *t, upload *u, const handler_req *req, bool *is_whole)
+{
+  copal_assembly_step step;
+  int err = copal_assembly_take(&u->assembly, req->coap, req->env->limits->body_max, &step);
+  if (err == COPAL_OK)
+    err = keep(t, u, &step, req->coap->msg->payload);
+  t->counts.broken += err == COPAL_EINCOMPLETE;
+  *is_whole = err == COPAL_OK && step.is_last;
+  unlink_age(t, u);
+  link_newest(t, u);
+  u->touched = req->now;
+  return err;
+}
+
+int uploads_take(uploads *t, const handler_req *req, upload **whole, copal_span *body)
+{
+  bool is_whole = false;
+  upload *u = NULL;
+
+  *whole = NULL;
+  pthread_mutex_lock(&t->lock);
+  expire(t, req->now);
+  int err = find_or_make(t, req, &u);
+  if (err == COPAL_OK)
+    err = take(t, u, req, &is_whole);
+  if (u != NULL && (err < 0 || is_whole))
+    take_out(t, u);
+  t->counts.finished += is_whole;
+  pthread_mutex_unlock(&t->lock);
+
+  if (is_whole && staging_view(&u->body, body) < 0)
+    err = COPAL_ENOSLOT;
+  if (is_whole && err == COPAL_OK)
+    *whole = u;
+  else if (u != NULL && (err < 0 || is_whole))
+    destroy(u);
+  return err;
+}
+
+void upload_forget(uploads *t, upload *whole)
+{
+  (void)t;
+  if (whole != NULL)
+    destroy(whole);
+}
+
+/* ---------------------------------------------------------------------------- opening and closing
+ */
+
+uploads *uploads_open(const uploads_cfg *cfg)
+{
+  uploads *t = calloc(1, sizeof *t);
+  const copal_params params = copal_params_default();
+  if (t == NULL)
+    return NULL;
+  t->cfg = *cfg;
+  if (t->cfg.count_max == 0)
+    t->cfg.count_max = COUNT_MAX_DEFAULT;
+  if (t->cfg.per_client == 0)
+    t->cfg.per_client = PER_CLIENT_DEFAULT;
+  if (t->cfg.byte_max == 0)
+    t->cfg.byte_max = BYTE_MAX_DEFAULT;
+  if (t->cfg.lifetime == 0)
+    t->cfg.lifetime = copal_exchange_lifetime(&params);
+  if (t->cfg.dir == NULL)
+    t->cfg.dir = "/var/tmp";
+  pthread_mutex_init(&t->lock, NULL);
+  return t;
+}
+
+void uploads_close(uploads *t)
+{
+  if (t == NULL)
+    return;
+  while (t->oldest != NULL)
+    drop(t, t->oldest, &t->counts.evicted);
+  pthread_mutex_destroy(&t->lock);
+  free(t);
+}
+
+uploads_counts uploads_counts_now(uploads *t)
+{
+  pthread_mutex_lock(&t->lock);
+  const uploads_counts counts = t->counts;
+  pthread_mutex_unlock(&t->lock);
+  return counts;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Request bodies that come in blocks. RFC 7959 sections 2.3, 2.5, 2.9; transfers of one client are
+ * told apart by their Request-Tag, RFC 9175 section 3.
+ *
+ * Unfinished uploads are bounded in number, for one client and in all, and in bytes; the one that
+ * has waited longest gives way. Each ends when its next block does not come within the lifetime.
+ * Threads: one object serves all shards. */
+#ifndef SERVICE_UPLOADS_H
+#define SERVICE_UPLOADS_H
+
+#include <stdint.h>
+
+#include "copal/assembly.h"
+#include "server/handler.h"
+
+typedef struct uploads uploads;
+
+/* Limits; a field that is zero takes the default named. */
+typedef struct uploads_cfg {
+  uint32_t count_max;  /* unfinished uploads; default 1024 */
+  uint32_t per_client; /* of these, from one address; default 16 */
+  uint64_t byte_max;   /* bytes of all unfinished uploads; default 256 MiB */
+  copal_dur lifetime;  /* between two blocks; default EXCHANGE_LIFETIME */
+  const char *dir;     /* where large bodies wait; default "/var/tmp". Lent for the object's life */
+} uploads_cfg;
+
+typedef struct uploads_counts {
+  uint64_t open;     /* now */
+  uint64_t bytes;    /* now */
+  uint64_t finished; /* bodies that came in whole */
+  uint64_t broken;   /* 4.08: a block was missing, or the Content-Format changed */
+  uint64_t expired;  /* the next block did not come in time */
+  uint64_t evicted;  /* gave way to another upload */
+  uint64_t failed;   /* could not be kept: no memory, no space */
+} uploads_counts;
+
+/* Returns NULL without memory. */
+uploads *uploads_open(const uploads_cfg *cfg);
+void uploads_close(uploads *u);
+
+/* An upload whose last block has come. */
+typedef struct upload upload;
+
+/* Takes the block of a request with Block1 in. Returns COPAL_OK with `*whole` NULL: answer 2.31; or
+ * COPAL_OK with the upload in `*whole` and its body in `*body`, lent until upload_forget(); or an
+ * error to answer with: COPAL_EINCOMPLETE, COPAL_ETOOBIG, COPAL_EBLOCK, COPAL_ENOSLOT. */
+int uploads_take(uploads *u, const handler_req *req, upload **whole, copal_span *body);
+
+/* Frees a finished upload. Safe on NULL. */
+void upload_forget(uploads *u, upload *whole);
+
+uploads_counts uploads_counts_now(uploads *u);
+
+#endif
