@@ -59,6 +59,23 @@ static void oracle_notices_each_fault(void **state)
                ((world *)*state)->oracle.text);
 }
 
+static uint64_t trace_of(world *w, uint64_t seed)
+{
+  const world_cfg c = world_cfg_of(seed);
+  world_run(w, &c, false);
+  return w->oracle.wire_hash;
+}
+
+static void a_seed_reproduces_its_run(void **state)
+{
+  uint64_t first[SEEDS];
+  for (uint64_t seed = 0; seed < SEEDS; seed++)
+    first[seed] = trace_of(*state, seed);
+  for (uint64_t seed = SEEDS; seed-- > 0;)
+    assert_true(trace_of(*state, seed) == first[seed]);
+  assert_true(first[0] != first[1]);
+}
+
 static int setup(void **state)
 {
   world *w = malloc(sizeof(*w));
@@ -81,6 +98,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(oracle_is_silent_without_fault),
       cmocka_unit_test(oracle_notices_each_fault),
+      cmocka_unit_test(a_seed_reproduces_its_run),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -136,6 +136,7 @@ void oracle_reset(oracle *o, const copal_params *params, copal_dur tick, size_t 
   o->track_index.generation++;
   o->seen_index.generation++;
   memset(o->outstanding, 0, sizeof(o->outstanding));
+  o->wire_hash = 0;
   o->quiet_node = -1;
   o->broken = RULE_NONE;
   o->text[0] = 0;

@@ -134,7 +134,8 @@ typedef struct oracle {
   uint32_t track_count, seen_count, request_count;
   oracle_index track_index, seen_index;
   int outstanding[NET_NODES_MAX][NET_NODES_MAX + 1];
-  int quiet_node; /* node that is being fed an ACK or RST, or -1 */
+  uint64_t wire_hash; /* of all that was sent, in order and with its time */
+  int quiet_node;     /* node that is being fed an ACK or RST, or -1 */
   uint8_t quiet_peer;
   bool is_ack_delivered; /* the datagram being fed is an ACK, with this Message ID */
   uint16_t ack_mid;

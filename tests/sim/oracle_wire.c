@@ -273,6 +273,7 @@ void oracle_on_send(oracle *o, uint8_t from, uint8_t to, const uint8_t *bytes, s
 {
   const peek p = peek_at(bytes, len);
   const uint64_t hash = oracle_hash(bytes, len);
+  o->wire_hash = (o->wire_hash ^ hash ^ now) * 0x9e3779b97f4a7c15u;
   trace(o, "send", from, to, &p, len, now);
   if (!p.is_whole || len > o->message_max) {
     oracle_fail(o, RULE_FORMAT, now, "node %u: sent %zu bytes that are not a message", from, len);

@@ -310,8 +310,6 @@ void world_init(world *w)
 {
   memset(w, 0, sizeof(*w));
   net_init(&w->net, 0, 0);
-  for (size_t i = 0; i < sizeof(w->body); i++)
-    w->body[i] = (uint8_t)(i * 7);
 }
 
 void world_wipe(world *w)
@@ -332,6 +330,8 @@ bool world_open(world *w, const world_cfg *cfg, bool is_verbose)
   memset(w->deferred, 0, sizeof(w->deferred));
   memset(w->sent, 0, sizeof(w->sent));
   memset(w->received, 0, sizeof(w->received));
+  for (size_t i = 0; i < sizeof(w->body); i++)
+    w->body[i] = (uint8_t)(i * 7);
   net_reset(&w->net, cfg->node_count, cfg->seed);
   net_link link = cfg->link;
   link.cut_from += w->now;
