@@ -10,7 +10,7 @@
 #include "copal/error.h"
 #include "copal/params.h"
 #include "copal/registry.h"
-#include "service/staging.h"
+#include "store/staging.h"
 
 enum {
   COUNT_MAX_DEFAULT = 1024,

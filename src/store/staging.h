@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A body on its way in: small ones in memory, larger ones in a file without a name, so that an
  * unfinished upload costs little memory and nothing survives a crash. */
-#ifndef SERVICE_STAGING_H
-#define SERVICE_STAGING_H
+#ifndef STORE_STAGING_H
+#define STORE_STAGING_H
 
 #include <stddef.h>
 #include <stdint.h>

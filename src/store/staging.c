@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies in memory that move to a file when they grow. */
-#include "service/staging.h"
+#include "store/staging.h"
 
 #include <errno.h>
 #include <fcntl.h>
