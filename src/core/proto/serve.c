@@ -72,11 +72,11 @@ static int read_block1(const copal_msg *msg, copal_req *req)
 
 /* Remembers the request where running it twice would matter, or where a duplicate must get no
  * second answer. A safe confirmable request needs no entry: it may simply run again, RFC 7252
- * section 4.5; a block of a body, even of a FETCH, may not. */
-static int remember(copal_ep *ep, turn *t, bool is_block, copal_time now)
+ * section 4.5. */
+static int remember(copal_ep *ep, turn *t, copal_time now)
 {
   const bool is_con = t->msg->type == COPAL_CON;
-  const bool is_safe = copal_code_is_safe(t->msg->code) && !is_block;
+  const bool is_safe = copal_code_is_safe(t->msg->code);
 
   if (is_con && is_safe)
     return COPAL_OK;
@@ -154,6 +154,7 @@ static void settle_observation(copal_ep *ep, turn *t, copal_code code, copal_tim
     return;
   if (copal_code_class(code) != COPAL_CLASS_SUCCESS) {
     observe_deregister(ep, t->path, t->msg->token);
+    t->rules.has_observe = false; /* of a success that could not be written */
     return;
   }
   t->rules.has_observe = observe_register(ep, t, now);
@@ -189,10 +190,17 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
   settle_observation(ep, t, r->code, now);
   const copal_msg head = head_for(ep, t, r->code, now);
   copal_wr w = send_begin(ep, t->path);
+  const bool is_unsent = w.err && t->dedup && t->rules.is_confirmable;
+  if (is_unsent) /* the request has had its effect: its duplicate fetches the answer */
+    w = copal_wr_init(ep->scratch);
   const int err = w.err ? w.err : reply_write(ep, &w, &head, &t->rules, r);
   if (err)
     return err;
   t->is_answered = true;
+  if (is_unsent) {
+    dedup_keep_reply(ep, t->dedup, copal_wr_done(&w), now);
+    return COPAL_OK;
+  }
   if (challenge_is_due(ep, t->path, t->rules.request_code, w.len, now))
     return respond_challenge(ep, t, now);
   return dispatch(ep, t, &w, now);
@@ -294,7 +302,7 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
   if (!err)
     err = read_block1(msg, &req);
   if (!err)
-    err = remember(ep, &t, req.has_block1, now);
+    err = remember(ep, &t, now);
   if (err)
     return err;
 

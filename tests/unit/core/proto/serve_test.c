@@ -230,6 +230,59 @@ static void a_response_that_does_not_fit_becomes_5_00(void **state)
   fx_expect(f, "60 a0 12 34 ff 'the server failed'");
 }
 
+/* The transport had no room for the answer; the request has had its effect and must not run again.
+ */
+static void rfc7252_4_5_duplicate_fetches_an_answer_that_could_not_be_sent(void **state)
+{
+  fixture *f = *state;
+  fx_answer(f, COPAL_CODE_CREATED, "made");
+  f->is_full = true;
+  assert_int_equal(fx_feed(f, "41 02 12 34 aa"), COPAL_OK);
+  assert_int_equal(f->respond_result, COPAL_OK);
+  fx_expect_nothing(f);
+  assert_int_equal(fx_stats(f)->tx_dropped, 1);
+  f->is_full = false;
+  assert_int_equal(fx_feed(f, "41 02 12 34 aa"), COPAL_OK);
+  fx_expect(f, "61 41 12 34 aa ff 'made'");
+  assert_int_equal(f->calls, 1);
+  fx_expect_idle(f);
+}
+
+static void an_answer_to_a_non_that_could_not_be_sent_is_lost(void **state)
+{
+  fixture *f = *state;
+  f->handler = answer_or_fail;
+  f->is_full = true;
+  assert_int_equal(fx_feed(f, "51 01 12 33 aa"), COPAL_OK);
+  assert_int_equal(f->respond_result, COPAL_ENOSLOT);
+  fx_expect_nothing(f);
+  fx_expect_idle(f);
+}
+
+static copal_subject observed;
+
+static int observe_and_fail(fixture *f, const copal_req *req)
+{
+  assert_true(req->wants_observe);
+  assert_int_equal(copal_ep_observe(f->ep, &observed), COPAL_OK);
+  return answer_or_fail(f, req);
+}
+
+static void rfc7641_4_2_an_error_in_place_of_a_success_carries_no_observe(void **state)
+{
+  fixture *f = *state;
+  const copal_opt disordered[] = {{COPAL_OPT_MAX_AGE, {NULL, 0}}, {COPAL_OPT_ETAG, {NULL, 0}}};
+  observed = (copal_subject){0};
+  f->handler = observe_and_fail;
+  f->response.opts = disordered;
+  f->response.opt_count = 2;
+  assert_int_equal(fx_feed(f, "41 01 12 34 aa 60"), COPAL_OK);
+  assert_int_equal(f->respond_result, COPAL_EINVAL);
+  fx_expect(f, "61 a0 12 34 aa ff 'the server failed'");
+  assert_int_equal(observed.count, 0);
+  assert_int_equal(copal_ep_usage(f->ep).relations, 0);
+}
+
 /* ---------------------------------------------------------------------------------- options */
 
 static void rfc7252_5_4_1_unknown_critical_option_in_con_is_4_02(void **state)
@@ -875,6 +928,22 @@ static void a_late_answer_to_a_group_waits_for_leisure_too(void **state)
   fx_expect_idle(f);
 }
 
+static void without_a_chunk_a_group_gets_no_answer(void **state)
+{
+  fixture *f = *state;
+  f->cfg.chunk_count = 1;
+  f->cfg.chunk_size = 16;
+  fx_restart(f);
+  fx_answer(f, COPAL_CODE_CONTENT, "longer than a chunk");
+  assert_int_equal(feed_group(f, "51 01 00 01 aa"), COPAL_OK);
+  assert_int_equal(f->respond_result, COPAL_ENOSLOT);
+  assert_int_equal(fx_stats(f)->chunks_refused, 1);
+  assert_int_equal(copal_ep_usage(f->ep).exchanges, 0);
+  fx_advance(f, 6 * COPAL_SECOND);
+  fx_expect_nothing(f);
+  fx_expect_idle(f);
+}
+
 static void without_an_exchange_a_group_gets_no_answer(void **state)
 {
   fixture *f = *state;
@@ -946,6 +1015,10 @@ int main(void)
       TEST(rfc7967_2_1_no_response_0_asks_a_group_for_errors),
       TEST(rfc7252_4_5_duplicate_group_request_is_ignored),
       TEST(a_late_answer_to_a_group_waits_for_leisure_too),
+      TEST(without_a_chunk_a_group_gets_no_answer),
+      TEST(rfc7252_4_5_duplicate_fetches_an_answer_that_could_not_be_sent),
+      TEST(an_answer_to_a_non_that_could_not_be_sent_is_lost),
+      TEST(rfc7641_4_2_an_error_in_place_of_a_success_carries_no_observe),
       TEST(without_an_exchange_a_group_gets_no_answer),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
