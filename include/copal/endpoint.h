@@ -308,9 +308,10 @@ COPAL_API int copal_ep_cancel(copal_ep *ep, copal_xref exchange, copal_time now)
 /* Answers the request whose on_request() is running: piggybacked, or as a message of its own;
  * sliced into a block when the body is larger than a block or the client asked for one; held back
  * when the request came by multicast or with No-Response. Returns COPAL_OK, COPAL_EINVAL (no
- * request is being handled, answered already, options out of order) or COPAL_ENOSPC (header and
- * options alone exceed `message_max`). RFC 7252 sections 5.2 and 8.2, RFC 7959 section 2.4, RFC
- * 7967. */
+ * request is being handled, answered already, options out of order), COPAL_ENOSPC (header and
+ * options alone exceed `message_max`) or COPAL_ENOSLOT (the sink is full: nothing was sent, the
+ * handler may still defer; or nowhere to keep the answer to a group). RFC 7252 sections 5.2 and
+ * 8.2, RFC 7959 section 2.4, RFC 7967. */
 COPAL_API int copal_ep_respond(copal_ep *ep, const copal_response *response, copal_time now);
 
 /* Takes an exchange for the request whose on_request() is running, so that it can be answered
@@ -319,7 +320,8 @@ COPAL_API int copal_ep_defer(copal_ep *ep, copal_xref *exchange);
 
 /* Answers a deferred request: piggybacked when no Empty ACK has left yet, else as a separate
  * response, confirmable when the request was. COPAL_ENOTFOUND when the exchange is gone (the peer
- * vanished or sent a Reset). RFC 7252 section 5.2.2. */
+ * vanished or sent a Reset); COPAL_ENOSLOT when the sink is full: try again. RFC 7252 section
+ * 5.2.2. */
 COPAL_API int copal_ep_resume(copal_ep *ep, copal_xref exchange, const copal_response *response,
                               copal_time now);
 
