@@ -131,14 +131,6 @@ int copal_ep_input(copal_ep *ep, const copal_path *path, copal_mspan dgram, copa
   return err;
 }
 
-/* True when a quoted message, read up to its Message ID, goes on with `token`. A quote too short to
- * tell proves nothing. */
-static bool quotes_token(copal_rd *r, unsigned tkl, copal_span token)
-{
-  const copal_span quoted = copal_rd_span(r, copal_ext_get(r, tkl));
-  return !r->err && copal_span_is_equal(quoted, token);
-}
-
 /* Ends what the quoted datagram belonged to. RFC 7252 section 4.2: the quote is vetted. */
 static int on_refused(copal_ep *ep, const copal_path *path, copal_span quoted, copal_time now)
 {
@@ -146,14 +138,15 @@ static int on_refused(copal_ep *ep, const copal_path *path, copal_span quoted, c
   const uint8_t first = copal_rd_u8(&r);
   copal_rd_u8(&r);
   const uint16_t mid = copal_rd_u16(&r);
+  const copal_span token = copal_rd_span(&r, copal_ext_get(&r, first & 15));
 
-  if (r.err)
+  if (r.err) /* too short to tell: proves nothing */
     return COPAL_ESTRAY;
   exchange *x = exchange_find_mid(ep, path, mid);
   if (!x)
-    return observe_on_unreachable(ep, path, mid, now) ? COPAL_OK : COPAL_ESTRAY;
+    return observe_on_unreachable(ep, path, mid, token, now) ? COPAL_OK : COPAL_ESTRAY;
   if ((first >> 4 & 3) != x->type || x->state == EXCHANGE_QUEUED ||
-      !quotes_token(&r, first & 15, exchange_token(x)))
+      !copal_span_is_equal(token, exchange_token(x)))
     return COPAL_ESTRAY;
   if (x->is_client) {
     client_end(ep, x, COPAL_EVENT_UNREACHABLE, now);

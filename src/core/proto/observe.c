@@ -412,11 +412,12 @@ bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copa
   return true;
 }
 
-bool observe_on_unreachable(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time now)
+bool observe_on_unreachable(copal_ep *ep, const copal_path *path, uint16_t mid, copal_span token,
+                            copal_time now)
 {
   observer *o = find_observer(ep, path, ep_path_hash(ep, path));
   relation *r = o ? find_mid(o, mid) : NULL;
-  if (!r)
+  if (!r || !copal_span_is_equal(token_of(r), token))
     return false;
   ep->stats.relations_lost++;
   end_relation(ep, r);

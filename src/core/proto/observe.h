@@ -64,8 +64,10 @@ void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token);
 bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copal_msg *msg,
                                 copal_time now);
 
-/* The network refused the notification with that Message ID. Returns false when there is none. */
-bool observe_on_unreachable(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time now);
+/* The network refused the notification with that Message ID and token. Returns false when there is
+ * none. */
+bool observe_on_unreachable(copal_ep *ep, const copal_path *path, uint16_t mid, copal_span token,
+                            copal_time now);
 
 void observe_on_timer(copal_ep *ep, observer *o, copal_time now);
 

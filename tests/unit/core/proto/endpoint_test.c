@@ -303,6 +303,43 @@ static void network_error_about_a_request_not_yet_sent_is_ignored(void **state)
   fx_expect_no_event(f);
 }
 
+static int render(copal_subject *s, copal_ep *ep, copal_response *r, copal_time now)
+{
+  (void)s;
+  (void)ep;
+  (void)now;
+  *r = (copal_response){.code = COPAL_CODE_CONTENT};
+  return COPAL_OK;
+}
+
+static copal_subject observed;
+
+static int observe(fixture *f, const copal_req *req)
+{
+  (void)req;
+  assert_int_equal(copal_ep_observe(f->ep, &observed), COPAL_OK);
+  return copal_ep_respond(f->ep, &f->response, f->now);
+}
+
+static void network_error_about_a_notification_is_vetted(void **state)
+{
+  fixture *f = *state;
+  observed = (copal_subject){.render = render, .is_confirmable = true};
+  f->handler = observe;
+  assert_int_equal(fx_feed(f, "41 01 12 34 aa 60"), COPAL_OK);
+  fx_expect(f, "61 45 12 34 aa *");
+  assert_int_equal(observed.count, 1);
+  fx_advance(f, COPAL_SECOND);
+  copal_ep_notify(f->ep, &observed, f->now);
+  fx_advance(f, COPAL_MILLISECOND);
+  fx_expect(f, "41 45 %m aa *");
+  assert_int_equal(quote(f, &f->peer, "41 45 %m"), COPAL_ESTRAY);
+  assert_int_equal(quote(f, &f->peer, "41 45 %m bb"), COPAL_ESTRAY);
+  assert_int_equal(observed.count, 1);
+  assert_int_equal(quote(f, &f->peer, "41 45 %m aa"), COPAL_OK);
+  assert_int_equal(observed.count, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
 
 int main(void)
@@ -328,6 +365,7 @@ int main(void)
       TEST(network_error_about_a_ping),
       TEST(network_error_about_a_separate_response),
       TEST(network_error_about_a_request_not_yet_sent_is_ignored),
+      TEST(network_error_about_a_notification_is_vetted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
