@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import select
 import socket
 import subprocess
@@ -49,13 +50,11 @@ def free_port():
 class Process:
     """A program that runs beside the test."""
 
-    def __init__(self, command, ready=None, env=None):
+    def __init__(self, command, env=None):
         self.log = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.log, text=True, bufsize=1,
                                         env={**os.environ, **(env or {})})
-        if ready is not None and not self.line(15):
-            raise Wrong("%s is not ready:\n%s" % (command[0], self.errors()))
 
     def line(self, seconds):
         """The next line of its output, or an empty string."""
@@ -103,9 +102,12 @@ class Copald(Process):
     """Our server on a free loopback port."""
 
     def __init__(self):
-        self.port = free_port()
-        self.uri = "coap://127.0.0.1:%d" % self.port
-        super().__init__([need(COPALD), "--listen", self.uri, "--store", "memory"], ready="line")
+        # Port 0: the system picks one that is free, and the first line names it.
+        super().__init__([need(COPALD), "--listen", "coap://127.0.0.1:0", "--store", "memory"])
+        found = re.search(r"coap://127\.0\.0\.1:(\d+)", self.line(15))
+        if not found:
+            raise Wrong("copald is not ready:\n" + self.errors())
+        self.uri, self.port = found.group(0), int(found.group(1))
 
     def __exit__(self, *_):
         status = self.stop()
