@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("COPAL_BUILD_DIR", "build/release"))
@@ -20,6 +21,7 @@ NODE_COAP = "coap@1.5.0"
 GO_COAP = ("github.com/plgd-dev/go-coap/v3@v3.5.5", "github.com/plgd-dev/go-coap/v3@v3.1.6")
 CALIFORNIUM = "3.14.0"
 INSTALL_TIME_S = 150
+RETRY_AFTER_S = 300
 
 
 def skip(why):
@@ -44,6 +46,14 @@ def step(*command, cwd=None, env=None):
     return None if done.returncode == 0 else (done.stdout.strip() or "failed").splitlines()[-1]
 
 
+def recent_failure(path):
+    """Why an installation failed a short while ago, or None: the next test need not wait again."""
+    try:
+        return open(path).read() if time.time() - os.path.getmtime(path) < RETRY_AFTER_S else None
+    except FileNotFoundError:
+        return None
+
+
 def installed(name, version, install):
     """The directory of a peer; `install(directory)` fills it once per version."""
     directory = os.path.join(CACHE, name)
@@ -53,9 +63,15 @@ def installed(name, version, install):
         mark = os.path.join(directory, ".installed")
         if os.path.exists(mark) and open(mark).read() == version:
             return directory
-        shutil.rmtree(directory)
-        os.makedirs(directory)
-        wrong = install(directory)
+        failure = os.path.join(CACHE, name + ".failed")
+        wrong = recent_failure(failure)
+        if not wrong:
+            shutil.rmtree(directory)
+            os.makedirs(directory)
+            wrong = install(directory)
+            if wrong:
+                with open(failure, "w") as out:
+                    out.write(wrong)
         if wrong:
             skip("%s cannot be installed: %s" % (name, wrong))
         with open(mark, "w") as out:
