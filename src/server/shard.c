@@ -413,6 +413,7 @@ static int open_endpoint(shard *s)
   if (copal_ep_init((copal_mspan){memory, s->ep_size}, &cfg, &s->ep, s->now) < 0)
     return -EINVAL;
   s->pipeline.env.ep = s->ep;
+  s->pipeline.env.clock = &s->now;
   s->seat = (fanout_seat){s->common->fanout, s->mailbox};
   s->pipeline.env.seat = &s->seat;
   return 0;

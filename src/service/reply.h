@@ -17,7 +17,7 @@ typedef struct reply {
   copal_xref exchange; /* 0: the request whose on_request() is running */
   copal_time now;      /* of the request */
   uint32_t accept;     /* Content-Format, or REPLY_ANY_FORMAT */
-  bool has_block1; /* the request was a block: the answer says which, RFC 7959 section 2.2 */
+  bool has_block1;     /* the request was a block: the answer says which, RFC 7959 section 2.2 */
   copal_block block1;
 } reply;
 

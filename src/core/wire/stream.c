@@ -130,7 +130,8 @@ int copal_msg_write_stream(copal_wr *w, const copal_msg *m, const copal_opt *opt
 {
   uint8_t head[FIRST_SIZE + LEN_EXT_MAX + CODE_SIZE + EXT_SIZE_MAX];
   const size_t len = body_size(m, opts, opt_count);
-  if (len > (uint64_t)LEN_BIAS_32 + UINT32_MAX && w->err == COPAL_OK)
+  const uint64_t wide = len; /* a 32-bit size cannot be too large */
+  if (wide > (uint64_t)LEN_BIAS_32 + UINT32_MAX && w->err == COPAL_OK)
     w->err = COPAL_EINVAL;
   uint8_t *p = len_put(w, head, len, m->code);
   head[0] |= (uint8_t)ext_put(w, &p, m->token.len);

@@ -143,19 +143,40 @@ static void rfc7252_5_9_2_9_large_body_is_4_13_with_size1(void **state)
   assert_int_equal(put("/a", body), COPAL_CODE_CREATED);
 }
 
-static void rfc7959_2_9_3_transfer_in_blocks_is_4_13_with_size1(void **state)
+/* Sends block `num` of a body to /a and returns the code of the answer. */
+static copal_code put_block(const char *text, uint32_t num, bool more)
 {
-  (void)state;
   scene_ask a;
   ask_begin(&a, COPAL_CODE_PUT, "/a");
-  ask_body(&a, "0123456789abcdef");
+  ask_body(&a, text);
   a.has_block1 = true;
-  a.block1 = (copal_block){.num = 0, .more = true, .szx = 0};
-  assert_int_equal(scene_run(&s, &a), COPAL_CODE_REQUEST_ENTITY_TOO_LARGE);
-  assert_int_equal(answer_uint(COPAL_OPT_SIZE1), 4096);
-  assert_false(answer_has(COPAL_OPT_BLOCK1));
-  a.block1 = (copal_block){.num = 3, .more = false, .szx = 0};
-  assert_int_equal(scene_run(&s, &a), COPAL_CODE_REQUEST_ENTITY_TOO_LARGE);
+  a.block1 = (copal_block){.num = num, .more = more, .szx = 0};
+  return scene_run(&s, &a);
+}
+
+static void rfc7959_2_5_body_in_blocks_takes_effect_with_the_last(void **state)
+{
+  (void)state;
+  scene_ask get;
+  assert_int_equal(put_block("0123456789abcdef", 0, true), COPAL_CODE_CONTINUE);
+  assert_int_equal(answer_uint(COPAL_OPT_BLOCK1), 0x08);
+  ask_begin(&get, COPAL_CODE_GET, "/a");
+  assert_int_equal(scene_run(&s, &get), COPAL_CODE_NOT_FOUND);
+  assert_int_equal(put_block("0123456789abcdef", 1, true), COPAL_CODE_CONTINUE);
+  assert_int_equal(put_block("end", 2, false), COPAL_CODE_CREATED);
+  assert_int_equal(answer_uint(COPAL_OPT_BLOCK1), 0x20);
+  ask_begin(&get, COPAL_CODE_GET, "/a");
+  assert_int_equal(scene_run(&s, &get), COPAL_CODE_CONTENT);
+  assert_int_equal(answered->payload.len, 35);
+  assert_memory_equal(answered->payload.ptr, "0123456789abcdef0123456789abcdefend", 35);
+}
+
+static void rfc7959_2_9_2_block_without_those_before_is_4_08(void **state)
+{
+  (void)state;
+  assert_int_equal(put_block("end", 3, false), COPAL_CODE_REQUEST_ENTITY_INCOMPLETE);
+  assert_int_equal(put_block("0123456789abcdef", 0, true), COPAL_CODE_CONTINUE);
+  assert_int_equal(put_block("end", 3, false), COPAL_CODE_REQUEST_ENTITY_INCOMPLETE);
 }
 
 static void rfc7959_2_2_single_block_is_a_body_and_echoed(void **state)
@@ -828,7 +849,8 @@ int main(void)
       TEST(rfc7252_5_8_unknown_method_is_4_05),
       TEST(rfc6690_4_wellknown_core_cannot_be_written),
       TEST(rfc7252_5_9_2_9_large_body_is_4_13_with_size1),
-      TEST(rfc7959_2_9_3_transfer_in_blocks_is_4_13_with_size1),
+      TEST(rfc7959_2_5_body_in_blocks_takes_effect_with_the_last),
+      TEST(rfc7959_2_9_2_block_without_those_before_is_4_08),
       TEST(rfc7959_2_2_single_block_is_a_body_and_echoed),
       TEST(rfc7252_5_10_1_long_path_is_4_00),
       TEST(rfc7252_5_10_4_accept_is_honoured),
