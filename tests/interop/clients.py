@@ -78,7 +78,7 @@ class Californium(Programmed):
 
     def ask(self, method, path, query=None, payload="", format="", accept="", etag="", non=False):
         uri = self.uri + path + ("?" + query if query else "")
-        fields = (method, uri, payload, format, accept, etag, "non" if non else "")
+        fields = (method, uri, payload.encode().hex(), format, accept, etag, "non" if non else "")
         self.process.stdin.write("\t".join(str(field) for field in fields) + "\n")
         line = self.line(30)
         if not line:
@@ -153,6 +153,14 @@ def blocks(c, path, port):
     holds(got["payload"].strip() == LARGE.strip(), "all blocks arrived", len(got["payload"]))
 
 
+def uploads(c, path):
+    """A body of several blocks, and what came of it. RFC 7959 section 2.5."""
+    text = "".join("%07x\n" % i for i in range(500))
+    equal(c.ask("PUT", path, payload=text, format=0)["code"], "2.01", "PUT of 4000 bytes in blocks")
+    got = c.ask("GET", path)
+    holds(got["payload"].strip() == text.strip().encode(), "all blocks were put together", len(got["payload"]))
+
+
 def watched(command, uri, port):
     """A client that observes prints every state. RFC 7641."""
     one = raw.Peer(("127.0.0.1", port), "interop")
@@ -199,6 +207,7 @@ def test():
             children(c, "/i/c")
             discovery(c, "/i/lamp")
             blocks(c, "/i/large", server.port)
+            uploads(c, "/i/upload")
 
 
 if __name__ == "__main__":

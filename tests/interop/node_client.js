@@ -42,6 +42,7 @@ function ask (line) {
   if (given.format !== undefined) request.setOption('Content-Format', uint(given.format))
   if (given.accept !== undefined) request.setOption('Accept', uint(given.accept))
   if (given.etag) request.setOption('ETag', [Buffer.from(given.etag, 'hex')])
+  if ((given.payload || '').length > 1024) request.setOption('Block1', Buffer.of(6)) // 1024 bytes
   request.on('response', response => {
     const parts = []
     response.on('data', part => parts.push(part))

@@ -28,9 +28,11 @@ import methods
 import mutation
 import observe
 import options
+import uploads
 from peer import Failure, Peer
 
-MODULES = (message_layer, options, methods, conditions, discovery, extensions, observe, mutation)
+MODULES = (message_layer, options, methods, conditions, discovery, extensions, observe, uploads,
+           mutation)
 BODY_MAX = 8192
 
 

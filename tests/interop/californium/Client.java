@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A client on Californium. A request is a line of fields separated by tabs: method, URI, payload,
-// Content-Format, Accept, ETag in hexadecimal, "non"; empty fields are left out. A response is a
-// line of code, payload in hexadecimal, Content-Format, ETag, Location-Path.
+// A client on Californium. A request is a line of fields separated by tabs: method, URI, payload in
+// hexadecimal, Content-Format, Accept, ETag in hexadecimal, "non"; what is not meant is empty. A
+// response is a line of code, payload in hexadecimal, Content-Format, ETag, Location-Path.
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
 import java.util.HexFormat;
 
 import org.eclipse.californium.core.CoapClient;
@@ -24,7 +23,7 @@ public class Client {
   static Request build(String[] field) {
     Request request = new Request(CoAP.Code.valueOf(field[0]));
     request.setURI(field[1]);
-    if (!field[2].isEmpty()) request.setPayload(field[2].getBytes(StandardCharsets.UTF_8));
+    if (!field[2].isEmpty()) request.setPayload(HEX.parseHex(field[2]));
     OptionSet options = request.getOptions();
     if (!field[3].isEmpty()) options.setContentFormat(Integer.parseInt(field[3]));
     if (!field[4].isEmpty()) options.setAccept(Integer.parseInt(field[4]));
