@@ -40,6 +40,8 @@ def stored(uri):
     equal(code("put", uri, "-d", "two", "-c", "text"), "2.04", "PUT changes")
     equal(copal("get", uri), b"two", "GET")
     equal(copal("get", "--non", uri), b"two", "non-confirmable GET")
+    copal("put", uri, "-d", "-", "-c", "text", stdin=LARGE)
+    equal(copal("get", uri), LARGE, "a body of several blocks, there and back")
     equal(code("delete", uri), "2.02", "DELETE")
 
 

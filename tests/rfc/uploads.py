@@ -131,7 +131,7 @@ def rfc7959_2_5_patch_in_blocks_is_applied(p):
     path = p.made("doc", b'{"a":1}', [(CONTENT_FORMAT, wire.JSON)])
     patch = b'{"a":' + b" " * 60 + b"2}"
     for num, more in ((0, 8), (1, 0)):
-        got = p.ask(PATCH, path, [(CONTENT_FORMAT, wire.MERGE_PATCH), (BLOCK1, num << 4 | more | 2)],
-                    patch[num * 64:num * 64 + 64])
+        pairs = [(CONTENT_FORMAT, wire.MERGE_PATCH), (BLOCK1, num << 4 | more | 2)]
+        got = p.ask(PATCH, path, pairs, patch[num * 64:num * 64 + 64])
     equal(got.code, "2.04", "code of the last block")
     equal(p.get(path).payload.replace(b" ", b""), b'{"a":2}', "document")

@@ -3,12 +3,14 @@
 #include "cmd/copal/transfer.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 #include "copal/error.h"
 #include "copal/registry.h"
 
 enum {
   RESTARTS_MAX = 3, /* of a body that changes while it is read, or that the server forgets */
+  TOKEN_SIZE = 8,   /* RFC 7252 section 5.3.1 */
 };
 
 /* A transfer under way. */
@@ -20,6 +22,8 @@ typedef struct run {
   buf echo; /* the server's last Echo value */
   uint8_t szx;
   unsigned restarts;
+  uint8_t token[TOKEN_SIZE]; /* of all blocks of an upload */
+  bool has_token;
 } run;
 
 void transfer_result_wipe(transfer_result *r)
@@ -69,8 +73,8 @@ static void fill_request(const run *x, const optset *options, copal_span payload
   q->path = x->t->path;
   q->type = x->t->type;
   q->code = x->t->code;
-  q->token = x->t->token;
-  q->has_token = x->t->has_token;
+  q->token = x->has_token ? copal_span_of(x->token, sizeof x->token) : x->t->token;
+  q->has_token = x->has_token || x->t->has_token;
   q->opts = options->opts;
   q->opt_count = options->count;
   q->payload = payload;
@@ -379,6 +383,18 @@ static uint8_t fitting_szx(const transfer *t)
   return fits < t->szx ? fits : t->szx;
 }
 
+/* An upload with one token for all its blocks: RFC 7959 does not ask for it, but some servers tell
+ * bodies apart by it. Non-confirmable blocks keep tokens of their own, because late answers to them
+ * could be taken for answers to the next. */
+static step upload_with_one_token(run *x)
+{
+  x->has_token = x->t->type == COPAL_CON && !x->t->has_token &&
+                 getrandom(x->token, sizeof x->token, 0) == (ssize_t)sizeof x->token;
+  const step next = upload_blocks(x);
+  x->has_token = false;
+  return next;
+}
+
 void transfer_run(session *s, const transfer *t, transfer_result *r)
 {
   run x = {.session = s, .t = t, .r = r, .start = session_now(), .szx = fitting_szx(t)};
@@ -386,8 +402,8 @@ void transfer_run(session *s, const transfer *t, transfer_result *r)
   *r = (transfer_result){0};
   do {
     const bool is_large = t->body.len > copal_block_size(x.szx);
-    next =
-        is_large && !optset_has(t->options, COPAL_OPT_BLOCK1) ? upload_blocks(&x) : send_whole(&x);
+    next = is_large && !optset_has(t->options, COPAL_OPT_BLOCK1) ? upload_with_one_token(&x)
+                                                                 : send_whole(&x);
     if (next == STEP_DONE)
       next = receive_body(&x);
   } while (next == STEP_RESTART && x.restarts++ < RESTARTS_MAX);
