@@ -120,7 +120,7 @@ static void make_opts(world *w, call_opts *o, uint32_t id, bool is_plain, uint16
   oracle_nonce(id, o->nonce);
   add(o, COPAL_OPT_URI_PATH, "s", 1);
   add(o, COPAL_OPT_URI_PATH, o->nonce, sizeof(o->nonce));
-  if (!is_plain && rng_percent(&w->rng, 10)) {
+  if (!is_plain && sim_has_blocks && rng_percent(&w->rng, 10)) {
     o->block2 = (uint8_t)rng_below(&w->rng, 7); /* block 0 of a size of the client's choice */
     add(o, COPAL_OPT_BLOCK2, &o->block2, o->block2 == 0 ? 0 : 1);
   }
@@ -157,7 +157,7 @@ static void send_request(world *w, const oracle_request *r, bool is_plain)
   q.client = &call->base;
   if (has_payload(r->code) && !is_plain)
     q.payload = copal_span_of(w->body, rng_below(&w->rng, 400));
-  if (!is_plain && rng_percent(&w->rng, 10)) {
+  if (!is_plain && sim_has_blocks && rng_percent(&w->rng, 10)) {
     rng_fill(&w->rng, token, sizeof(token));
     q.token = copal_span_of(token, rng_range(&w->rng, 4, 8));
     q.has_token = true;

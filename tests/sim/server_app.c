@@ -51,7 +51,7 @@ static copal_response random_response(world *w, int id, copal_code request)
       COPAL_CODE_INTERNAL_SERVER_ERROR, COPAL_CODE_SERVICE_UNAVAILABLE};
   if (rng_percent(&w->rng, 15))
     return make_response(w, id, errors[rng_below(&w->rng, 5)], PEEK_NONCE_SIZE);
-  const bool is_big = rng_percent(&w->rng, 15);
+  const bool is_big = rng_percent(&w->rng, 15) && sim_has_blocks;
   return make_response(w, id, success_of(request),
                        is_big ? rng_below(&w->rng, WORLD_BODY_MAX) : rng_below(&w->rng, 64));
 }

@@ -72,6 +72,9 @@ typedef struct world_cfg {
   world_fault fault;
 } world_cfg;
 
+/* The core under test slices responses into blocks; without, bodies are small. */
+extern const bool sim_has_blocks;
+
 struct world;
 
 /* The hooks of a node; each begins with what the endpoint sees. */

@@ -3,28 +3,34 @@
  * wheel that is; when the cursor passes a slot, the timers of this turn move to the due list. */
 #include "core/base/timerq.h"
 
-#include <assert.h>
-#include <stddef.h>
+#include <string.h>
 
 enum { WORD_BITS = 32 };
 
-uint32_t copal_timerq_word_count(uint32_t slot_count)
+static uint32_t word_count(uint32_t slot_count)
 {
   return (slot_count + WORD_BITS - 1) / WORD_BITS;
 }
 
-void copal_timerq_init(copal_timerq *q, copal_node *slots, uint32_t *occupied, uint32_t slot_count,
-                       copal_dur tick, copal_time now)
+size_t copal_timerq_size(uint32_t slot_count)
 {
-  *q = (copal_timerq){.slots = slots, .occupied = occupied, .mask = slot_count - 1};
+  return slot_count * sizeof(copal_node) + word_count(slot_count) * sizeof(uint32_t);
+}
+
+void copal_timerq_init(copal_timerq *q, void *mem, uint32_t slot_count, copal_dur tick,
+                       copal_time now)
+{
+  copal_node *slots = mem;
+
+  *q = (copal_timerq){.slots = slots, .mask = slot_count - 1};
+  q->occupied = (uint32_t *)(void *)(slots + slot_count);
   while (q->shift < WORD_BITS - 1 && (UINT32_C(1) << q->shift) < tick)
     q->shift++;
   q->cursor = now >> q->shift;
   copal_list_init(&q->due);
   for (uint32_t i = 0; i < slot_count; i++)
     copal_list_init(&slots[i]);
-  for (uint32_t i = 0; i < copal_timerq_word_count(slot_count); i++)
-    occupied[i] = 0;
+  memset(q->occupied, 0, word_count(slot_count) * sizeof(uint32_t));
 }
 
 copal_dur copal_timerq_tick(const copal_timerq *q)

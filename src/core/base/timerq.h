@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A hashed timer wheel: arming and cancelling are O(1), whatever the number of timers. A timer
- * fires not before its instant and less than one tick after it, given a prompt caller. */
+ * fires not before its instant and less than one tick after it, given a prompt caller.
+ *
+ * timerq_list.c is the same for the few timers of a device: a sorted list without slots, whose tick
+ * is a microsecond. */
 #ifndef CORE_BASE_TIMERQ_H
 #define CORE_BASE_TIMERQ_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "copal/time.h"
@@ -16,8 +20,8 @@ typedef struct copal_timer {
 } copal_timer;
 
 typedef struct copal_timerq {
-  copal_node *slots;  /* caller's array */
-  uint32_t *occupied; /* caller's bit map, a bit for each slot */
+  copal_node *slots;  /* an array in the caller's memory */
+  uint32_t *occupied; /* a bit for each slot, behind it */
   uint32_t mask;      /* slots - 1; their number is a power of two, at least 1 */
   unsigned shift;     /* a tick is 2^shift microseconds */
   copal_time cursor;  /* first tick not yet looked at */
@@ -25,13 +29,13 @@ typedef struct copal_timerq {
   uint32_t count;     /* timers armed */
 } copal_timerq;
 
-/* 32-bit words of the bit map for `slot_count` slots. */
-uint32_t copal_timerq_word_count(uint32_t slot_count);
+/* Bytes of memory for a wheel of `slot_count` slots. */
+size_t copal_timerq_size(uint32_t slot_count);
 
-/* Makes a wheel over arrays of `slot_count` nodes and their bit map, both lent. `tick` is rounded
- * up to a power of two microseconds. */
-void copal_timerq_init(copal_timerq *q, copal_node *slots, uint32_t *occupied, uint32_t slot_count,
-                       copal_dur tick, copal_time now);
+/* Makes a wheel in copal_timerq_size() bytes of memory, lent and aligned for any object. `tick` is
+ * rounded up to a power of two microseconds. */
+void copal_timerq_init(copal_timerq *q, void *mem, uint32_t slot_count, copal_dur tick,
+                       copal_time now);
 
 /* Width of a tick in microseconds. */
 copal_dur copal_timerq_tick(const copal_timerq *q);

@@ -2,6 +2,21 @@
 /* Echo challenges. */
 #include "core/proto/challenge.h"
 
+#include "core/proto/observe.h"
+#include "core/proto/reply.h"
+
+/* A 4.01 response and the storage it points into; must not be moved. */
+typedef struct challenge {
+  copal_response response;
+  copal_opt echo_opt;
+  uint8_t echo[COPAL_ECHO_SIZE];
+} challenge;
+
+bool challenge_is_available(void)
+{
+  return true;
+}
+
 bool challenge_is_due(copal_ep *ep, const copal_path *path, copal_code request, size_t len,
                       copal_time now)
 {
@@ -9,7 +24,8 @@ bool challenge_is_due(copal_ep *ep, const copal_path *path, copal_code request, 
   return g && copal_code_is_safe(request) && !g->allows(g, path, len, now);
 }
 
-void challenge_make(copal_ep *ep, challenge *c, const copal_path *path, copal_time now)
+/* Fills in 4.01 (Unauthorized) with a fresh Echo value, and counts it. */
+static void make(copal_ep *ep, challenge *c, const copal_path *path, copal_time now)
 {
   copal_guard *g = ep->cfg.guard;
 
@@ -18,6 +34,23 @@ void challenge_make(copal_ep *ep, challenge *c, const copal_path *path, copal_ti
   c->response =
       (copal_response){.code = COPAL_CODE_UNAUTHORIZED, .opts = &c->echo_opt, .opt_count = 1};
   ep->stats.challenged++;
+}
+
+int challenge_replace(copal_ep *ep, const copal_path *path, copal_wr *w, copal_msg *head,
+                      reply_rules *rules, copal_time now)
+{
+  challenge c;
+
+  if (!challenge_is_due(ep, path, rules->request_code, w->len, now))
+    return 0;
+  if (rules->has_observe)
+    observe_deregister(ep, path, head->token);
+  rules->has_observe = false;
+  make(ep, &c, path, now);
+  head->code = c.response.code;
+  w->len = 0;
+  const int err = reply_write(ep, w, head, rules, &c.response);
+  return err ? err : 1;
 }
 
 void challenge_read(copal_ep *ep, const copal_path *path, const copal_msg *msg, copal_time now)

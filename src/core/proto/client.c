@@ -186,11 +186,6 @@ static int check_request(const copal_request *rq)
   return COPAL_OK;
 }
 
-static uint16_t draw_mid(copal_ep *ep, const exchange *x, uint32_t path_hash, copal_time now)
-{
-  return is_group(x) ? mid_draw_group(ep, path_hash, now) : mid_draw(ep, path_hash, now);
-}
-
 /* Takes an exchange for a client along `path`, with its peer (none for groups) and Message ID. */
 static exchange *open_exchange(copal_ep *ep, const copal_path *path, copal_client *client,
                                copal_time now)
@@ -211,7 +206,7 @@ static exchange *open_exchange(copal_ep *ep, const copal_path *path, copal_clien
     }
     x->peer->exchange_count++;
   }
-  exchange_link_mid(ep, x, draw_mid(ep, x, path_hash, now));
+  exchange_link_mid(ep, x, exchange_draw_mid(ep, x, path_hash, now));
   return x;
 }
 
@@ -400,24 +395,15 @@ int client_on_response(copal_ep *ep, const copal_path *path, const copal_msg *ms
   return COPAL_OK;
 }
 
-/* The observed representation has grown old: the registration is sent once more, with a Message ID
- * of its own. RFC 7641 section 3.3.1. */
-static void register_again(copal_ep *ep, exchange *x, copal_time now)
-{
-  exchange_renew_mid(ep, x, draw_mid(ep, x, ep_path_hash(ep, &x->path), now));
-  x->has_observed = false;
-  send_kept(ep, &x->path, &x->kept);
-  on_sent(ep, x, x->kept.len, now);
-  tell_progress(ep, x, COPAL_EVENT_STALE, now);
-}
-
 void client_on_timer(copal_ep *ep, exchange *x, copal_time now)
 {
   assert(x->state == EXCHANGE_WAIT_ACK || x->state == EXCHANGE_WAIT_RESPONSE);
-  if (x->state == EXCHANGE_WAIT_ACK && now < x->give_up && exchange_resend(ep, x, now))
+  if (x->state == EXCHANGE_WAIT_ACK && now < x->give_up && exchange_resend(ep, x, now)) {
     tell_progress(ep, x, COPAL_EVENT_RESEND, now);
-  else if (x->has_observed)
-    register_again(ep, x, now);
-  else
+  } else if (observation_renew(ep, x, now)) {
+    on_sent(ep, x, x->kept.len, now);
+    tell_progress(ep, x, COPAL_EVENT_STALE, now);
+  } else {
     client_end(ep, x, COPAL_EVENT_TIMEOUT, now);
+  }
 }

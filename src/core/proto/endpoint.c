@@ -185,7 +185,7 @@ static void on_timer(copal_ep *ep, copal_timer *timer, copal_time now)
     return;
   }
   if (t->owner == TIMER_OF_OBSERVER) {
-    observe_on_timer(ep, COPAL_AROUND(t, observer, timer), now);
+    observe_on_timer(ep, timer, now);
     return;
   }
   exchange *x = COPAL_AROUND(t, exchange, timer);

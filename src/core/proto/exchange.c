@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/proto/dedup.h"
+#include "core/proto/mid.h"
 #include "core/proto/send.h"
 
 enum {
@@ -95,6 +96,12 @@ void exchange_unlink_mid(copal_ep *ep, exchange *x)
   if (x->has_mid)
     copal_map_remove(&ep->exchange_by_mid, &x->by_mid);
   x->has_mid = false;
+}
+
+uint16_t exchange_draw_mid(copal_ep *ep, const exchange *x, uint32_t path_hash, copal_time now)
+{
+  const bool is_group = (x->path.flags & COPAL_PATH_GROUP) != 0;
+  return is_group ? mid_draw_group(ep, path_hash, now) : mid_draw(ep, path_hash, now);
 }
 
 void exchange_renew_mid(copal_ep *ep, exchange *x, uint16_t mid)

@@ -44,6 +44,9 @@ void exchange_link_token(copal_ep *ep, exchange *x);
 void exchange_link_mid(copal_ep *ep, exchange *x, uint16_t mid);
 void exchange_unlink_mid(copal_ep *ep, exchange *x);
 
+/* A Message ID for a request of the exchange, whose path has that hash. */
+uint16_t exchange_draw_mid(copal_ep *ep, const exchange *x, uint32_t path_hash, copal_time now);
+
 /* Gives the kept datagram and the exchange another Message ID. */
 void exchange_renew_mid(copal_ep *ep, exchange *x, uint16_t mid);
 

@@ -2,6 +2,9 @@
 /* Ordering and freshness of notifications. */
 #include "core/proto/observation.h"
 
+#include "core/proto/exchange.h"
+#include "core/proto/send.h"
+
 enum {
   MAX_AGE_DEFAULT_S = 60, /* RFC 7252 section 5.10.5 */
   HALF_RANGE = 1 << 23,   /* RFC 7641 section 3.4 */
@@ -50,5 +53,15 @@ bool observation_accept(copal_ep *ep, exchange *x, const copal_msg *msg, copal_t
   x->fresh_at = now;
   x->give_up =
       now + (copal_time)max_age * COPAL_SECOND + grace_min + ep_random_dur(ep, grace_spread);
+  return true;
+}
+
+bool observation_renew(copal_ep *ep, exchange *x, copal_time now)
+{
+  if (!x->has_observed)
+    return false;
+  exchange_renew_mid(ep, x, exchange_draw_mid(ep, x, ep_path_hash(ep, &x->path), now));
+  x->has_observed = false;
+  send_kept(ep, &x->path, &x->kept);
   return true;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The client side of observations: which notifications are news, and how long the last one holds.
- * RFC 7641 section 3. */
+ * RFC 7641 section 3.
+ * A build without observations takes observation_none.c: a notification is a response like others
+ * there. */
 #ifndef CORE_PROTO_OBSERVATION_H
 #define CORE_PROTO_OBSERVATION_H
 
@@ -15,5 +17,9 @@ bool observation_is_notification(const copal_msg *msg);
 /* Takes a notification in and sets when to ask again. Returns false when it is older than one that
  * came before. RFC 7641 sections 3.3.1 and 3.4. */
 bool observation_accept(copal_ep *ep, exchange *x, const copal_msg *msg, copal_time now);
+
+/* Sends the registration once more, with a Message ID of its own, when the observed representation
+ * has grown old. Returns false when there is none. RFC 7641 section 3.3.1. */
+bool observation_renew(copal_ep *ep, exchange *x, copal_time now);
 
 #endif

@@ -28,6 +28,14 @@ typedef struct rendering {
 /* ----------------------------------------------------------------------------------------- tables
  */
 
+void observe_lay_out(copal_carver *c, copal_ep *ep, const copal_ep_cfg *cfg)
+{
+  copal_carve_pool(c, ep ? &ep->observers : NULL, sizeof(observer), cfg->observer_count);
+  copal_carve_pool(c, ep ? &ep->relations : NULL, sizeof(relation), cfg->relation_count);
+  copal_carve_map(c, ep ? &ep->observers_by_path : NULL, cfg->observer_count);
+  copal_carve_map(c, ep ? &ep->relations_by_token : NULL, cfg->relation_count);
+}
+
 static copal_span token_of(const relation *r)
 {
   return copal_span_of(r->token, r->token_len);
@@ -453,8 +461,10 @@ static void retransmit(copal_ep *ep, observer *o, copal_time now)
   await_ack(ep, r, now);
 }
 
-void observe_on_timer(copal_ep *ep, observer *o, copal_time now)
+void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now)
 {
+  observer *o = COPAL_AROUND(t, observer, timer);
+
   if (o->in_flight && o->retransmits < ep->cfg.params.max_retransmit) {
     retransmit(ep, o, now);
   } else if (o->in_flight) {

@@ -13,10 +13,12 @@
  *            RST               idle       end the relation
  *            deadline          in flight  send the newest state again    interval doubled
  *            deadline          idle       end the relation               after MAX_RETRANSMIT
- */
+ *
+ * A build without observations takes observe_none.c. */
 #ifndef CORE_PROTO_OBSERVE_H
 #define CORE_PROTO_OBSERVE_H
 
+#include "core/base/carver.h"
 #include "core/proto/ep.h"
 
 /* A client endpoint that observes something. Its timer carries the retransmission of the one
@@ -52,6 +54,18 @@ typedef struct relation {
   bool is_stale; /* the client has not been sent the newest state */
 } relation;
 
+/* Plans the memory of observers and relations; measures only when `ep` is NULL. */
+void observe_lay_out(copal_carver *c, copal_ep *ep, const copal_ep_cfg *cfg);
+
+/* Reads the Observe option of a GET or FETCH, and ends the observation that it may cancel. A block
+ * further on is no registration. RFC 7641 section 4.1, RFC 7959 section 2.6, RFC 8132 section 2.4.
+ */
+void observe_read(copal_ep *ep, turn *t);
+
+/* A success establishes the observation that the handler granted; an error ends one that the
+ * request was to renew. RFC 7641 section 4.1. */
+void observe_settle(copal_ep *ep, turn *t, copal_code code, copal_time now);
+
 /* Adds the client of the request in `t` to the observers of its subject, or renews its relation.
  * Returns false when there is no room; the request is an ordinary one then. RFC 7641 section 4.1.
  */
@@ -69,7 +83,8 @@ bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copa
 bool observe_on_unreachable(copal_ep *ep, const copal_path *path, uint16_t mid, copal_span token,
                             copal_time now);
 
-void observe_on_timer(copal_ep *ep, observer *o, copal_time now);
+/* The timer of an observer fired. */
+void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now);
 
 /* Ends all relations without telling the clients. */
 void observe_wipe(copal_ep *ep);

@@ -27,14 +27,6 @@ static const char *title(int err)
   }
 }
 
-static copal_code code_of(int err)
-{
-  const copal_code code = copal_reaction_code(copal_err_reaction(err));
-  if (code)
-    return code;
-  return err == COPAL_ENOTFOUND ? COPAL_CODE_NOT_FOUND : COPAL_CODE_INTERNAL_SERVER_ERROR;
-}
-
 /* Digits are found by counting down: small processors have no division. */
 static void put_decimal(copal_wr *w, uint16_t v)
 {
@@ -76,21 +68,27 @@ static void put_diagnostic(copal_wr *w, int err, uint16_t offender)
     put_decimal(w, offender);
 }
 
+/* Content-Format 257 and Max-Age 1, in that order: an answer takes both, one or none. */
+static const uint8_t format_value[] = {COPAL_CF_PROBLEM_DETAILS >> 8,
+                                       COPAL_CF_PROBLEM_DETAILS & 0xff};
+static const uint8_t retry_value[] = {1}; /* seconds, RFC 7252 section 5.9.3.4 */
+static const copal_opt options[] = {
+    {COPAL_OPT_CONTENT_FORMAT, {format_value, sizeof format_value}},
+    {COPAL_OPT_MAX_AGE, {retry_value, sizeof retry_value}},
+};
+
 void refusal_make(refusal *f, int err, uint16_t offender, bool wants_problem)
 {
-  const copal_mspan room = {f->text, sizeof f->text};
-  copal_opt_list l = copal_opt_list_init(f->opts, f->uints, REFUSAL_OPTS);
-  copal_wr w = copal_wr_init(room);
-  const copal_code code = code_of(err);
+  copal_wr w = copal_wr_init((copal_mspan){f->text, sizeof f->text});
+  const copal_code code = refusal_code(err);
+  const bool is_busy = code == COPAL_CODE_SERVICE_UNAVAILABLE;
 
-  if (wants_problem) {
-    copal_opt_list_add_uint(&l, COPAL_OPT_CONTENT_FORMAT, COPAL_CF_PROBLEM_DETAILS);
+  if (wants_problem)
     put_problem(&w, err, offender);
-  } else {
+  else
     put_diagnostic(&w, err, offender);
-  }
-  if (code == COPAL_CODE_SERVICE_UNAVAILABLE)
-    copal_opt_list_add_uint(&l, COPAL_OPT_MAX_AGE, REFUSAL_RETRY_S);
-  f->response = (copal_response){
-      .code = code, .opts = l.opts, .opt_count = l.count, .payload = copal_wr_done(&w)};
+  f->response = (copal_response){.code = code,
+                                 .opts = &options[wants_problem ? 0 : 1],
+                                 .opt_count = (size_t)wants_problem + (size_t)is_busy,
+                                 .payload = copal_wr_done(&w)};
 }

@@ -14,12 +14,6 @@
 #include "core/proto/send.h"
 #include "core/wire/option_check.h"
 
-enum {
-  OBSERVE_REGISTER = 0, /* RFC 7641 section 2 */
-  OBSERVE_DEREGISTER = 1,
-  OBSERVE_MASK = 0xffffff, /* 24 bits */
-};
-
 /* ---------------------------------------------------------------------------- before the handler
  */
 
@@ -146,39 +140,6 @@ static int dispatch(copal_ep *ep, const turn *t, const copal_wr *w, copal_time n
   return COPAL_OK;
 }
 
-/* A success establishes the observation that the handler granted; an error ends one that the
- * request was to renew. RFC 7641 section 4.1. */
-static void settle_observation(copal_ep *ep, turn *t, copal_code code, copal_time now)
-{
-  if (!t->subject)
-    return;
-  if (copal_code_class(code) != COPAL_CLASS_SUCCESS) {
-    observe_deregister(ep, t->path, t->msg->token);
-    t->rules.has_observe = false; /* of a success that could not be written */
-    return;
-  }
-  t->rules.has_observe = observe_register(ep, t, now);
-  t->rules.observe = t->subject->sequence & OBSERVE_MASK;
-}
-
-/* Sends 4.01 with Echo in place of the response; an observation that it would have begun has to be
- * asked for again. A group member says nothing instead. */
-static int respond_challenge(copal_ep *ep, turn *t, copal_time now)
-{
-  challenge c;
-
-  if (t->rules.has_observe)
-    observe_deregister(ep, t->path, t->msg->token);
-  t->rules.has_observe = false;
-  challenge_make(ep, &c, t->path, now);
-  if (t->rules.is_group)
-    return COPAL_OK;
-  const copal_msg head = head_for(ep, t, c.response.code, now);
-  copal_wr w = send_begin(ep, t->path);
-  const int err = w.err ? w.err : reply_write(ep, &w, &head, &t->rules, &c.response);
-  return err ? err : dispatch(ep, t, &w, now);
-}
-
 static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time now)
 {
   if (reply_is_suppressed(&t->rules, r->code)) {
@@ -187,8 +148,8 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
     acknowledge_only(ep, t);
     return COPAL_OK;
   }
-  settle_observation(ep, t, r->code, now);
-  const copal_msg head = head_for(ep, t, r->code, now);
+  observe_settle(ep, t, r->code, now);
+  copal_msg head = head_for(ep, t, r->code, now);
   copal_wr w = send_begin(ep, t->path);
   const bool is_unsent = w.err && t->dedup && t->rules.is_confirmable;
   if (is_unsent) /* the request has had its effect: its duplicate fetches the answer */
@@ -201,8 +162,9 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
     dedup_keep_reply(ep, t->dedup, copal_wr_done(&w), now);
     return COPAL_OK;
   }
-  if (challenge_is_due(ep, t->path, t->rules.request_code, w.len, now))
-    return respond_challenge(ep, t, now);
+  const int challenged = challenge_replace(ep, t->path, &w, &head, &t->rules, now);
+  if (challenged < 0 || (challenged && t->rules.is_group)) /* a group member keeps silent instead */
+    return challenged < 0 ? challenged : COPAL_OK;
   return dispatch(ep, t, &w, now);
 }
 
@@ -234,33 +196,6 @@ int copal_ep_respond(copal_ep *ep, const copal_response *r, copal_time now)
     return err;
   respond_error(ep, t, err, 0, now); /* the client's mistake, not the handler's */
   return COPAL_OK;
-}
-
-int copal_ep_observe(copal_ep *ep, copal_subject *subject)
-{
-  turn *t = ep->turn;
-  if (!t || t->is_answered || t->is_deferred || !t->wants_observe)
-    return COPAL_EINVAL;
-  t->subject = subject;
-  return COPAL_OK;
-}
-
-/* Reads the Observe option of a GET or FETCH, and ends the observation that it may cancel. A block
- * further on is no registration. RFC 7641 section 4.1, RFC 7959 section 2.6, RFC 8132 section 2.4.
- */
-static void read_observe(copal_ep *ep, turn *t)
-{
-  copal_span value;
-  uint32_t action;
-
-  if (!copal_code_is_safe(t->msg->code) || t->rules.is_group ||
-      !copal_opt_find_valid(t->msg->options, COPAL_OPT_OBSERVE, &value) ||
-      copal_opt_uint(value, &action))
-    return;
-  if (action == OBSERVE_DEREGISTER)
-    observe_deregister(ep, t->path, t->msg->token);
-  t->wants_observe =
-      action == OBSERVE_REGISTER && !(t->rules.has_block2 && t->rules.block2.num != 0);
 }
 
 /* ------------------------------------------------------------------------------------ the handler
@@ -308,7 +243,7 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
 
   ep->stats.rx_requests++;
   challenge_read(ep, path, msg, now);
-  read_observe(ep, &t);
+  observe_read(ep, &t);
   req.wants_observe = t.wants_observe;
   req.has_block2 = t.rules.has_block2;
   req.block2 = t.rules.block2;
@@ -387,15 +322,10 @@ static int write_late(copal_ep *ep, exchange *x, const copal_msg *as, copal_wr *
   copal_msg head = *as;
   head.code = r->code;
   head.token = exchange_token(x);
-  challenge c;
-  const int err = w->err ? w->err : reply_write(ep, w, &head, &x->rules, r);
-  if (err || !challenge_is_due(ep, &x->path, x->rules.request_code, w->len, now))
-    return err;
-
-  challenge_make(ep, &c, &x->path, now);
-  head.code = c.response.code;
-  w->len = 0;
-  return reply_write(ep, w, &head, &x->rules, &c.response);
+  int err = w->err ? w->err : reply_write(ep, w, &head, &x->rules, r);
+  if (!err)
+    err = challenge_replace(ep, &x->path, w, &head, &x->rules, now);
+  return err < 0 ? err : COPAL_OK;
 }
 
 /* The handler was in time: the response travels in the ACK. RFC 7252 section 5.2.1. */

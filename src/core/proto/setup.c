@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "copal/endpoint.h"
+#include "core/base/carver.h"
+#include "core/proto/challenge.h"
 #include "core/proto/client.h"
 #include "core/proto/ep.h"
 #include "core/proto/observe.h"
+#include "core/proto/slice.h"
 #include "core/wire/option_check.h"
 
 enum {
@@ -53,78 +56,38 @@ static bool is_power_of_two(uint32_t v)
 
 static bool is_valid(const copal_ep_cfg *c)
 {
-  return c->sink && c->entropy && copal_params_check(&c->params) == COPAL_OK &&
-         c->chunk_size >= CHUNK_SIZE_MIN && c->chunk_size <= CHUNK_SIZE_MAX &&
-         c->message_max >= MESSAGE_MIN && c->token_cap >= COPAL_TOKEN_MAX &&
-         c->token_len >= TOKEN_LEN_MIN && c->token_len <= COPAL_TOKEN_MAX &&
-         c->szx_max <= COPAL_SZX_MAX && is_power_of_two(c->mid_count) &&
-         is_power_of_two(c->timer_slots);
-}
-
-/* Hands out parts of the caller's memory one after another; counts only when `mem` is NULL. */
-typedef struct carver {
-  uint8_t *mem;
-  size_t len;
-} carver;
-
-static void *carve(carver *c, size_t size, size_t count)
-{
-  void *part = c->mem ? c->mem + c->len : NULL;
-  c->len += copal_pool_item_size(size) * count;
-  return part;
-}
-
-static void *carve_array(carver *c, size_t size, size_t count, copal_ep *ep)
-{
-  void *part = carve(c, size * count, 1);
-  if (ep)
-    memset(part, 0, size * count);
-  return part;
-}
-
-static void carve_pool(carver *c, copal_pool *pool, size_t size, uint32_t count)
-{
-  uint8_t *part = carve(c, size, count);
-  if (pool)
-    copal_pool_init(pool, part, size, count);
-}
-
-static void carve_map(carver *c, copal_ep *ep, copal_map *map, uint32_t count)
-{
-  const uint32_t buckets = copal_map_bucket_count(count);
-  void *part = carve_array(c, sizeof(void *), buckets, ep);
-  if (map)
-    copal_map_init(map, part, buckets);
+  return c->sink && c->entropy && (!c->guard || challenge_is_available()) &&
+         copal_params_check(&c->params) == COPAL_OK && c->chunk_size >= CHUNK_SIZE_MIN &&
+         c->chunk_size <= CHUNK_SIZE_MAX && c->message_max >= MESSAGE_MIN &&
+         c->token_cap >= COPAL_TOKEN_MAX && c->token_len >= TOKEN_LEN_MIN &&
+         c->token_len <= COPAL_TOKEN_MAX && c->szx_max <= COPAL_SZX_MAX &&
+         is_power_of_two(c->mid_count) && is_power_of_two(c->timer_slots);
 }
 
 /* The plan of an endpoint's memory; with `ep` NULL it only measures. */
-static size_t lay_out(copal_ep *ep, uint8_t *mem, const copal_ep_cfg *cfg, copal_time now)
+static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
 {
-  carver c = {.mem = mem};
+  copal_carver c = {.mem = (uint8_t *)ep};
 
-  carve(&c, sizeof *ep, 1);
-  carve_pool(&c, ep ? &ep->exchanges : NULL, sizeof(exchange) + cfg->token_cap,
-             cfg->exchange_count);
-  carve_pool(&c, ep ? &ep->peers : NULL, sizeof(peer), cfg->peer_count);
-  carve_pool(&c, ep ? &ep->dedups : NULL, sizeof(dedup), cfg->dedup_count);
-  carve_pool(&c, ep ? &ep->chunks : NULL, sizeof(copal_chunk) + cfg->chunk_size, cfg->chunk_count);
-  carve_pool(&c, ep ? &ep->observers : NULL, sizeof(observer), cfg->observer_count);
-  carve_pool(&c, ep ? &ep->relations : NULL, sizeof(relation), cfg->relation_count);
-  carve_map(&c, ep, ep ? &ep->observers_by_path : NULL, cfg->observer_count);
-  carve_map(&c, ep, ep ? &ep->relations_by_token : NULL, cfg->relation_count);
-  carve_map(&c, ep, ep ? &ep->peers_by_path : NULL, cfg->peer_count);
-  carve_map(&c, ep, ep ? &ep->dedup_by_mid : NULL, cfg->dedup_count);
-  carve_map(&c, ep, ep ? &ep->exchange_by_token : NULL, cfg->exchange_count);
-  carve_map(&c, ep, ep ? &ep->exchange_by_mid : NULL, cfg->exchange_count);
-  mid_counter *mids = carve_array(&c, sizeof(mid_counter), cfg->mid_count, ep);
-  copal_node *slots = carve_array(&c, sizeof(copal_node), cfg->timer_slots, ep);
-  uint32_t *words =
-      carve_array(&c, sizeof(uint32_t), copal_timerq_word_count(cfg->timer_slots), ep);
-  uint8_t *scratch = carve(&c, cfg->message_max, 1);
+  copal_carve(&c, sizeof *ep);
+  copal_carve_pool(&c, ep ? &ep->exchanges : NULL, sizeof(exchange) + cfg->token_cap,
+                   cfg->exchange_count);
+  copal_carve_pool(&c, ep ? &ep->peers : NULL, sizeof(peer), cfg->peer_count);
+  copal_carve_pool(&c, ep ? &ep->dedups : NULL, sizeof(dedup), cfg->dedup_count);
+  copal_carve_pool(&c, ep ? &ep->chunks : NULL, sizeof(copal_chunk) + cfg->chunk_size,
+                   cfg->chunk_count);
+  copal_carve_map(&c, ep ? &ep->peers_by_path : NULL, cfg->peer_count);
+  copal_carve_map(&c, ep ? &ep->dedup_by_mid : NULL, cfg->dedup_count);
+  copal_carve_map(&c, ep ? &ep->exchange_by_token : NULL, cfg->exchange_count);
+  copal_carve_map(&c, ep ? &ep->exchange_by_mid : NULL, cfg->exchange_count);
+  observe_lay_out(&c, ep, cfg);
+  mid_counter *mids = copal_carve_zeros(&c, sizeof(mid_counter) * cfg->mid_count);
+  void *slots = copal_carve(&c, copal_timerq_size(cfg->timer_slots));
+  uint8_t *scratch = copal_carve(&c, cfg->message_max);
   if (ep) {
     ep->scratch = (copal_mspan){scratch, cfg->message_max - NOTIFICATION_HEAD};
     ep->mids = mids;
-    copal_timerq_init(&ep->timers, slots, words, cfg->timer_slots, cfg->timer_tick, now);
+    copal_timerq_init(&ep->timers, slots, cfg->timer_slots, cfg->timer_tick, now);
   }
   return c.len;
 }
@@ -141,21 +104,20 @@ static int take_cfg(const copal_ep_cfg *given, copal_ep_cfg *cfg)
 size_t copal_ep_size(const copal_ep_cfg *given)
 {
   copal_ep_cfg cfg;
-  return take_cfg(given, &cfg) ? 0 : lay_out(NULL, NULL, &cfg, 0);
+  return take_cfg(given, &cfg) ? 0 : lay_out(NULL, &cfg, 0);
 }
 
-/* The critical options whose meaning the endpoint or its handlers know. */
-static uint32_t critical_set(bool is_request)
-{
-  const uint32_t both = COPAL_CRITICAL_BIT(COPAL_OPT_BLOCK1) | COPAL_CRITICAL_BIT(COPAL_OPT_BLOCK2);
-  if (!is_request)
-    return both;
-  return both | COPAL_CRITICAL_BIT(COPAL_OPT_IF_MATCH) | COPAL_CRITICAL_BIT(COPAL_OPT_URI_HOST) |
-         COPAL_CRITICAL_BIT(COPAL_OPT_IF_NONE_MATCH) | COPAL_CRITICAL_BIT(COPAL_OPT_URI_PORT) |
-         COPAL_CRITICAL_BIT(COPAL_OPT_URI_PATH) | COPAL_CRITICAL_BIT(COPAL_OPT_URI_QUERY) |
-         COPAL_CRITICAL_BIT(COPAL_OPT_ACCEPT) | COPAL_CRITICAL_BIT(COPAL_OPT_PROXY_URI) |
-         COPAL_CRITICAL_BIT(COPAL_OPT_PROXY_SCHEME);
-}
+/* The critical options whose meaning the endpoint or its handlers know. Blocks of responses are put
+ * together by the client's user. */
+enum {
+  CRITICAL_RESPONSES = COPAL_CRITICAL_BIT(COPAL_OPT_BLOCK1) | COPAL_CRITICAL_BIT(COPAL_OPT_BLOCK2),
+  CRITICAL_REQUESTS =
+      COPAL_CRITICAL_BIT(COPAL_OPT_BLOCK1) | COPAL_CRITICAL_BIT(COPAL_OPT_IF_MATCH) |
+      COPAL_CRITICAL_BIT(COPAL_OPT_URI_HOST) | COPAL_CRITICAL_BIT(COPAL_OPT_IF_NONE_MATCH) |
+      COPAL_CRITICAL_BIT(COPAL_OPT_URI_PORT) | COPAL_CRITICAL_BIT(COPAL_OPT_URI_PATH) |
+      COPAL_CRITICAL_BIT(COPAL_OPT_URI_QUERY) | COPAL_CRITICAL_BIT(COPAL_OPT_ACCEPT) |
+      COPAL_CRITICAL_BIT(COPAL_OPT_PROXY_URI) | COPAL_CRITICAL_BIT(COPAL_OPT_PROXY_SCHEME),
+};
 
 /* Timers may fire a tick late, five times in a row; the jitter leaves room for that, so that all
  * transmissions stay inside MAX_TRANSMIT_SPAN. */
@@ -174,20 +136,20 @@ int copal_ep_init(copal_mspan mem, const copal_ep_cfg *given, copal_ep **out, co
   int err = take_cfg(given, &cfg);
   if (err)
     return err;
-  if (mem.len < lay_out(NULL, NULL, &cfg, now))
+  if (mem.len < lay_out(NULL, &cfg, now))
     return COPAL_ENOSPC;
 
   copal_ep *ep = (copal_ep *)(void *)mem.ptr;
   *ep = (copal_ep){.cfg = cfg};
-  lay_out(ep, mem.ptr, &cfg, now);
+  lay_out(ep, &cfg, now);
   copal_list_init(&ep->dedup_by_age);
   ep->seed = ep_random(ep);
   ep->ack_spread = ack_spread(ep);
   ep->transmit_span = copal_max_transmit_span(&cfg.params);
   ep->exchange_lifetime = copal_exchange_lifetime(&cfg.params);
   ep->non_lifetime = copal_non_lifetime(&cfg.params);
-  ep->critical_requests = critical_set(true);
-  ep->critical_responses = critical_set(false);
+  ep->critical_requests = CRITICAL_REQUESTS | slice_understood();
+  ep->critical_responses = CRITICAL_RESPONSES;
   *out = ep;
   return COPAL_OK;
 }

@@ -14,14 +14,13 @@ enum { SLOTS_MAX = 64, TICK = 1024, TIMERS = 200 };
 
 typedef struct wheel {
   copal_timerq q;
-  copal_node slots[SLOTS_MAX];
-  uint32_t words[2];
+  copal_node mem[SLOTS_MAX + 1]; /* slots and, in the last, their bit map */
 } wheel;
 
 static void make(wheel *w, uint32_t slots, copal_dur tick, copal_time now)
 {
   memset(w, 0xa5, sizeof *w);
-  copal_timerq_init(&w->q, w->slots, w->words, slots, tick, now);
+  copal_timerq_init(&w->q, w->mem, slots, tick, now);
 }
 
 static void tick_is_rounded_up_to_a_power_of_two(void **state)
@@ -36,12 +35,13 @@ static void tick_is_rounded_up_to_a_power_of_two(void **state)
   assert_int_equal(copal_timerq_tick(&w.q), 1);
 }
 
-static void word_count_covers_all_slots(void **state)
+static void memory_holds_the_slots_and_a_bit_for_each(void **state)
 {
   (void)state;
-  assert_int_equal(copal_timerq_word_count(1), 1);
-  assert_int_equal(copal_timerq_word_count(32), 1);
-  assert_int_equal(copal_timerq_word_count(64), 2);
+  assert_int_equal(copal_timerq_size(1), sizeof(copal_node) + 4);
+  assert_int_equal(copal_timerq_size(32), 32 * sizeof(copal_node) + 4);
+  assert_int_equal(copal_timerq_size(64), 64 * sizeof(copal_node) + 8);
+  assert_true(copal_timerq_size(SLOTS_MAX) <= sizeof(((wheel *)0)->mem));
 }
 
 static void an_empty_wheel_has_no_deadline(void **state)
@@ -205,7 +205,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tick_is_rounded_up_to_a_power_of_two),
-      cmocka_unit_test(word_count_covers_all_slots),
+      cmocka_unit_test(memory_holds_the_slots_and_a_bit_for_each),
       cmocka_unit_test(an_empty_wheel_has_no_deadline),
       cmocka_unit_test(fires_at_the_first_tick_not_before_its_instant),
       cmocka_unit_test(a_timer_of_a_later_turn_waits_for_it),

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Dividing one run of memory. */
+#include "core/base/carver.h"
+
+#include <string.h>
+
+void *copal_carve(copal_carver *c, size_t size)
+{
+  uint8_t *part = c->mem ? c->mem + c->len : NULL;
+  c->len += copal_pool_item_size(size);
+  return part;
+}
+
+void *copal_carve_zeros(copal_carver *c, size_t size)
+{
+  void *part = copal_carve(c, size);
+  if (part)
+    memset(part, 0, size);
+  return part;
+}
+
+void copal_carve_pool(copal_carver *c, copal_pool *pool, size_t size, uint32_t count)
+{
+  uint8_t *part = copal_carve(c, copal_pool_item_size(size) * count);
+  if (pool)
+    copal_pool_init(pool, part, size, count);
+}
+
+void copal_carve_map(copal_carver *c, copal_map *map, uint32_t count)
+{
+  const uint32_t buckets = copal_map_bucket_count(count);
+  void *part = copal_carve_zeros(c, sizeof(copal_map_link *) * buckets);
+  if (map)
+    copal_map_init(map, part, buckets);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server without observations: what observe.c and observe_request.c are on a device that grants
+ * none. A request with Observe is an ordinary one then, RFC 7641 section 4.1. */
+#include "core/proto/observe.h"
+
+void observe_lay_out(copal_carver *c, copal_ep *ep, const copal_ep_cfg *cfg)
+{
+  (void)c, (void)ep, (void)cfg;
+}
+
+void observe_read(copal_ep *ep, turn *t)
+{
+  (void)ep, (void)t;
+}
+
+void observe_settle(copal_ep *ep, turn *t, copal_code code, copal_time now)
+{
+  (void)ep, (void)t, (void)code, (void)now;
+}
+
+bool observe_register(copal_ep *ep, const turn *t, copal_time now)
+{
+  (void)ep, (void)t, (void)now;
+  return false;
+}
+
+void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token)
+{
+  (void)ep, (void)path, (void)token;
+}
+
+bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copal_msg *msg,
+                                copal_time now)
+{
+  (void)ep, (void)path, (void)msg, (void)now;
+  return false;
+}
+
+bool observe_on_unreachable(copal_ep *ep, const copal_path *path, uint16_t mid, copal_span token,
+                            copal_time now)
+{
+  (void)ep, (void)path, (void)mid, (void)token, (void)now;
+  return false;
+}
+
+void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now)
+{
+  (void)ep, (void)t, (void)now;
+}
+
+void observe_wipe(copal_ep *ep)
+{
+  (void)ep;
+}
+
+int copal_ep_observe(copal_ep *ep, copal_subject *subject)
+{
+  (void)ep, (void)subject;
+  return COPAL_EINVAL;
+}
+
+void copal_ep_notify(copal_ep *ep, copal_subject *subject, copal_time now)
+{
+  (void)ep, (void)subject, (void)now;
+}
+
+void copal_ep_end_subject(copal_ep *ep, copal_subject *subject, copal_time now)
+{
+  (void)ep, (void)subject, (void)now;
+}
