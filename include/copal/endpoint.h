@@ -237,6 +237,7 @@ typedef struct copal_stats {
   copal_count timeouts;          /* exchanges that ended without an answer */
   copal_count resets;            /* exchanges that ended with a Reset */
   copal_count unreachables;      /* exchanges that ended with a network error */
+  copal_count probed;            /* pings to sources that are not verified */
   copal_count challenged;        /* answered 4.01 with Echo: the source was not verified */
   copal_count suppressed;        /* responses held back: multicast or No-Response */
   copal_count notify_cons;       /* confirmable notifications, without retransmissions */

@@ -32,6 +32,15 @@ typedef struct copal_guard {
    * is verified. */
   void (*on_echo)(struct copal_guard *g, const copal_path *path, copal_span echo, copal_time now);
 
+  /* True when the endpoint should be pinged after a response that drew on a budget: `*mid` receives
+   * an unpredictable Message ID. An ordinary client answers with a Reset, and is verified before
+   * its budget is used up. RFC 7252 section 4.3. */
+  bool (*probe)(struct copal_guard *g, const copal_path *path, uint16_t *mid, copal_time now);
+
+  /* A Reset with this Message ID belongs to nothing else. True when it answers a probe: then the
+   * endpoint is verified. */
+  bool (*on_reset)(struct copal_guard *g, const copal_path *path, uint16_t mid, copal_time now);
+
   /* The endpoint acknowledged an unpredictable Message ID, so it receives what is sent to it. */
   void (*on_acknowledged)(struct copal_guard *g, const copal_path *path, copal_time now);
 } copal_guard;

@@ -20,7 +20,9 @@ enum {
   ECHO_TIME_SIZE =
       4, /* an Echo value is the time it was made, and a MAC over that and the endpoint */
   ECHO_MAC_SIZE = COPAL_ECHO_SIZE - ECHO_TIME_SIZE,
-  ECHO_FRESH_S = 60, /* RFC 9175 section 2.3: the threshold T */
+  PROBE_PERIOD_S = 60, /* how long the Message ID of a probe stays the same */
+  GUESS_COST = 64,     /* bytes of a budget */
+  ECHO_FRESH_S = 60,   /* RFC 9175 section 2.3: the threshold T */
 };
 
 typedef struct budget {
@@ -38,6 +40,7 @@ struct guard {
   copal_guard hook; /* first */
   guard_cfg cfg;
   guard_stats stats;
+  bool has_drawn; /* the response being sent drew on a budget */
   uint8_t key[MAC_KEY_SIZE];
   uint64_t seed;
   budget budgets[BUDGETS];
@@ -165,6 +168,8 @@ static budget *budget_of(guard *g, const copal_addr *remote)
 
 static void refill(const guard *g, budget *b, copal_time now)
 {
+  if (b->left > g->cfg.burst)
+    b->left = g->cfg.burst; /* a reload has made it smaller */
   const uint64_t earned = (now - b->refilled) * g->cfg.refill / COPAL_SECOND;
   if (b->refilled == 0 || earned >= g->cfg.burst - b->left) {
     b->left = g->cfg.burst;
@@ -184,8 +189,6 @@ static bool allows(copal_guard *hook, const copal_path *path, size_t len, copal_
   if (len <= g->cfg.free_size || is_trusted(g, path) || is_verified(g, path, now))
     return true;
   budget *b = budget_of(g, &path->remote);
-  if (b->left > g->cfg.burst)
-    b->left = g->cfg.burst; /* a reload has made it smaller */
   refill(g, b, now);
   if (b->left < len) {
     g->stats.refused++;
@@ -193,6 +196,7 @@ static bool allows(copal_guard *hook, const copal_path *path, size_t len, copal_
   }
   b->left -= (uint32_t)len;
   g->stats.drawn++;
+  g->has_drawn = true;
   return true;
 }
 
@@ -210,6 +214,47 @@ static void make_mac(const guard *g, const copal_path *path, uint32_t made, uint
     uint32_t made;
   } bound = {path->remote, path->session, made};
   mac_make(g->key, copal_span_of(&bound, sizeof bound), (copal_mspan){out, ECHO_MAC_SIZE});
+}
+
+/* The Message ID of a probe of that endpoint in that period: it cannot be guessed, and needs no
+ * memory. */
+static uint16_t probe_mid(const guard *g, const copal_path *path, uint32_t period)
+{
+  uint8_t mac[ECHO_MAC_SIZE];
+  make_mac(g, path, ~period, mac); /* apart from those of Echo values */
+  return (uint16_t)(mac[0] << 8 | mac[1]);
+}
+
+static uint32_t period_of(copal_time now)
+{
+  return seconds(now) / PROBE_PERIOD_S;
+}
+
+static bool probe(copal_guard *hook, const copal_path *path, uint16_t *mid, copal_time now)
+{
+  guard *g = (guard *)hook;
+  if (!g->has_drawn)
+    return false;
+  g->has_drawn = false;
+  *mid = probe_mid(g, path, period_of(now));
+  return true;
+}
+
+/* Each answer costs something of the prefix's budget, so that guessing takes too long. */
+static bool on_reset(copal_guard *hook, const copal_path *path, uint16_t mid, copal_time now)
+{
+  guard *g = (guard *)hook;
+  const uint32_t period = period_of(now);
+  budget *b = budget_of(g, &path->remote);
+
+  refill(g, b, now);
+  if (b->left < GUESS_COST)
+    return false;
+  b->left -= GUESS_COST;
+  if (mid != probe_mid(g, path, period) && mid != probe_mid(g, path, period - 1))
+    return false;
+  verify(g, path, now);
+  return true;
 }
 
 static void challenge(copal_guard *hook, const copal_path *path, uint8_t echo[COPAL_ECHO_SIZE],
@@ -266,7 +311,12 @@ guard *guard_open(const guard_cfg *cfg)
     free(g);
     return NULL;
   }
-  g->hook = (copal_guard){allows, challenge, on_echo, on_acknowledged};
+  g->hook = (copal_guard){.allows = allows,
+                          .challenge = challenge,
+                          .on_echo = on_echo,
+                          .probe = probe,
+                          .on_reset = on_reset,
+                          .on_acknowledged = on_acknowledged};
   guard_reload(g, cfg);
   return g;
 }

@@ -5,8 +5,9 @@
  * Responses of up to `free_size` bytes go to anybody. Beyond that a source draws on the budget of
  * its address prefix (/24 for IPv4, /56 for IPv6), as response rate limiting does in name servers;
  * when that is used up it is asked to return an Echo. Verified sources are not limited: those in a
- * secure session, on loopback or in a trusted network, that returned an Echo, or that acknowledged
- * an unpredictable Message ID.
+ * secure session, on loopback or in a trusted network, that returned an Echo, that acknowledged an
+ * unpredictable Message ID, or that answered a ping. Whoever draws on a budget is pinged, and
+ * ordinary clients answer with a Reset long before the budget is used up.
  *
  * All tables have a fixed size; a stranger takes no memory. Prefixes that share a bucket share its
  * budget, and a verified source may be forgotten early when another takes its place. Thread: the

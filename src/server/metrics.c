@@ -84,6 +84,7 @@ static const metric table[] = {
     RARE("no_routes", pipeline.no_routes),
     RARE("no_memory", pipeline.no_memory),
 
+    RARE("probed", ep.probed),
     RARE("challenged", ep.challenged),
     RARE("guard_drawn", guard.drawn),
     RARE("guard_refused", guard.refused),

@@ -2,6 +2,8 @@
 /* Echo challenges. */
 #include "core/proto/challenge.h"
 
+#include "core/proto/send.h"
+
 #include "core/proto/observe.h"
 #include "core/proto/reply.h"
 
@@ -51,6 +53,22 @@ int challenge_replace(copal_ep *ep, const copal_path *path, copal_wr *w, copal_m
   w->len = 0;
   const int err = reply_write(ep, w, head, rules, &c.response);
   return err ? err : 1;
+}
+
+void challenge_probe(copal_ep *ep, const copal_path *path, copal_time now)
+{
+  copal_guard *g = ep->cfg.guard;
+  uint16_t mid;
+  if (!g || !g->probe(g, path, &mid, now))
+    return;
+  ep->stats.probed++;
+  send_empty(ep, path, COPAL_CON, mid);
+}
+
+bool challenge_on_reset(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time now)
+{
+  copal_guard *g = ep->cfg.guard;
+  return g && g->on_reset(g, path, mid, now);
 }
 
 void challenge_read(copal_ep *ep, const copal_path *path, const copal_msg *msg, copal_time now)

@@ -20,6 +20,13 @@ bool challenge_is_due(copal_ep *ep, const copal_path *path, copal_code request, 
 int challenge_replace(copal_ep *ep, const copal_path *path, copal_wr *w, copal_msg *head,
                       reply_rules *rules, copal_time now);
 
+/* Pings the receiver of a response when the guard wants to know whether it is there. Nothing is
+ * kept of the ping: its Message ID tells. */
+void challenge_probe(copal_ep *ep, const copal_path *path, copal_time now);
+
+/* A Reset that belongs to nothing else. True when it answers a probe. */
+bool challenge_on_reset(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time now);
+
 /* Looks for an Echo option in a request. */
 void challenge_read(copal_ep *ep, const copal_path *path, const copal_msg *msg, copal_time now);
 

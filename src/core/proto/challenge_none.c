@@ -26,3 +26,19 @@ void challenge_read(copal_ep *ep, const copal_path *path, const copal_msg *msg, 
 {
   (void)ep, (void)path, (void)msg, (void)now;
 }
+
+void challenge_probe(copal_ep *ep, const copal_path *path, copal_time now)
+{
+  (void)ep;
+  (void)path;
+  (void)now;
+}
+
+bool challenge_on_reset(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time now)
+{
+  (void)ep;
+  (void)path;
+  (void)mid;
+  (void)now;
+  return false;
+}

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "core/proto/challenge.h"
 #include "core/proto/client.h"
 #include "core/proto/dedup.h"
 #include "core/proto/ep.h"
@@ -67,8 +68,10 @@ static int on_acknowledgement(copal_ep *ep, const copal_path *path, const copal_
   exchange *x = exchange_find_mid(ep, path, msg->mid);
 
   ep->stats.rx_empty++;
-  if (!x && !observe_on_acknowledgement(ep, path, msg, now))
-    return COPAL_ESTRAY;
+  if (!x && !observe_on_acknowledgement(ep, path, msg, now)) {
+    const bool is_answer = msg->type == COPAL_RST && challenge_on_reset(ep, path, msg->mid, now);
+    return is_answer ? COPAL_OK : COPAL_ESTRAY;
+  }
   if (ep->cfg.guard)
     ep->cfg.guard->on_acknowledged(ep->cfg.guard, path, now);
   if (!x)

@@ -165,7 +165,9 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
   const int challenged = challenge_replace(ep, t->path, &w, &head, &t->rules, now);
   if (challenged < 0 || (challenged && t->rules.is_group)) /* a group member keeps silent instead */
     return challenged < 0 ? challenged : COPAL_OK;
-  return dispatch(ep, t, &w, now);
+  const int sent = dispatch(ep, t, &w, now);
+  challenge_probe(ep, t->path, now);
+  return sent;
 }
 
 static int respond_error(copal_ep *ep, turn *t, int err, uint16_t offender, copal_time now)

@@ -125,6 +125,40 @@ static void rfc9175_2_4_acknowledgement_verifies(void **state)
   guard_close(g);
 }
 
+static void rfc9175_2_4_reset_to_a_probe_verifies(void **state)
+{
+  (void)state;
+  guard *g = open_guard();
+  copal_guard *hook = guard_hook(g);
+  const copal_path path = source(1), other = source(2);
+  uint16_t mid, ignored;
+  assert_false(hook->probe(hook, &path, &mid, start));
+  assert_true(may_send(g, &path, BURST / 2, start));
+  assert_true(hook->probe(hook, &path, &mid, start));
+  assert_false(hook->probe(hook, &path, &ignored, start));
+  assert_false(hook->on_reset(hook, &path, (uint16_t)(mid + 1), start));
+  assert_false(hook->on_reset(hook, &other, mid, start));
+  assert_true(hook->on_reset(hook, &path, mid, start + 50 * (copal_time)COPAL_SECOND));
+  assert_true(may_send(g, &path, 100000, start));
+  assert_false(may_send(g, &other, 100000, start));
+  guard_close(g);
+}
+
+static void rfc9175_2_4_guessing_a_probe_spends_the_budget(void **state)
+{
+  (void)state;
+  guard *g = open_guard();
+  copal_guard *hook = guard_hook(g);
+  const copal_path path = source(1);
+  uint16_t mid;
+  assert_true(may_send(g, &path, 200, start));
+  assert_true(hook->probe(hook, &path, &mid, start));
+  for (uint16_t i = 1; i < 100; i++)
+    assert_false(hook->on_reset(hook, &path, (uint16_t)(mid + i), start));
+  assert_false(hook->on_reset(hook, &path, mid, start));
+  guard_close(g);
+}
+
 static void loopback_secure_and_trusted_sources_are_not_limited(void **state)
 {
   (void)state;
@@ -171,6 +205,8 @@ int main(void)
       cmocka_unit_test(rfc9175_2_3_echo_verifies_its_endpoint_only),
       cmocka_unit_test(rfc9175_2_3_echo_that_is_old_forged_or_cut_is_refused),
       cmocka_unit_test(rfc9175_2_4_acknowledgement_verifies),
+      cmocka_unit_test(rfc9175_2_4_reset_to_a_probe_verifies),
+      cmocka_unit_test(rfc9175_2_4_guessing_a_probe_spends_the_budget),
       cmocka_unit_test(loopback_secure_and_trusted_sources_are_not_limited),
       cmocka_unit_test(networks_are_parsed_strictly),
   };
