@@ -78,7 +78,7 @@ static relation *find_mid(const observer *o, uint16_t mid)
 {
   for (copal_node *n = o->relations.next; n != &o->relations; n = n->next) {
     relation *r = COPAL_AROUND(n, relation, of_observer);
-    if (r->mid == mid)
+    if (r->has_mid && r->mid == mid)
       return r;
   }
   return NULL;
@@ -270,6 +270,12 @@ static bool send_rendering(copal_ep *ep, const relation *r, const rendering *wha
   return true;
 }
 
+static void draw_mid(copal_ep *ep, relation *r, copal_time now)
+{
+  r->mid = mid_draw(ep, r->observer->link.hash, now);
+  r->has_mid = true;
+}
+
 static void await_ack(copal_ep *ep, relation *r, copal_time now)
 {
   observer *o = r->observer;
@@ -283,7 +289,7 @@ static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_tim
   observer *o = r->observer;
   const bool is_con = must_confirm(ep, r, now);
 
-  r->mid = mid_draw(ep, o->link.hash, now);
+  draw_mid(ep, r, now);
   r->is_stale = false;
   send_rendering(ep, r, what, is_con ? COPAL_CON : COPAL_NON, now);
   if (is_con) {
@@ -302,7 +308,7 @@ static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_tim
 /* The last word of a relation: an error, which ends it. RFC 7641 section 4.2. */
 static void transmit_final(copal_ep *ep, relation *r, const rendering *what, copal_time now)
 {
-  r->mid = mid_draw(ep, r->observer->link.hash, now);
+  draw_mid(ep, r, now);
   send_rendering(ep, r, what, COPAL_NON, now);
   ep->stats.relations_finished++;
   end_relation(ep, r);
@@ -451,7 +457,7 @@ static void retransmit(copal_ep *ep, observer *o, copal_time now)
     return;
   }
   if (r->is_stale) {
-    r->mid = mid_draw(ep, o->link.hash, now);
+    draw_mid(ep, r, now);
     r->is_stale = false;
     copal_list_remove(&r->turn);
     copal_list_init(&r->turn);

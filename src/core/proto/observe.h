@@ -46,11 +46,12 @@ typedef struct relation {
   observer *observer;
   copal_subject *subject;
   uint32_t confirmed; /* when the client last showed its interest, in beats of 2^20 us */
-  uint16_t mid;       /* of the last notification */
+  uint16_t mid;       /* of the last notification, once there has been one */
   uint16_t nons;      /* non-confirmable notifications since then */
   reply_rules rules;
   uint8_t token_len;
   uint8_t token[COPAL_TOKEN_MAX];
+  bool has_mid;
   bool is_stale; /* the client has not been sent the newest state */
 } relation;
 
