@@ -10,7 +10,6 @@
 
 #include "copal/error.h"
 #include "server/conf_key.h"
-#include "server/groups.h"
 #include "server/listener.h"
 
 enum { SHARDS_AUTO_MAX = 64 };
@@ -80,10 +79,16 @@ static void check_trusted(const conf *c, conf_errors *e)
                  c->trusted.items[i]);
 }
 
+static bool is_group(const char *text)
+{
+  copal_addr a;
+  return udp_addr_parse(text, 0, &a) == 0 && udp_addr_is_multicast(&a);
+}
+
 static void check_groups(const conf *c, conf_errors *e)
 {
   for (size_t i = 0; i < c->groups.count; i++)
-    if (!groups_is_address(c->groups.items[i]))
+    if (!is_group(c->groups.items[i]))
       conf_error(e, "groups.join: \"%s\" is not a multicast address", c->groups.items[i]);
 }
 

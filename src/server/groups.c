@@ -28,12 +28,6 @@ typedef struct joiner {
   int joined;
 } joiner;
 
-bool groups_is_address(const char *text)
-{
-  copal_addr a;
-  return udp_addr_parse(text, 0, &a) == 0 && udp_addr_is_multicast(&a);
-}
-
 static bool is_wildcard(const copal_addr *a)
 {
   static const uint8_t zero[16];

@@ -17,7 +17,4 @@
  * the number of memberships. */
 int groups_join(const conf *c, const copal_addr *listener, shard *s, int socket, logger *log);
 
-/* True when `text` is a multicast address. */
-bool groups_is_address(const char *text);
-
 #endif

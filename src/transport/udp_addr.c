@@ -73,6 +73,13 @@ static int parse_zone(const char *zone, uint16_t *out)
   return COPAL_OK;
 }
 
+void udp_addr_map_ipv4(struct in_addr v4, copal_addr *a)
+{
+  memset(a->ip, 0, 10);
+  memset(a->ip + 10, 0xff, 2);
+  memcpy(a->ip + 12, &v4, 4);
+}
+
 int udp_addr_parse(const char *text, uint16_t port, copal_addr *a)
 {
   char ip[INET6_ADDRSTRLEN];

@@ -144,10 +144,3 @@ bool udp_sockaddr_to(const udp_sockaddr *sa, copal_addr *a)
   a->zone = (uint16_t)sa->v6.sin6_scope_id;
   return true;
 }
-
-void udp_addr_map_ipv4(struct in_addr v4, copal_addr *a)
-{
-  memset(a->ip, 0, 10);
-  memset(a->ip + 10, 0xff, 2);
-  memcpy(a->ip + 12, &v4, 4);
-}
