@@ -48,6 +48,12 @@ uint32_t copal_pool_index(const copal_pool *p, const void *item)
   return (uint32_t)((size_t)((const uint8_t *)item - p->items) / p->item_size);
 }
 
+bool copal_pool_has(const copal_pool *p, const void *at)
+{
+  const uintptr_t from = (uintptr_t)p->items;
+  return (uintptr_t)at - from < p->fresh * p->item_size;
+}
+
 void *copal_pool_at(const copal_pool *p, uint32_t index)
 {
   return index < p->fresh ? p->items + index * p->item_size : NULL;

@@ -4,6 +4,7 @@
 #ifndef CORE_BASE_POOL_H
 #define CORE_BASE_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,9 @@ void copal_pool_give(copal_pool *p, void *item);
 
 /* Position of an object of the pool, 0 to count - 1. */
 uint32_t copal_pool_index(const copal_pool *p, const void *item);
+
+/* True when `at` points into an object of the pool. */
+bool copal_pool_has(const copal_pool *p, const void *at);
 
 /* Object at `index` if it was ever taken, else NULL. */
 void *copal_pool_at(const copal_pool *p, uint32_t index);

@@ -90,7 +90,7 @@ static void await_response(copal_ep *ep, exchange *x)
   x->state = EXCHANGE_WAIT_RESPONSE;
   if (!x->is_observe)
     copal_chain_give(&x->kept, &ep->chunks);
-  copal_timerq_arm(&ep->timers, &x->timer.timer, x->give_up);
+  copal_timerq_arm(&ep->timers, &x->timer, x->give_up);
 }
 
 /* The message of `len` bytes has left for the first time. */

@@ -2,6 +2,8 @@
 /* The memory of messages received. */
 #include "core/proto/dedup.h"
 
+#include <assert.h>
+
 #include "core/proto/peer.h"
 
 enum { EVICT_MAX = 16 }; /* entries given up for one message to keep: bounds the work per message */
@@ -29,6 +31,26 @@ static void detach_exchange(dedup *d)
   d->exchange = NULL;
 }
 
+static void join_peer(dedup *d)
+{
+  peer *p = d->peer;
+  d->newer = p->newest ? p->newest->newer : d;
+  if (p->newest)
+    p->newest->newer = d;
+  p->newest = d;
+}
+
+/* An entry that goes is the oldest of its peer: the lists of all and of each peer have one order.
+ */
+static void leave_peer(const dedup *d)
+{
+  peer *p = d->peer;
+  assert(p->newest->newer == d);
+  p->newest->newer = d->newer;
+  if (p->newest == d)
+    p->newest = NULL;
+}
+
 static void give(copal_ep *ep, dedup *d)
 {
   peer *p = d->peer;
@@ -38,7 +60,7 @@ static void give(copal_ep *ep, dedup *d)
   if (ep->turn && ep->turn->dedup == d)
     ep->turn->dedup = NULL; /* its handler keeps more than there is room for */
   copal_list_remove(&d->age);
-  copal_list_remove(&d->of_peer);
+  leave_peer(d);
   copal_chain_give(&d->reply, &ep->chunks);
   copal_pool_give(&ep->dedups, d);
   p->dedup_count--;
@@ -90,7 +112,7 @@ peer *dedup_take_peer(copal_ep *ep, const copal_path *path, uint32_t path_hash, 
 static void make_place(copal_ep *ep, peer *p, copal_time now)
 {
   if (p->dedup_count > ep->cfg.dedup_per_peer)
-    evict(ep, COPAL_AROUND(p->remembered.next, dedup, of_peer), now);
+    evict(ep, p->newest->newer, now);
   else if (ep->dedups.used >= ep->cfg.dedup_count)
     evict(ep, oldest(ep), now);
 }
@@ -111,7 +133,7 @@ dedup *dedup_remember(copal_ep *ep, const copal_path *path, uint16_t mid, copal_
   *d = (dedup){.peer = p, .expires = now + lifetime, .mid = mid, .local = path->local};
   copal_map_insert(&ep->dedup_by_mid, &d->link, mid_hash(path_hash, mid));
   copal_list_append(&ep->dedup_by_age, &d->age);
-  copal_list_append(&p->remembered, &d->of_peer);
+  join_peer(d);
   return d;
 }
 

@@ -156,16 +156,15 @@ copal_time copal_ep_deadline(const copal_ep *ep)
   return timers < dedups ? timers : dedups;
 }
 
-static void on_timer(copal_ep *ep, copal_timer *timer, copal_time now)
+/* Whose timer it is shows where it lies: that keeps a word out of each object. */
+static void on_timer(copal_ep *ep, copal_timer *t, copal_time now)
 {
-  ep_timer *t = COPAL_AROUND(timer, ep_timer, timer);
-
-  if (t->owner == TIMER_OF_PEER) {
+  if (copal_pool_has(&ep->peers, t)) {
     client_pump(ep, COPAL_AROUND(t, peer, quiet), now);
     return;
   }
-  if (t->owner == TIMER_OF_OBSERVER) {
-    observe_on_timer(ep, timer, now);
+  if (!copal_pool_has(&ep->exchanges, t)) {
+    observe_on_timer(ep, t, now);
     return;
   }
   exchange *x = COPAL_AROUND(t, exchange, timer);

@@ -15,26 +15,15 @@
 #include "core/base/pool.h"
 #include "core/base/timerq.h"
 
-typedef enum ep_timer_owner {
-  TIMER_OF_EXCHANGE,
-  TIMER_OF_PEER,
-  TIMER_OF_OBSERVER,
-} ep_timer_owner;
-
-typedef struct ep_timer {
-  copal_timer timer;
-  ep_timer_owner owner;
-} ep_timer;
-
 /* A remote endpoint for which there is something to remember. Exists while it has remembered
  * messages or client exchanges, or must be left quiet. */
 typedef struct peer {
   copal_map_link link; /* in ep->peers_by_path */
-  ep_timer quiet;      /* runs while PROBING_RATE forbids to send, RFC 7252 section 4.7 */
+  copal_timer quiet;   /* runs while PROBING_RATE forbids to send, RFC 7252 section 4.7 */
   copal_path path;
-  copal_node waiting;    /* exchanges in their turn for NSTART or PROBING_RATE */
-  copal_node remembered; /* dedup entries, oldest first */
   uint32_t dedup_count;
+  copal_node waiting;      /* exchanges in their turn for NSTART or PROBING_RATE */
+  struct dedup *newest;    /* the ring of dedup entries, or NULL: behind it is the oldest */
   uint32_t exchange_count; /* client exchanges that point here */
   uint32_t outstanding;    /* of these, interactions that count against NSTART */
 } peer;
@@ -52,14 +41,14 @@ typedef enum dedup_state {
 typedef struct dedup {
   copal_map_link link; /* in ep->dedup_by_mid */
   copal_node age;      /* in ep->dedup_by_age */
-  copal_node of_peer;  /* in peer->remembered */
+  struct dedup *newer; /* of the peer; the newest leads to the oldest */
   peer *peer;
   struct exchange *exchange; /* that will answer, while DEDUP_OPEN or DEDUP_ACKED; or NULL */
   copal_chain reply;         /* DEDUP_REPLIED */
   copal_time expires;
   uint16_t mid;
   uint16_t local;
-  dedup_state state;
+  uint8_t state; /* dedup_state */
 } dedup;
 
 typedef enum exchange_state {
@@ -88,7 +77,7 @@ typedef struct reply_rules {
 
 /* One exchange in either role. */
 typedef struct exchange {
-  ep_timer timer;
+  copal_timer timer;
   copal_map_link by_token; /* client exchanges with a token */
   copal_map_link by_mid;   /* while an ACK or RST may match `mid` */
   copal_node queue;        /* in peer->waiting */

@@ -24,15 +24,14 @@ exchange *exchange_take(copal_ep *ep, const copal_path *path)
   if (++ep->generation == 0)
     ep->generation = 1; /* no handle is 0 */
   *x = (exchange){.path = *path, .generation = ep->generation};
-  x->timer.owner = TIMER_OF_EXCHANGE;
-  copal_timer_init(&x->timer.timer);
+  copal_timer_init(&x->timer);
   copal_list_init(&x->queue);
   return x;
 }
 
 void exchange_give(copal_ep *ep, exchange *x)
 {
-  copal_timerq_cancel(&ep->timers, &x->timer.timer);
+  copal_timerq_cancel(&ep->timers, &x->timer);
   copal_list_remove(&x->queue);
   if (x->has_token)
     copal_map_remove(&ep->exchange_by_token, &x->by_token);
@@ -153,7 +152,7 @@ static void arm_interval(copal_ep *ep, exchange *x, copal_time now)
   copal_time due = now + x->interval;
   if (x->is_client && x->give_up < due)
     due = x->give_up;
-  copal_timerq_arm(&ep->timers, &x->timer.timer, due);
+  copal_timerq_arm(&ep->timers, &x->timer, due);
 }
 
 void exchange_start_con(copal_ep *ep, exchange *x, copal_time now)

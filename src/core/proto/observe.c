@@ -94,8 +94,7 @@ static observer *take_observer(copal_ep *ep, const copal_path *path)
   if (!o)
     return NULL;
   *o = (observer){.path = *path};
-  o->timer.owner = TIMER_OF_OBSERVER;
-  copal_timer_init(&o->timer.timer);
+  copal_timer_init(&o->timer);
   copal_list_init(&o->relations);
   copal_list_init(&o->stale);
   copal_map_insert(&ep->observers_by_path, &o->link, path_hash);
@@ -106,7 +105,7 @@ static void settle_observer(copal_ep *ep, observer *o)
 {
   if (o->count)
     return;
-  copal_timerq_cancel(&ep->timers, &o->timer.timer);
+  copal_timerq_cancel(&ep->timers, &o->timer);
   copal_map_remove(&ep->observers_by_path, &o->link);
   copal_pool_give(&ep->observers, o);
 }
@@ -123,7 +122,7 @@ static void end_relation(copal_ep *ep, relation *r)
   copal_list_remove(&r->turn);
   if (o->in_flight == r) {
     o->in_flight = NULL;
-    copal_timerq_cancel(&ep->timers, &o->timer.timer);
+    copal_timerq_cancel(&ep->timers, &o->timer);
   }
   o->count--;
   copal_pool_give(&ep->relations, r);
@@ -198,7 +197,9 @@ bool observe_register(copal_ep *ep, const turn *t, copal_time now)
     attach(r, t->subject, now);
   }
   r->observer->path = *t->path; /* the local side may differ now */
-  r->rules = t->rules;
+  r->request_code = t->rules.request_code;
+  r->has_block2 = t->rules.has_block2;
+  r->szx = t->rules.block2.szx;
   r->confirmed = beats(now);
   r->nons = 0;
   return true;
@@ -218,9 +219,9 @@ void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token)
 /* ---------------------------------------------------------------------------------- notifications
  */
 
-static bool is_same_rules(const reply_rules *a, const reply_rules *b)
+static bool is_for(const reply_rules *rules, const relation *r)
 {
-  return a->has_block2 == b->has_block2 && a->block2.szx == b->block2.szx;
+  return rules->has_block2 == r->has_block2 && rules->block2.szx == r->szx;
 }
 
 /* Renders the newest state for receivers with the rules of `r`, once for all in a row that share
@@ -230,15 +231,18 @@ static int render(copal_ep *ep, const relation *r, rendering *to, copal_time now
   copal_response response = {0};
   copal_wr w = copal_wr_init(ep->scratch);
 
-  if (to->is_done && is_same_rules(&to->rules, &r->rules))
+  if (to->is_done && is_for(&to->rules, r))
     return COPAL_OK;
   int err = r->subject->render(r->subject, ep, &response, now);
   if (err)
     return err;
-  to->rules = r->rules;
-  to->rules.block2.num = 0; /* always the first block, RFC 7959 section 2.6 */
-  to->rules.has_observe = copal_code_class(response.code) == COPAL_CLASS_SUCCESS;
-  to->rules.observe = r->subject->sequence & SEQUENCE_MASK;
+  to->rules = (reply_rules){
+      .request_code = r->request_code,
+      .has_block2 = r->has_block2,
+      .block2.szx = r->szx, /* always the first block, RFC 7959 section 2.6 */
+      .has_observe = copal_code_class(response.code) == COPAL_CLASS_SUCCESS,
+      .observe = r->subject->sequence & SEQUENCE_MASK,
+  };
   err = reply_write_tail(ep, &w, &to->rules, &response);
   to->code = response.code;
   to->tail = copal_wr_done(&w);
@@ -264,7 +268,7 @@ static bool send_rendering(copal_ep *ep, const relation *r, const rendering *wha
     return false;
   copal_msg_put_head(&w, &head);
   copal_wr_span(&w, what->tail);
-  if (w.err || challenge_is_due(ep, &r->observer->path, r->rules.request_code, w.len, now))
+  if (w.err || challenge_is_due(ep, &r->observer->path, r->request_code, w.len, now))
     return false; /* a confirmable one is tried again later */
   send_commit(ep, &r->observer->path, &w);
   return true;
@@ -280,7 +284,7 @@ static void await_ack(copal_ep *ep, relation *r, copal_time now)
 {
   observer *o = r->observer;
   o->in_flight = r;
-  copal_timerq_arm(&ep->timers, &o->timer.timer, now + o->interval);
+  copal_timerq_arm(&ep->timers, &o->timer, now + o->interval);
 }
 
 /* Sends a new notification. */
@@ -294,9 +298,9 @@ static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_tim
   send_rendering(ep, r, what, is_con ? COPAL_CON : COPAL_NON, now);
   if (is_con) {
     ep->stats.notify_cons++;
-    o->retransmits = 0;
+    r->retransmits = 0;
     o->interval = ep->cfg.params.ack_timeout + ep_random_dur(ep, ep->ack_spread);
-    o->sent_at = now;
+    o->free_at = now;
     await_ack(ep, r, now);
   } else {
     ep->stats.notify_nons++;
@@ -340,7 +344,7 @@ static void pump(copal_ep *ep, observer *o, copal_time now)
     update(ep, COPAL_AROUND(o->stale.next, relation, turn), &what, now);
   }
   if (!o->in_flight && !copal_list_is_empty(&o->stale))
-    copal_timerq_arm(&ep->timers, &o->timer.timer, o->free_at);
+    copal_timerq_arm(&ep->timers, &o->timer, o->free_at);
   settle_observer(ep, o);
 }
 
@@ -349,8 +353,8 @@ static void enqueue(copal_ep *ep, relation *r)
   observer *o = r->observer;
   if (copal_list_is_empty(&r->turn))
     copal_list_append(&o->stale, &r->turn);
-  if (!o->in_flight && !copal_timer_is_armed(&o->timer.timer))
-    copal_timerq_arm(&ep->timers, &o->timer.timer, o->free_at);
+  if (!o->in_flight && !copal_timer_is_armed(&o->timer))
+    copal_timerq_arm(&ep->timers, &o->timer, o->free_at);
 }
 
 void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
@@ -381,8 +385,8 @@ void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
 /* Takes a sample of the round-trip time; never 0, which means unknown. RFC 6298 section 2. */
 static void take_rtt(observer *o, copal_time now)
 {
-  const copal_dur sample = (copal_dur)(now - o->sent_at) | 1;
-  if (o->retransmits)
+  const copal_dur sample = (copal_dur)(now - o->free_at) | 1;
+  if (o->in_flight->retransmits)
     return; /* which transmission was acknowledged cannot be told */
   o->rtt = o->rtt ? o->rtt - (o->rtt >> RTT_SHIFT) + (sample >> RTT_SHIFT) + 1 : sample;
 }
@@ -391,7 +395,7 @@ static void take_rtt(observer *o, copal_time now)
 static void land(copal_ep *ep, observer *o)
 {
   o->in_flight = NULL;
-  copal_timerq_cancel(&ep->timers, &o->timer.timer);
+  copal_timerq_cancel(&ep->timers, &o->timer);
 }
 
 static void on_ack(copal_ep *ep, relation *r, copal_time now)
@@ -446,7 +450,7 @@ static void retransmit(copal_ep *ep, observer *o, copal_time now)
   relation *r = o->in_flight;
   rendering what = {0};
 
-  o->retransmits++;
+  r->retransmits++;
   o->interval *= 2;
   if (render(ep, r, &what, now)) {
     await_ack(ep, r, now);
@@ -471,7 +475,7 @@ void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now)
 {
   observer *o = COPAL_AROUND(t, observer, timer);
 
-  if (o->in_flight && o->retransmits < ep->cfg.params.max_retransmit) {
+  if (o->in_flight && o->in_flight->retransmits < ep->cfg.params.max_retransmit) {
     retransmit(ep, o, now);
   } else if (o->in_flight) {
     ep->stats.relations_lost++;
@@ -495,7 +499,7 @@ void observe_wipe(copal_ep *ep)
 static void let_others_follow(copal_ep *ep, observer *o)
 {
   if (!o->in_flight && !copal_list_is_empty(&o->stale))
-    copal_timerq_arm(&ep->timers, &o->timer.timer, o->free_at);
+    copal_timerq_arm(&ep->timers, &o->timer, o->free_at);
   settle_observer(ep, o);
 }
 

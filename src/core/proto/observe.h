@@ -25,17 +25,16 @@
  * confirmable notification in flight, or the waiting time of RFC 7641 section 4.5.1. */
 typedef struct observer {
   copal_map_link link; /* in ep->observers_by_path */
-  ep_timer timer;
+  copal_timer timer;
   copal_path path;
+  uint32_t count;             /* relations */
   copal_node relations;       /* of relation.of_observer */
   copal_node stale;           /* relations that wait for their turn */
   struct relation *in_flight; /* whose confirmable notification is outstanding, or NULL */
-  copal_time free_at;         /* no non-confirmable notification before this instant */
-  copal_time sent_at;         /* first transmission of what is in flight */
+  copal_time free_at;         /* no other notification before this instant; while one is in flight
+                                 the instant of its first transmission */
   copal_dur interval;         /* of the running retransmission timer */
   copal_dur rtt;              /* smoothed round-trip time; 0 when not known */
-  uint32_t count;             /* relations */
-  uint8_t retransmits;
 } observer;
 
 typedef struct relation {
@@ -48,11 +47,14 @@ typedef struct relation {
   uint32_t confirmed; /* when the client last showed its interest, in beats of 2^20 us */
   uint16_t mid;       /* of the last notification, once there has been one */
   uint16_t nons;      /* non-confirmable notifications since then */
-  reply_rules rules;
   uint8_t token_len;
   uint8_t token[COPAL_TOKEN_MAX];
+  copal_code request_code;
+  bool has_block2; /* the client asked for blocks of a size */
+  uint8_t szx;     /* that size */
   bool has_mid;
-  bool is_stale; /* the client has not been sent the newest state */
+  bool is_stale;       /* the client has not been sent the newest state */
+  uint8_t retransmits; /* of the notification in flight */
 } relation;
 
 /* Plans the memory of observers and relations; measures only when `ep` is NULL. */

@@ -23,17 +23,15 @@ peer *peer_take(copal_ep *ep, const copal_path *path, uint32_t path_hash)
     return NULL;
 
   *p = (peer){.path = *path};
-  p->quiet.owner = TIMER_OF_PEER;
-  copal_timer_init(&p->quiet.timer);
+  copal_timer_init(&p->quiet);
   copal_list_init(&p->waiting);
-  copal_list_init(&p->remembered);
   copal_map_insert(&ep->peers_by_path, &p->link, path_hash);
   return p;
 }
 
 void peer_settle(copal_ep *ep, peer *p)
 {
-  if (p->dedup_count || p->exchange_count || copal_timer_is_armed(&p->quiet.timer))
+  if (p->dedup_count || p->exchange_count || copal_timer_is_armed(&p->quiet))
     return;
   copal_map_remove(&ep->peers_by_path, &p->link);
   copal_pool_give(&ep->peers, p);
@@ -41,7 +39,7 @@ void peer_settle(copal_ep *ep, peer *p)
 
 bool peer_is_free(const copal_ep *ep, const peer *p)
 {
-  return p->outstanding < ep->cfg.params.nstart && !copal_timer_is_armed(&p->quiet.timer);
+  return p->outstanding < ep->cfg.params.nstart && !copal_timer_is_armed(&p->quiet);
 }
 
 /* Time that `len` bytes take at the rate, in microseconds, kept below the longest duration. */
@@ -56,11 +54,10 @@ void peer_probed(copal_ep *ep, peer *p, size_t len, copal_time now)
 {
   if (ep->cfg.params.probing_rate == 0)
     return;
-  copal_timerq_arm(&ep->timers, &p->quiet.timer,
-                   now + time_at_rate(len, ep->cfg.params.probing_rate));
+  copal_timerq_arm(&ep->timers, &p->quiet, now + time_at_rate(len, ep->cfg.params.probing_rate));
 }
 
 void peer_responded(copal_ep *ep, peer *p)
 {
-  copal_timerq_cancel(&ep->timers, &p->quiet.timer);
+  copal_timerq_cancel(&ep->timers, &p->quiet);
 }

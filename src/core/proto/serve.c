@@ -103,8 +103,7 @@ static int start_leisure(copal_ep *ep, exchange *x, const copal_wr *w, copal_tim
     return err;
   }
   x->state = EXCHANGE_LEISURE;
-  copal_timerq_arm(&ep->timers, &x->timer.timer,
-                   now + ep_random_dur(ep, ep->cfg.params.default_leisure));
+  copal_timerq_arm(&ep->timers, &x->timer, now + ep_random_dur(ep, ep->cfg.params.default_leisure));
   return COPAL_OK;
 }
 
@@ -278,7 +277,7 @@ int copal_ep_defer(copal_ep *ep, copal_xref *ref)
   x->state = EXCHANGE_ACKED;
   if (t->rules.is_confirmable) {
     x->state = EXCHANGE_DEFERRED;
-    copal_timerq_arm(&ep->timers, &x->timer.timer, t->now + ep->cfg.params.ack_delay);
+    copal_timerq_arm(&ep->timers, &x->timer, t->now + ep->cfg.params.ack_delay);
   }
   exchange_set_token(x, t->msg->token);
   attach_dedup(ep, t, x);
@@ -301,7 +300,7 @@ void serve_end(copal_ep *ep, exchange *x)
 static void acknowledge_late(copal_ep *ep, exchange *x)
 {
   x->state = EXCHANGE_ACKED;
-  copal_timerq_cancel(&ep->timers, &x->timer.timer);
+  copal_timerq_cancel(&ep->timers, &x->timer);
   if (x->dedup)
     x->dedup->state = DEDUP_ACKED;
   send_empty(ep, &x->path, COPAL_ACK, x->mid);

@@ -107,7 +107,7 @@ static void rfc7252_4_7_quiet_time_follows_size_and_rate(void **state)
     fx_restart(f);
     peer *p = take(f, &f->peer);
     peer_probed(f->ep, p, all[i].len, f->now);
-    assert_true(p->quiet.timer.due - f->now == all[i].seconds * COPAL_SECOND);
+    assert_true(p->quiet.due - f->now == all[i].seconds * COPAL_SECOND);
     fx_advance(f, (all[i].seconds + 1) * COPAL_SECOND);
     assert_null(find(f, &f->peer)); /* gone with its timer */
   }
