@@ -27,10 +27,8 @@ struct upload {
   /* What tells uploads apart. */
   copal_path path;
   copal_code code;
-  uint8_t tag_len;
-  uint8_t tag[TAG_MAX];
-  copal_span key; /* in `key_bytes`, or of a request while it is looked up */
-  uint8_t key_bytes[];
+  copal_span name; /* in `name_bytes`, or of a request while it is looked up */
+  uint8_t name_bytes[];
 };
 
 struct uploads {
@@ -59,24 +57,43 @@ static int compare(const void *left, const void *right)
   if (order == 0)
     order = order_of(a->code, b->code);
   if (order == 0)
-    order = order_of(a->tag_len, b->tag_len);
-  if (order == 0)
-    order = memcmp(a->tag, b->tag, a->tag_len);
-  if (order == 0)
-    order = order_of(a->key.len, b->key.len);
-  return order != 0 ? order : memcmp(a->key.ptr, b->key.ptr, a->key.len);
+    order = order_of(a->name.len, b->name.len);
+  return order != 0 ? order : memcmp(a->name.ptr, b->name.ptr, a->name.len);
 }
 
-static void identify(upload *u, const handler_req *req)
+/* True for the options that tell apart what two requests to the same path transfer. */
+static bool is_telling(const copal_opt *opt)
 {
-  copal_span tag;
-  u->path = *req->coap->path;
-  u->code = req->coap->msg->code;
-  u->key = req->key;
-  if (!copal_opt_find_valid(req->coap->msg->options, COPAL_OPT_REQUEST_TAG, &tag) || tag.len == 0)
-    return;
-  u->tag_len = (uint8_t)tag.len;
-  memcpy(u->tag, tag.ptr, tag.len);
+  switch (opt->number) {
+  case COPAL_OPT_URI_HOST:
+  case COPAL_OPT_URI_PORT:
+  case COPAL_OPT_URI_QUERY: return true;
+  case COPAL_OPT_REQUEST_TAG: return opt->value.len <= TAG_MAX;
+  }
+  return false;
+}
+
+/* The path and the telling options as one string, in the request's arena. */
+static bool make_name(const handler_req *req, copal_span *name)
+{
+  const copal_span options = req->coap->msg->options;
+  /* An option takes a byte of the run at least; its number and length take four here. */
+  const size_t room = req->key.len + 4 * options.len;
+  uint8_t *bytes = arena_take(req->arena, room);
+  if (bytes == NULL)
+    return false;
+  copal_wr w = copal_wr_init((copal_mspan){bytes, room});
+  copal_wr_span(&w, req->key);
+  copal_opt_iter it = copal_opt_iter_init(options);
+  for (copal_opt opt; copal_opt_next(&it, &opt);) {
+    if (!is_telling(&opt))
+      continue;
+    copal_wr_be(&w, opt.number, 2);
+    copal_wr_be(&w, (uint32_t)opt.value.len, 2);
+    copal_wr_span(&w, opt.value);
+  }
+  *name = copal_wr_done(&w);
+  return w.err == COPAL_OK;
 }
 
 static void link_newest(uploads *t, upload *u)
@@ -127,9 +144,15 @@ static void drop(uploads *t, upload *u, uint64_t *counter)
 /* ----------------------------------------------------------------------------------------- limits
  */
 
+/* Shards read the clock on their own: `touched` may lie ahead of `now`. */
+static bool is_expired(const uploads *t, const upload *u, copal_time now)
+{
+  return now > u->touched && now - u->touched >= t->cfg.lifetime;
+}
+
 static void expire(uploads *t, copal_time now)
 {
-  while (t->oldest != NULL && now - t->oldest->touched >= t->cfg.lifetime)
+  while (t->oldest != NULL && is_expired(t, t->oldest, now))
     drop(t, t->oldest, &t->counts.expired);
 }
 
@@ -169,12 +192,12 @@ static bool make_room(uploads *t, const upload *u, size_t len)
 
 static upload *make(uploads *t, const upload *wanted)
 {
-  upload *u = malloc(sizeof *u + wanted->key.len);
+  upload *u = malloc(sizeof *u + wanted->name.len);
   if (u == NULL)
     return NULL;
   *u = *wanted;
-  memcpy(u->key_bytes, wanted->key.ptr, wanted->key.len);
-  u->key = copal_span_of(u->key_bytes, wanted->key.len);
+  memcpy(u->name_bytes, wanted->name.ptr, wanted->name.len);
+  u->name = copal_span_of(u->name_bytes, wanted->name.len);
   if (tsearch(u, &t->tree, compare) == NULL) {
     free(u);
     return NULL;
@@ -184,12 +207,11 @@ static upload *make(uploads *t, const upload *wanted)
   return u;
 }
 
-/* The upload that the request belongs to; the first block makes it. COPAL_EINCOMPLETE when there is
- * none, COPAL_ENOSLOT when it cannot be made. */
-static int find_or_make(uploads *t, const handler_req *req, upload **u)
+/* The upload of that name that the request belongs to; the first block makes it. COPAL_EINCOMPLETE
+ * when there is none, COPAL_ENOSLOT when it cannot be made. */
+static int find_or_make(uploads *t, const handler_req *req, copal_span name, upload **u)
 {
-  upload wanted = {.newer = NULL};
-  identify(&wanted, req);
+  const upload wanted = {.path = *req->coap->path, .code = req->coap->msg->code, .name = name};
   upload **found = tfind(&wanted, &t->tree, compare);
   if (found != NULL) {
     *u = *found;
@@ -241,11 +263,14 @@ int uploads_take(uploads *t, const handler_req *req, upload **whole, copal_span 
 {
   bool is_whole = false;
   upload *u = NULL;
+  copal_span name;
 
   *whole = NULL;
+  if (!make_name(req, &name))
+    return COPAL_ENOSLOT;
   pthread_mutex_lock(&t->lock);
   expire(t, req->now);
-  int err = find_or_make(t, req, &u);
+  int err = find_or_make(t, req, name, &u);
   if (err == COPAL_OK)
     err = take(t, u, req, &is_whole);
   if (u != NULL && (err < 0 || is_whole))

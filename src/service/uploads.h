@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Request bodies that come in blocks. RFC 7959 sections 2.3, 2.5, 2.9; transfers of one client are
- * told apart by their Request-Tag, RFC 9175 section 3.
+ * told apart by method, URI with its query, and Request-Tag, RFC 9175 section 3.
  *
  * Unfinished uploads are bounded in number, for one client and in all, and in bytes; the one that
  * has waited longest gives way. Each ends when its next block does not come within the lifetime.

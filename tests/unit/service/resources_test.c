@@ -179,6 +179,47 @@ static void rfc7959_2_9_2_block_without_those_before_is_4_08(void **state)
   assert_int_equal(put_block("end", 3, false), COPAL_CODE_REQUEST_ENTITY_INCOMPLETE);
 }
 
+static copal_code put_block_query(const char *text, const char *query, uint32_t num, bool more)
+{
+  scene_ask a;
+  ask_begin(&a, COPAL_CODE_PUT, "/a");
+  ask_query(&a, query);
+  ask_body(&a, text);
+  a.has_block1 = true;
+  a.block1 = (copal_block){.num = num, .more = more, .szx = 0};
+  return scene_run(&s, &a);
+}
+
+static void rfc7959_2_5_bodies_for_different_queries_do_not_mix(void **state)
+{
+  (void)state;
+  assert_int_equal(put_block_query("AAAAAAAAAAAAAAAA", "rt=a", 0, true), COPAL_CODE_CONTINUE);
+  assert_int_equal(put_block_query("BBBBBBBBBBBBBBBB", "rt=b", 0, true), COPAL_CODE_CONTINUE);
+  assert_int_equal(put_block_query("aaa", "rt=a", 1, false), COPAL_CODE_CREATED);
+  get("/a");
+  assert_payload("AAAAAAAAAAAAAAAAaaa");
+  assert_int_equal(put_block_query("bbb", "rt=b", 1, false), COPAL_CODE_CHANGED);
+  get("/a");
+  assert_payload("BBBBBBBBBBBBBBBBbbb");
+}
+
+static void upload_outlives_the_slower_clock_of_another_shard(void **state)
+{
+  (void)state;
+  assert_int_equal(put_block("0123456789abcdef", 0, true), COPAL_CODE_CONTINUE);
+  s.now--;
+  assert_int_equal(put_block("end", 1, false), COPAL_CODE_CREATED);
+  s.now++;
+}
+
+static void rfc7959_2_4_upload_ends_when_its_next_block_is_late(void **state)
+{
+  (void)state;
+  assert_int_equal(put_block("0123456789abcdef", 0, true), COPAL_CODE_CONTINUE);
+  s.now += 248 * (copal_time)COPAL_SECOND; /* EXCHANGE_LIFETIME is 247 s */
+  assert_int_equal(put_block("end", 1, false), COPAL_CODE_REQUEST_ENTITY_INCOMPLETE);
+}
+
 static void rfc7959_2_2_single_block_is_a_body_and_echoed(void **state)
 {
   (void)state;
@@ -851,6 +892,9 @@ int main(void)
       TEST(rfc7252_5_9_2_9_large_body_is_4_13_with_size1),
       TEST(rfc7959_2_5_body_in_blocks_takes_effect_with_the_last),
       TEST(rfc7959_2_9_2_block_without_those_before_is_4_08),
+      TEST(rfc7959_2_5_bodies_for_different_queries_do_not_mix),
+      TEST(upload_outlives_the_slower_clock_of_another_shard),
+      TEST(rfc7959_2_4_upload_ends_when_its_next_block_is_late),
       TEST(rfc7959_2_2_single_block_is_a_body_and_echoed),
       TEST(rfc7252_5_10_1_long_path_is_4_00),
       TEST(rfc7252_5_10_4_accept_is_honoured),
