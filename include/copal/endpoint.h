@@ -109,7 +109,7 @@ typedef struct copal_subject {
 
   bool is_confirmable;  /* all its notifications are confirmable */
   uint32_t count;       /* relations; the endpoint's */
-  uint32_t sequence;    /* of the last change, low 24 bits on the wire; the endpoint's */
+  uint32_t sequence;    /* used last, low 24 bits on the wire; the endpoint's */
   copal_node relations; /* the endpoint's */
 } copal_subject;
 

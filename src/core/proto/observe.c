@@ -12,9 +12,12 @@
 enum {
   SEQUENCE_SHIFT = 5,       /* a sequence tick is 32 microseconds, RFC 7641 section 4.4 */
   SEQUENCE_MASK = 0xffffff, /* 24 bits on the wire */
-  RTT_SHIFT = 3,            /* weight of a new sample: 1/8, RFC 6298 section 2 */
-  BEAT_SHIFT = 20,          /* a beat is 2^20 microseconds, about a second, without a division */
-  CONFIRM_BEATS = 78000,    /* 22.7 hours: below the 24 of RFC 7641 section 4.5 */
+  SEQUENCE_LEAD_MAX = 1 << 22,
+  RTT_SHIFT = 3,         /* weight of a new sample: 1/8, RFC 6298 section 2 */
+  BEAT_SHIFT = 20,       /* a beat is 2^20 microseconds, about a second, without a division */
+  CONFIRM_BEATS = 78000, /* 22.7 hours: below the 24 of RFC 7641 section 4.5 */
+  NO_SZX = 0xff,         /* the client did not ask for blocks */
+  QUIET_BEATS = 8,       /* after which a burst of changes counts as over */
 };
 
 /* The part of a notification that all its receivers have in common. */
@@ -84,6 +87,11 @@ static relation *find_mid(const observer *o, uint16_t mid)
   return NULL;
 }
 
+static uint32_t beats(copal_time now)
+{
+  return (uint32_t)(now >> BEAT_SHIFT);
+}
+
 static observer *take_observer(copal_ep *ep, const copal_path *path)
 {
   const uint32_t path_hash = ep_path_hash(ep, path);
@@ -93,7 +101,7 @@ static observer *take_observer(copal_ep *ep, const copal_path *path)
   o = copal_pool_take(&ep->observers);
   if (!o)
     return NULL;
-  *o = (observer){.path = *path};
+  *o = (observer){.path = *path, .quiet_at = COPAL_NEVER};
   copal_timer_init(&o->timer);
   copal_list_init(&o->relations);
   copal_list_init(&o->stale);
@@ -130,20 +138,37 @@ static void end_relation(copal_ep *ep, relation *r)
     s->on_idle(s, ep);
 }
 
+/* Sets the timer of an observer with nothing in flight to what it waits for, if anything. */
+static void rest(copal_ep *ep, observer *o)
+{
+  const copal_time due = copal_list_is_empty(&o->stale) ? o->quiet_at : o->free_at;
+  if (!o->in_flight && o->timer.due != due)
+    copal_timerq_arm(&ep->timers, &o->timer, due);
+}
+
+/* A relation of the observer has ended: what else waits there has its turn with the next timer, not
+ * now, because sending may end relations and a caller walks over them. */
+static void let_others_follow(copal_ep *ep, observer *o)
+{
+  rest(ep, o);
+  settle_observer(ep, o);
+}
+
 /* ------------------------------------------------------------------------------------ registering
  */
 
-static uint32_t beats(copal_time now)
-{
-  return (uint32_t)(now >> BEAT_SHIFT);
-}
-
-/* The next number of the subject's sequence: the clock's, or one more when changes come faster.
- * 32-bit serial arithmetic. RFC 7641 section 4.4. */
+/* The next number of a sequence: the clock's, also for a subject that is new, or one more when they
+ * are used up faster. How far it may be ahead of the clock is limited, so that nobody can drive it
+ * round. 32-bit serial arithmetic. RFC 7641 section 4.4. */
 static uint32_t next_sequence(uint32_t last, copal_time now)
 {
   const uint32_t clock = (uint32_t)(now >> SEQUENCE_SHIFT);
-  return (int32_t)(clock - last) > 0 ? clock : last + 1;
+  const uint32_t lead = last - clock;
+  uint32_t next = lead < SEQUENCE_LEAD_MAX ? last + 1 : last;
+
+  if (last == 0 || lead > SEQUENCE_LEAD_MAX)
+    next = clock;
+  return next ? next : 1; /* 0 is what new subjects have */
 }
 
 static relation *take_relation(copal_ep *ep, const turn *t)
@@ -168,13 +193,10 @@ static relation *take_relation(copal_ep *ep, const turn *t)
   return r;
 }
 
-/* A subject without observers may have had some before: its sequence goes on from the clock. */
-static void attach(relation *r, copal_subject *s, copal_time now)
+static void attach(relation *r, copal_subject *s)
 {
-  if (s->count == 0) {
+  if (s->count == 0)
     copal_list_init(&s->relations);
-    s->sequence = next_sequence(s->sequence, now);
-  }
   r->subject = s;
   s->count++;
   copal_list_append(&s->relations, &r->of_subject);
@@ -194,12 +216,13 @@ bool observe_register(copal_ep *ep, const turn *t, copal_time now)
       ep->stats.relations_refused++;
       return false;
     }
-    attach(r, t->subject, now);
+    attach(r, t->subject);
   }
+  /* The response counts as a notification: the client may have had others under this token. */
+  r->subject->sequence = next_sequence(r->subject->sequence, now);
   r->observer->path = *t->path; /* the local side may differ now */
   r->request_code = t->rules.request_code;
-  r->has_block2 = t->rules.has_block2;
-  r->szx = t->rules.block2.szx;
+  r->szx = t->rules.has_block2 ? t->rules.block2.szx : NO_SZX;
   r->confirmed = beats(now);
   r->nons = 0;
   return true;
@@ -213,7 +236,7 @@ void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token)
   observer *o = r->observer;
   ep->stats.relations_deregistered++;
   end_relation(ep, r);
-  settle_observer(ep, o);
+  let_others_follow(ep, o);
 }
 
 /* ---------------------------------------------------------------------------------- notifications
@@ -221,7 +244,7 @@ void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token)
 
 static bool is_for(const reply_rules *rules, const relation *r)
 {
-  return rules->has_block2 == r->has_block2 && rules->block2.szx == r->szx;
+  return r->szx == (rules->has_block2 ? rules->block2.szx : NO_SZX);
 }
 
 /* Renders the newest state for receivers with the rules of `r`, once for all in a row that share
@@ -238,8 +261,8 @@ static int render(copal_ep *ep, const relation *r, rendering *to, copal_time now
     return err;
   to->rules = (reply_rules){
       .request_code = r->request_code,
-      .has_block2 = r->has_block2,
-      .block2.szx = r->szx, /* always the first block, RFC 7959 section 2.6 */
+      .has_block2 = r->szx != NO_SZX, /* always the first block, RFC 7959 section 2.6 */
+      .block2.szx = r->szx != NO_SZX ? r->szx : 0,
       .has_observe = copal_code_class(response.code) == COPAL_CLASS_SUCCESS,
       .observe = r->subject->sequence & SEQUENCE_MASK,
   };
@@ -287,6 +310,14 @@ static void await_ack(copal_ep *ep, relation *r, copal_time now)
   copal_timerq_arm(&ep->timers, &o->timer, now + o->interval);
 }
 
+/* Has the observer looked at for a last state to repeat, in so many beats at the latest. */
+static void look_again(observer *o, copal_time now, uint16_t in_beats)
+{
+  const copal_time at = now + ((copal_time)in_beats << BEAT_SHIFT);
+  if (at < o->quiet_at)
+    o->quiet_at = at;
+}
+
 /* Sends a new notification. */
 static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_time now)
 {
@@ -305,7 +336,10 @@ static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_tim
   } else {
     ep->stats.notify_nons++;
     r->nons++;
+    r->spoken = (uint16_t)beats(now);
     o->free_at = now + o->rtt;
+    look_again(o, now, QUIET_BEATS);
+    rest(ep, o);
   }
 }
 
@@ -343,8 +377,7 @@ static void pump(copal_ep *ep, observer *o, copal_time now)
     rendering what = {0};
     update(ep, COPAL_AROUND(o->stale.next, relation, turn), &what, now);
   }
-  if (!o->in_flight && !copal_list_is_empty(&o->stale))
-    copal_timerq_arm(&ep->timers, &o->timer, o->free_at);
+  rest(ep, o);
   settle_observer(ep, o);
 }
 
@@ -353,8 +386,29 @@ static void enqueue(copal_ep *ep, relation *r)
   observer *o = r->observer;
   if (copal_list_is_empty(&r->turn))
     copal_list_append(&o->stale, &r->turn);
-  if (!o->in_flight && !copal_timer_is_armed(&o->timer))
-    copal_timerq_arm(&ep->timers, &o->timer, o->free_at);
+  rest(ep, o);
+}
+
+/* What was last said non-confirmably may have been lost: after a quiet while it is said again, in a
+ * confirmable message, so that the client gets to know the last state. RFC 7641 section 4.5. */
+static void repeat_last(copal_ep *ep, observer *o, copal_time now)
+{
+  o->quiet_at = COPAL_NEVER;
+  for (copal_node *n = o->relations.next; n != &o->relations; n = n->next) {
+    relation *r = COPAL_AROUND(n, relation, of_observer);
+    if (r->nons == 0)
+      continue;
+    const uint16_t quiet = (uint16_t)(beats(now) - r->spoken);
+    if (quiet < QUIET_BEATS) {
+      look_again(o, now, (uint16_t)(QUIET_BEATS - quiet));
+      continue;
+    }
+    r->nons = ep->cfg.notify_con_every;
+    if (!r->is_stale)
+      r->subject->sequence = next_sequence(r->subject->sequence, now);
+    r->is_stale = true;
+    enqueue(ep, r);
+  }
 }
 
 void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
@@ -481,6 +535,8 @@ void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now)
     ep->stats.relations_lost++;
     o->rtt = 0; /* what else it observes must be confirmed next time */
     end_relation(ep, o->in_flight);
+  } else if (o->quiet_at <= now) {
+    repeat_last(ep, o, now);
   }
   pump(ep, o, now);
 }
@@ -492,15 +548,6 @@ void observe_wipe(copal_ep *ep)
     while (o->count)
       end_relation(ep, COPAL_AROUND(o->relations.next, relation, of_observer));
   }
-}
-
-/* A relation of the observer has ended: what else waits there has its turn with the next timer, not
- * now, because sending may end relations and a caller walks over them. */
-static void let_others_follow(copal_ep *ep, observer *o)
-{
-  if (!o->in_flight && !copal_list_is_empty(&o->stale))
-    copal_timerq_arm(&ep->timers, &o->timer, o->free_at);
-  settle_observer(ep, o);
 }
 
 void copal_ep_end_subject(copal_ep *ep, copal_subject *s, copal_time now)

@@ -13,6 +13,7 @@
  *            RST               idle       end the relation
  *            deadline          in flight  send the newest state again    interval doubled
  *            deadline          idle       end the relation               after MAX_RETRANSMIT
+ * idle       quiet             in flight  send CON of what a NON said last
  *
  * A build without observations takes observe_none.c. */
 #ifndef CORE_PROTO_OBSERVE_H
@@ -33,6 +34,7 @@ typedef struct observer {
   struct relation *in_flight; /* whose confirmable notification is outstanding, or NULL */
   copal_time free_at;         /* no other notification before this instant; while one is in flight
                                  the instant of its first transmission */
+  copal_time quiet_at;        /* when to look for a last state to repeat, or COPAL_NEVER */
   copal_dur interval;         /* of the running retransmission timer */
   copal_dur rtt;              /* smoothed round-trip time; 0 when not known */
 } observer;
@@ -47,11 +49,11 @@ typedef struct relation {
   uint32_t confirmed; /* when the client last showed its interest, in beats of 2^20 us */
   uint16_t mid;       /* of the last notification, once there has been one */
   uint16_t nons;      /* non-confirmable notifications since then */
+  uint16_t spoken;    /* when the last of them left, low bits of its beat */
   uint8_t token_len;
   uint8_t token[COPAL_TOKEN_MAX];
   copal_code request_code;
-  bool has_block2; /* the client asked for blocks of a size */
-  uint8_t szx;     /* that size */
+  uint8_t szx; /* of the blocks that the client asked for, or NO_SZX */
   bool has_mid;
   bool is_stale;       /* the client has not been sent the newest state */
   uint8_t retransmits; /* of the notification in flight */

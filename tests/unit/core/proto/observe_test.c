@@ -1,0 +1,1244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Relations and notifications of a server. RFC 7641 section 4, RFC 7959 section 2.6. */
+#include "unit/core/proto/fixture.h"
+
+static const copal_time second = COPAL_SECOND;
+static const copal_time ms = COPAL_MILLISECOND;
+
+/* ----------------------------------------------------------------------------------------- stage
+ */
+
+/* What is observed. */
+typedef struct thing {
+  copal_subject subject;
+  copal_code code;
+  const char *body;
+  int err; /* of render() */
+  unsigned renders, idles;
+} thing;
+
+static thing things[2];
+static thing *asked; /* that the handler serves */
+
+static int render(copal_subject *s, copal_ep *ep, copal_response *r, copal_time now)
+{
+  thing *t = (thing *)s;
+  (void)ep;
+  (void)now;
+  t->renders++;
+  *r = (copal_response){.code = t->code, .payload = copal_span_str(t->body)};
+  return t->err;
+}
+
+static void on_idle(copal_subject *s, copal_ep *ep)
+{
+  thing *t = (thing *)s;
+  (void)ep;
+  assert_int_equal(s->count, 0);
+  t->idles++;
+}
+
+static int serve(fixture *f, const copal_req *req)
+{
+  const copal_response r = {.code = asked->code, .payload = copal_span_str(asked->body)};
+  if (req->wants_observe)
+    assert_int_equal(copal_ep_observe(f->ep, &asked->subject), COPAL_OK);
+  return copal_ep_respond(f->ep, &r, f->now);
+}
+
+static thing thing_init(const char *body)
+{
+  return (thing){
+      .subject = {.render = render, .on_idle = on_idle}, .code = COPAL_CODE_CONTENT, .body = body};
+}
+
+static int setup(void **state)
+{
+  const int err = fx_setup(state);
+  ((fixture *)*state)->handler = serve;
+  things[0] = thing_init("a0");
+  things[1] = thing_init("b0");
+  asked = &things[0];
+  return err;
+}
+
+static void change(fixture *f, thing *t, const char *body)
+{
+  t->body = body;
+  copal_ep_notify(f->ep, &t->subject, f->now);
+}
+
+/* A response or notification, taken apart. */
+typedef struct note {
+  copal_type type;
+  copal_code code;
+  uint16_t mid;
+  size_t token_len;
+  uint8_t token[8];
+  bool has_observe;
+  uint32_t observe;
+  bool has_block2;
+  copal_block block2;
+  size_t payload_len;
+  char payload[1200];
+  copal_time at;
+} note;
+
+/* Takes the next datagram sent apart; it went to `path`. */
+static note next_to(fixture *f, const copal_path *path)
+{
+  note n = {0};
+  copal_msg m;
+  copal_span value;
+  assert_true(f->sent_seen < f->sent_count);
+  const fx_datagram *d = &f->sent[f->sent_seen++];
+  assert_true(copal_path_is_same_peer(&d->path, path));
+  assert_int_equal(copal_msg_parse(copal_span_of(d->bytes, d->len), &m), COPAL_OK);
+  n = (note){.type = m.type, .code = m.code, .mid = m.mid, .token_len = m.token.len, .at = d->at};
+  assert_true(m.token.len <= sizeof n.token);
+  if (m.token.len)
+    memcpy(n.token, m.token.ptr, m.token.len);
+  n.has_observe = copal_opt_find(m.options, COPAL_OPT_OBSERVE, &value);
+  if (n.has_observe)
+    assert_int_equal(copal_opt_uint(value, &n.observe), COPAL_OK);
+  n.has_block2 = copal_opt_find(m.options, COPAL_OPT_BLOCK2, &value);
+  if (n.has_block2)
+    assert_int_equal(copal_block_parse(value, &n.block2), COPAL_OK);
+  assert_true(m.payload.len < sizeof n.payload);
+  if (m.payload.len)
+    memcpy(n.payload, m.payload.ptr, m.payload.len);
+  n.payload_len = m.payload.len;
+  f->mid = m.mid;
+  if (f->sent_seen == f->sent_count)
+    f->sent_seen = f->sent_count = 0;
+  return n;
+}
+
+static note next_note(fixture *f)
+{
+  return next_to(f, &f->peer);
+}
+
+/* The next datagram is a notification of that type and body for token `token`. */
+static note expect_note_to(fixture *f, const copal_path *path, copal_type type, uint8_t token,
+                           const char *body)
+{
+  const note n = next_to(f, path);
+  assert_int_equal(n.type, type);
+  assert_int_equal(n.code, COPAL_CODE_CONTENT);
+  assert_true(n.has_observe);
+  assert_int_equal(n.token_len, 1);
+  assert_int_equal(n.token[0], token);
+  assert_string_equal(n.payload, body);
+  return n;
+}
+
+static note expect_note(fixture *f, copal_type type, uint8_t token, const char *body)
+{
+  return expect_note_to(f, &f->peer, type, token, body);
+}
+
+static uint16_t request_mid;
+
+/* A GET with that Observe value; the answer. */
+static note get_from(fixture *f, const copal_path *path, uint8_t token, uint8_t observe)
+{
+  const uint8_t bytes[] = {0x41, 0x01,   (uint8_t)(++request_mid >> 8), (uint8_t)request_mid, token,
+                           0x61, observe};
+  assert_int_equal(fx_feed_bytes(f, path, bytes, sizeof bytes), COPAL_OK);
+  const note n = next_to(f, path);
+  assert_int_equal(n.type, COPAL_ACK);
+  assert_int_equal(n.mid, request_mid);
+  assert_int_equal(n.token[0], token);
+  return n;
+}
+
+static note observe_from(fixture *f, const copal_path *path, uint8_t token)
+{
+  return get_from(f, path, token, 0);
+}
+
+static note observe(fixture *f, uint8_t token)
+{
+  const note n = observe_from(f, &f->peer, token);
+  assert_int_equal(n.code, COPAL_CODE_CONTENT);
+  assert_true(n.has_observe);
+  return n;
+}
+
+static void reply_empty(fixture *f, const copal_path *path, uint8_t type, uint16_t mid, int expect)
+{
+  const uint8_t bytes[] = {(uint8_t)(0x40 | type << 4), 0, (uint8_t)(mid >> 8), (uint8_t)mid};
+  assert_int_equal(fx_feed_bytes(f, path, bytes, sizeof bytes), expect);
+}
+
+static void ack(fixture *f, const note *n)
+{
+  reply_empty(f, &f->peer, COPAL_ACK, n->mid, COPAL_OK);
+}
+
+static void reset(fixture *f, const note *n)
+{
+  reply_empty(f, &f->peer, COPAL_RST, n->mid, COPAL_OK);
+}
+
+/* Has one notification confirmed after `rtt`, so that the next ones are non-confirmable. */
+static void learn_rtt(fixture *f, uint8_t token, copal_time rtt)
+{
+  change(f, asked, "probe");
+  const note n = expect_note(f, COPAL_CON, token, "probe");
+  fx_advance(f, rtt);
+  ack(f, &n);
+  fx_advance(f, 2 * rtt);
+  fx_expect_nothing(f);
+}
+
+static void expect_no_relations(fixture *f)
+{
+  const copal_usage u = copal_ep_usage(f->ep);
+  assert_int_equal(u.relations, 0);
+  assert_int_equal(u.observers, 0);
+  assert_int_equal(things[0].subject.count + things[1].subject.count, 0);
+  fx_expect_idle(f);
+}
+
+/* Whether `b` is newer than `a` in 24-bit serial arithmetic. RFC 7641 section 3.4. */
+static bool is_newer(uint32_t a, uint32_t b)
+{
+  const uint32_t ahead = (b - a) & 0xffffff;
+  return ahead != 0 && ahead < 1 << 23;
+}
+
+/* ----------------------------------------------------------------------------------- registration
+ */
+
+static void rfc7641_4_1_registration_is_confirmed_with_observe(void **state)
+{
+  fixture *f = *state;
+  const note n = observe(f, 0xaa);
+  assert_string_equal(n.payload, "a0");
+  assert_int_equal(things[0].subject.count, 1);
+  assert_int_equal(copal_ep_usage(f->ep).relations, 1);
+  assert_int_equal(copal_ep_usage(f->ep).observers, 1);
+  fx_advance(f, 1000 * second);
+  fx_expect_nothing(f); /* nothing changes, nothing is said */
+}
+
+static void rfc7641_4_1_same_token_replaces_relation(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  observe(f, 0xaa);
+  assert_int_equal(things[0].subject.count, 1);
+  assert_int_equal(copal_ep_usage(f->ep).relations, 1);
+  assert_int_equal(things[0].idles, 0);
+  change(f, asked, "a1");
+  const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+  fx_expect_nothing(f);
+  ack(f, &n);
+  fx_expect_nothing(f);
+}
+
+static void rfc7641_4_1_a_renewal_changes_the_block_size(void **state)
+{
+  fixture *f = *state;
+  asked->body = "0123456789abcdefghij";
+  observe(f, 0xaa);
+  assert_int_equal(fx_feed(f, "41 01 70 01 aa 60 d1 04 00"), COPAL_OK); /* Block2 0/0/16 */
+  assert_true(next_note(f).has_block2);
+  copal_ep_notify(f->ep, &asked->subject, f->now);
+  assert_int_equal(next_note(f).payload_len, 16);
+}
+
+static void rfc7641_4_1_another_token_is_a_second_relation(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  observe(f, 0xbb);
+  assert_int_equal(things[0].subject.count, 2);
+  assert_int_equal(copal_ep_usage(f->ep).relations, 2);
+  assert_int_equal(copal_ep_usage(f->ep).observers, 1);
+  change(f, asked, "a1");
+  const note first = expect_note(f, COPAL_CON, 0xaa, "a1");
+  fx_expect_nothing(f);
+  ack(f, &first);
+  expect_note(f, COPAL_NON, 0xbb, "a1");
+}
+
+static void rfc7641_4_1_a_token_used_for_another_resource_moves(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  asked = &things[1];
+  observe(f, 0xaa);
+  assert_int_equal(things[0].subject.count, 0);
+  assert_int_equal(things[0].idles, 1);
+  assert_int_equal(things[1].subject.count, 1);
+  change(f, &things[0], "a1");
+  fx_expect_nothing(f);
+  change(f, &things[1], "b1");
+  expect_note(f, COPAL_CON, 0xaa, "b1");
+}
+
+static void rfc7641_4_1_endpoints_are_told_apart(void **state)
+{
+  fixture *f = *state;
+  const copal_path other = fx_peer(2);
+  observe(f, 0xaa);
+  observe_from(f, &other, 0xaa);
+  assert_int_equal(copal_ep_usage(f->ep).observers, 2);
+  get_from(f, &other, 0xaa, 1);
+  assert_int_equal(things[0].subject.count, 1);
+  change(f, asked, "a1");
+  expect_note(f, COPAL_CON, 0xaa, "a1");
+  fx_expect_nothing(f);
+}
+
+static void rfc7641_4_1_deregistration_removes_the_entry(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  const note n = get_from(f, &f->peer, 0xaa, 1);
+  assert_int_equal(n.code, COPAL_CODE_CONTENT);
+  assert_false(n.has_observe);
+  assert_string_equal(n.payload, "a0");
+  assert_int_equal(fx_stats(f)->relations_deregistered, 1);
+  assert_int_equal(things[0].idles, 1);
+  change(f, asked, "a1");
+  fx_expect_nothing(f);
+  expect_no_relations(f);
+}
+
+static void rfc7641_4_1_deregistration_of_what_is_not_there_is_a_get(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  const note n = get_from(f, &f->peer, 0xbb, 1);
+  assert_int_equal(n.code, COPAL_CODE_CONTENT);
+  assert_false(n.has_observe);
+  assert_int_equal(fx_stats(f)->relations_deregistered, 0);
+  assert_int_equal(things[0].subject.count, 1);
+}
+
+static void rfc7641_2_other_values_of_observe_mean_nothing(void **state)
+{
+  fixture *f = *state;
+  assert_false(get_from(f, &f->peer, 0xaa, 2).has_observe);
+  assert_int_equal(fx_feed(f, "41 01 70 01 aa 64 00 00 00 00"), COPAL_OK); /* longer than 3 bytes */
+  assert_false(next_note(f).has_observe);
+  assert_int_equal(fx_feed(f, "41 03 70 02 aa 60"), COPAL_OK); /* a PUT */
+  assert_false(next_note(f).has_observe);
+  assert_int_equal(copal_ep_usage(f->ep).relations, 0);
+}
+
+static void rfc8132_2_4_fetch_registers(void **state)
+{
+  fixture *f = *state;
+  assert_int_equal(fx_feed(f, "41 05 70 01 aa 60"), COPAL_OK);
+  assert_true(next_note(f).has_observe);
+  change(f, asked, "a1");
+  expect_note(f, COPAL_CON, 0xaa, "a1");
+}
+
+static void rfc7641_4_1_a_non_request_registers(void **state)
+{
+  fixture *f = *state;
+  assert_int_equal(fx_feed(f, "51 01 70 01 aa 60"), COPAL_OK);
+  const note n = next_note(f);
+  assert_int_equal(n.type, COPAL_NON);
+  assert_true(n.has_observe);
+  assert_int_equal(things[0].subject.count, 1);
+}
+
+static void rfc7641_4_2_error_establishes_nothing(void **state)
+{
+  fixture *f = *state;
+  asked->code = COPAL_CODE_NOT_FOUND;
+  const note n = observe_from(f, &f->peer, 0xaa);
+  assert_int_equal(n.code, COPAL_CODE_NOT_FOUND);
+  assert_false(n.has_observe);
+  expect_no_relations(f);
+}
+
+static void rfc7641_4_2_error_answers_a_renewal_and_ends_it(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  asked->code = COPAL_CODE_NOT_FOUND;
+  assert_false(observe_from(f, &f->peer, 0xaa).has_observe);
+  assert_int_equal(things[0].idles, 1);
+  expect_no_relations(f);
+}
+
+static void rfc7641_4_1_beyond_the_relations_it_is_an_ordinary_get(void **state)
+{
+  fixture *f = *state;
+  const copal_path other = fx_peer(2);
+  f->cfg.relation_count = 2;
+  fx_restart(f);
+  observe(f, 0xaa);
+  observe(f, 0xbb);
+  const note n = observe_from(f, &other, 0xcc);
+  assert_int_equal(n.code, COPAL_CODE_CONTENT);
+  assert_false(n.has_observe);
+  assert_int_equal(fx_stats(f)->relations_refused, 1);
+  assert_int_equal(copal_ep_usage(f->ep).observers, 1); /* none is kept for the stranger */
+  observe(f, 0xaa);                                     /* a renewal needs no room */
+  get_from(f, &f->peer, 0xbb, 1);
+  assert_true(observe_from(f, &other, 0xcc).has_observe);
+}
+
+static void rfc7641_4_1_beyond_the_observers_it_is_an_ordinary_get(void **state)
+{
+  fixture *f = *state;
+  const copal_path other = fx_peer(2);
+  f->cfg.observer_count = 1;
+  fx_restart(f);
+  observe(f, 0xaa);
+  assert_false(observe_from(f, &other, 0xaa).has_observe);
+  assert_int_equal(fx_stats(f)->relations_refused, 1);
+  observe(f, 0xbb);
+}
+
+static void one_client_has_only_its_share_of_relations(void **state)
+{
+  fixture *f = *state;
+  const copal_path other = fx_peer(2);
+  f->cfg.relation_per_peer = 2;
+  fx_restart(f);
+  observe(f, 0xaa);
+  observe(f, 0xbb);
+  assert_false(observe_from(f, &f->peer, 0xcc).has_observe);
+  assert_int_equal(fx_stats(f)->relations_refused, 1);
+  assert_true(observe_from(f, &other, 0xcc).has_observe);
+}
+
+static void rfc8974_a_token_beyond_eight_bytes_is_not_observed(void **state)
+{
+  fixture *f = *state;
+  f->cfg.token_cap = 16;
+  fx_restart(f);
+  assert_int_equal(fx_feed(f, "48 01 70 01 '12345678' 60"), COPAL_OK);
+  assert_true(next_note(f).has_observe);
+  assert_int_equal(fx_feed(f, "4d 01 70 02 00 '1234567890123' 60"), COPAL_OK);
+  fx_expect(f, "6d 45 70 02 00 '1234567890123' ff 'a0'");
+  assert_int_equal(fx_stats(f)->relations_refused, 1);
+}
+
+static void rfc7641_4_2_an_empty_token_is_a_token(void **state)
+{
+  fixture *f = *state;
+  assert_int_equal(fx_feed(f, "40 01 70 01 60"), COPAL_OK);
+  assert_true(next_note(f).has_observe);
+  change(f, asked, "a1");
+  const note n = next_note(f);
+  assert_int_equal(n.token_len, 0);
+  assert_true(n.has_observe);
+}
+
+static void rfc7959_2_6_a_later_block_is_no_registration(void **state)
+{
+  fixture *f = *state;
+  asked->body = "0123456789abcdefghij";
+  assert_int_equal(fx_feed(f, "41 01 70 01 aa 60 d1 04 10"), COPAL_OK); /* Block2 1/0/16 */
+  const note n = next_note(f);
+  assert_false(n.has_observe);
+  assert_string_equal(n.payload, "ghij");
+  assert_int_equal(copal_ep_usage(f->ep).relations, 0);
+}
+
+static void rfc7967_a_suppressed_answer_registers_nothing(void **state)
+{
+  fixture *f = *state;
+  assert_int_equal(fx_feed(f, "41 01 70 01 aa 60 d1 ef 02"), COPAL_OK);
+  fx_expect(f, "60 00 70 01");
+  assert_int_equal(copal_ep_usage(f->ep).relations, 0);
+}
+
+static void observing_is_only_for_requests_that_ask(void **state)
+{
+  fixture *f = *state;
+  assert_int_equal(copal_ep_observe(f->ep, &things[0].subject), COPAL_EINVAL);
+}
+
+/* --------------------------------------------------------------------------------- notifications
+ */
+
+static void rfc7641_4_5_first_notification_is_confirmable_then_they_are_not(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  change(f, asked, "a1");
+  const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+  fx_advance(f, 10 * ms);
+  ack(f, &n);
+  fx_advance(f, second);
+  change(f, asked, "a2");
+  expect_note(f, COPAL_NON, 0xaa, "a2");
+  assert_int_equal(fx_stats(f)->notify_cons, 1);
+  assert_int_equal(fx_stats(f)->notify_nons, 1);
+}
+
+static void rfc7641_7_each_nth_notification_is_confirmable(void **state)
+{
+  fixture *f = *state;
+  f->cfg.notify_con_every = 3;
+  fx_restart(f);
+  observe(f, 0xaa);
+  for (int round = 0; round < 3; round++) {
+    change(f, asked, "a1");
+    const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+    fx_advance(f, 10 * ms);
+    ack(f, &n);
+    for (int i = 0; i < 3; i++) {
+      fx_advance(f, second);
+      change(f, asked, "a2");
+      expect_note(f, COPAL_NON, 0xaa, "a2");
+    }
+    fx_advance(f, second);
+  }
+}
+
+static void rfc7641_4_5_a_confirmable_one_at_least_every_24_hours(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  learn_rtt(f, 0xaa, 10 * ms);
+  change(f, asked, "a1");
+  expect_note(f, COPAL_NON, 0xaa, "a1");
+  fx_advance(f, 9 * second);
+  note n = expect_note(f, COPAL_CON, 0xaa, "a1"); /* the repetition */
+  ack(f, &n);
+  fx_advance(f, 24 * 3600 * second);
+  fx_expect_nothing(f);
+  change(f, asked, "a2");
+  expect_note(f, COPAL_CON, 0xaa, "a2");
+}
+
+static void a_subject_may_want_all_its_notifications_confirmed(void **state)
+{
+  fixture *f = *state;
+  asked->subject.is_confirmable = true;
+  observe(f, 0xaa);
+  for (int i = 0; i < 5; i++) {
+    change(f, asked, "a1");
+    const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+    fx_advance(f, 10 * ms);
+    ack(f, &n);
+  }
+}
+
+static void rfc7641_4_5_the_last_state_of_a_burst_is_confirmed(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  learn_rtt(f, 0xaa, 10 * ms);
+  change(f, asked, "a1");
+  const note lost = expect_note(f, COPAL_NON, 0xaa, "a1");
+  fx_advance(f, 5 * second);
+  fx_expect_nothing(f);
+  fx_advance(f, 5 * second);
+  const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+  assert_int_not_equal(n.mid, lost.mid);
+  assert_true(is_newer(lost.observe, n.observe));
+  ack(f, &n);
+  fx_advance(f, 1000 * second);
+  fx_expect_nothing(f);
+}
+
+static void rfc7641_4_5_a_burst_that_goes_on_is_not_repeated(void **state)
+{
+  fixture *f = *state;
+  f->cfg.notify_con_every = 1000;
+  fx_restart(f);
+  observe(f, 0xaa);
+  learn_rtt(f, 0xaa, 10 * ms);
+  for (int i = 0; i < 60; i++) {
+    change(f, asked, "a1");
+    expect_note(f, COPAL_NON, 0xaa, "a1");
+    fx_advance(f, second);
+    fx_expect_nothing(f);
+  }
+  fx_advance(f, 9 * second);
+  const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+  ack(f, &n);
+  fx_advance(f, 1000 * second);
+  fx_expect_nothing(f);
+}
+
+static void rfc7641_4_5_a_busy_relation_does_not_hide_a_quiet_one(void **state)
+{
+  fixture *f = *state;
+  f->cfg.notify_con_every = 1000;
+  fx_restart(f);
+  observe(f, 0xaa);
+  learn_rtt(f, 0xaa, 10 * ms);
+  asked = &things[1];
+  observe(f, 0xbb);
+  change(f, &things[1], "b1");
+  expect_note(f, COPAL_NON, 0xbb, "b1"); /* is lost */
+  bool is_repeated = false;
+  for (int i = 0; i < 20 && !is_repeated; i++) {
+    fx_advance(f, second);
+    if (f->sent_count > 0) {
+      const note n = expect_note(f, COPAL_CON, 0xbb, "b1");
+      ack(f, &n);
+      is_repeated = true;
+    }
+    change(f, &things[0], "a1");
+    fx_advance(f, 20 * ms);
+    expect_note(f, COPAL_NON, 0xaa, "a1");
+  }
+  assert_true(is_repeated);
+}
+
+static void rfc7641_4_5_what_a_full_sink_drops_is_said_again(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  learn_rtt(f, 0xaa, 10 * ms);
+  f->is_full = true;
+  change(f, asked, "a1");
+  fx_expect_nothing(f);
+  f->is_full = false;
+  fx_advance(f, 9 * second);
+  expect_note(f, COPAL_CON, 0xaa, "a1");
+}
+
+static void a_full_sink_delays_a_confirmable_notification(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  f->is_full = true;
+  change(f, asked, "a1");
+  fx_expect_nothing(f);
+  f->is_full = false;
+  fx_advance(f, 4 * second);
+  expect_note(f, COPAL_CON, 0xaa, "a1");
+}
+
+static void rfc7641_4_2_error_is_the_last_notification(void **state)
+{
+  fixture *f = *state;
+  static const copal_code codes[] = {COPAL_CODE_NOT_FOUND, COPAL_CODE_NOT_ACCEPTABLE};
+  for (size_t i = 0; i < 2; i++) {
+    things[0] = thing_init("a0");
+    observe(f, 0xaa);
+    asked->code = codes[i];
+    change(f, asked, "gone");
+    const note n = next_note(f);
+    assert_int_equal(n.code, codes[i]);
+    assert_false(n.has_observe);
+    assert_int_equal(n.token_len, 1);
+    assert_int_equal(n.token[0], 0xaa);
+    assert_string_equal(n.payload, "gone");
+    assert_int_equal(things[0].idles, 1);
+    assert_int_equal(fx_stats(f)->relations_finished, i + 1);
+    fx_expect_nothing(f);
+  }
+  expect_no_relations(f);
+}
+
+static void rfc7641_4_2_error_ends_all_relations_also_those_that_wait(void **state)
+{
+  fixture *f = *state;
+  const copal_path other = fx_peer(2);
+  observe(f, 0xaa);
+  observe(f, 0xbb);
+  observe_from(f, &other, 0xcc);
+  change(f, asked, "a1");
+  const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+  (void)next_to(f, &other);
+  asked->code = COPAL_CODE_NOT_FOUND;
+  change(f, asked, "gone");
+  fx_expect_nothing(f); /* both clients owe an acknowledgement */
+  ack(f, &n);
+  assert_int_equal(next_note(f).code, COPAL_CODE_NOT_FOUND);
+  assert_int_equal(next_note(f).code, COPAL_CODE_NOT_FOUND);
+  assert_int_equal(asked->subject.count, 1);
+  fx_advance(f, 4 * second); /* instead of a retransmission */
+  assert_int_equal(next_to(f, &other).code, COPAL_CODE_NOT_FOUND);
+  assert_int_equal(fx_stats(f)->relations_finished, 3);
+  assert_int_equal(asked->idles, 1);
+  expect_no_relations(f);
+}
+
+static void rfc7641_4_5_reset_of_a_confirmable_notification_ends_the_relation(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  change(f, asked, "a1");
+  const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+  reset(f, &n);
+  assert_int_equal(fx_stats(f)->relations_reset, 1);
+  assert_int_equal(things[0].idles, 1);
+  expect_no_relations(f);
+}
+
+static void rfc7641_4_5_reset_of_a_non_notification_ends_the_relation(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  learn_rtt(f, 0xaa, 10 * ms);
+  change(f, asked, "a1");
+  const note n = expect_note(f, COPAL_NON, 0xaa, "a1");
+  reset(f, &n);
+  assert_int_equal(fx_stats(f)->relations_reset, 1);
+  expect_no_relations(f);
+}
+
+static void a_reset_ends_only_the_relation_it_means(void **state)
+{
+  fixture *f = *state;
+  const copal_path other = fx_peer(2);
+  observe(f, 0xaa);
+  observe(f, 0xbb);
+  observe_from(f, &other, 0xaa);
+  change(f, asked, "a1");
+  const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+  (void)next_to(f, &other);
+  reply_empty(f, &other, COPAL_RST, n.mid, COPAL_ESTRAY); /* not the one it was sent to */
+  assert_int_equal(asked->subject.count, 3);
+  reset(f, &n);
+  expect_note(f, COPAL_CON, 0xbb, "a1"); /* had waited behind it */
+  assert_int_equal(asked->subject.count, 2);
+}
+
+static void nobody_can_acknowledge_what_was_not_sent(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  for (uint32_t mid = 0; mid <= UINT16_MAX; mid++) {
+    reply_empty(f, &f->peer, COPAL_ACK, (uint16_t)mid, COPAL_ESTRAY);
+    reply_empty(f, &f->peer, COPAL_RST, (uint16_t)mid, COPAL_ESTRAY);
+  }
+  assert_int_equal(asked->subject.count, 1);
+}
+
+static void rfc7641_4_5_a_client_that_never_acknowledges_is_removed(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  change(f, asked, "a1");
+  const note first = expect_note(f, COPAL_CON, 0xaa, "a1");
+  copal_time gap = 0, last = first.at;
+  for (int i = 0; i < 4; i++) {
+    fx_advance(f, 50 * second);
+    if (i == 0)
+      assert_true(f->sent_count == 4); /* at 3, 9, 21 and 45 seconds at most */
+    const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+    assert_int_equal(n.mid, first.mid);
+    assert_int_equal(n.observe, first.observe);
+    if (gap != 0)
+      assert_in_range(n.at - last, 2 * gap - 3 * ms, 2 * gap + 3 * ms);
+    else
+      assert_in_range(n.at - last, 2 * second, 3 * second + ms);
+    gap = n.at - last;
+    last = n.at;
+    if (f->sent_count == 0)
+      break;
+  }
+  assert_int_equal(asked->subject.count, 0);
+  assert_int_equal(fx_stats(f)->relations_lost, 1);
+  assert_int_equal(fx_stats(f)->tx_retransmits, 4);
+  assert_int_equal(things[0].idles, 1);
+  expect_no_relations(f);
+}
+
+static void rfc7641_4_5_after_a_loss_the_others_are_asked_to_confirm(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  learn_rtt(f, 0xaa, 10 * ms);
+  asked = &things[1];
+  observe(f, 0xbb);
+  things[0].subject.is_confirmable = true;
+  change(f, &things[0], "a1");
+  expect_note(f, COPAL_CON, 0xaa, "a1");
+  change(f, &things[1], "b1");
+  fx_advance(f, 94 * second);
+  for (int i = 0; i < 4; i++)
+    expect_note(f, COPAL_CON, 0xaa, "a1");
+  expect_note(f, COPAL_CON, 0xbb, "b1");
+  assert_int_equal(things[0].subject.count, 0);
+  assert_int_equal(things[1].subject.count, 1);
+}
+
+static void rfc7641_4_5_1_at_most_one_outstanding_for_a_client(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  observe(f, 0xbb);
+  asked = &things[1];
+  observe(f, 0xcc);
+  change(f, &things[0], "a1");
+  change(f, &things[1], "b1");
+  note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+  fx_advance(f, second);
+  fx_expect_nothing(f);
+  ack(f, &n);
+  expect_note(f, COPAL_NON, 0xbb, "a1");
+  fx_expect_nothing(f); /* a NON is outstanding for a round-trip time */
+  fx_advance(f, second - 10 * ms);
+  fx_expect_nothing(f);
+  fx_advance(f, 20 * ms);
+  expect_note(f, COPAL_NON, 0xcc, "b1");
+  fx_expect_nothing(f);
+}
+
+static void rfc7641_4_5_1_other_clients_do_not_wait(void **state)
+{
+  fixture *f = *state;
+  for (uint8_t i = 1; i <= 8; i++) {
+    const copal_path p = fx_peer(i);
+    observe_from(f, &p, i);
+  }
+  change(f, asked, "a1");
+  for (uint8_t i = 1; i <= 8; i++) {
+    const copal_path p = fx_peer(i);
+    expect_note_to(f, &p, COPAL_CON, i, "a1");
+  }
+  assert_int_equal(asked->renders, 1); /* rendered once for all */
+}
+
+static void rfc7641_4_5_1_non_notifications_keep_a_round_trip_apart(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  learn_rtt(f, 0xaa, 500 * ms);
+  change(f, asked, "a1");
+  expect_note(f, COPAL_NON, 0xaa, "a1");
+  fx_advance(f, 100 * ms);
+  change(f, asked, "a2");
+  fx_advance(f, 100 * ms);
+  change(f, asked, "a3");
+  fx_advance(f, 290 * ms);
+  fx_expect_nothing(f);
+  fx_advance(f, 20 * ms);
+  expect_note(f, COPAL_NON, 0xaa, "a3"); /* the state between was skipped */
+  fx_expect_nothing(f);
+}
+
+static void rfc7641_4_5_2_a_newer_state_replaces_one_that_waits(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  change(f, asked, "a1");
+  const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+  change(f, asked, "a2");
+  change(f, asked, "a3");
+  fx_advance(f, 100 * ms);
+  fx_expect_nothing(f);
+  ack(f, &n);
+  const note next = expect_note(f, COPAL_NON, 0xaa, "a3");
+  assert_true(is_newer(n.observe, next.observe));
+  fx_advance(f, second);
+  fx_expect_nothing(f);
+}
+
+static void rfc7641_4_5_2_retransmission_carries_the_newest_state(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  change(f, asked, "a1");
+  const note first = expect_note(f, COPAL_CON, 0xaa, "a1");
+  change(f, asked, "a2");
+  fx_advance(f, 4 * second);
+  const note second_one = expect_note(f, COPAL_CON, 0xaa, "a2");
+  assert_int_not_equal(second_one.mid, first.mid);
+  assert_true(is_newer(first.observe, second_one.observe));
+  change(f, asked, "a3");
+  fx_advance(f, 6 * second);
+  const note third = expect_note(f, COPAL_CON, 0xaa, "a3");
+  const copal_time gap = second_one.at - first.at; /* the schedule goes on: doubled */
+  assert_in_range(third.at - second_one.at, 2 * gap - 2 * ms, 2 * gap + 2 * ms);
+  fx_advance(f, 200 * second);
+  expect_note(f, COPAL_CON, 0xaa, "a3");
+  expect_note(f, COPAL_CON, 0xaa, "a3");
+  fx_expect_nothing(f); /* four retransmissions in all */
+  assert_int_equal(fx_stats(f)->relations_lost, 1);
+  expect_no_relations(f);
+}
+
+static void rfc7641_4_5_2_ack_of_what_was_superseded_ends_nothing(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  change(f, asked, "a1");
+  const note first = expect_note(f, COPAL_CON, 0xaa, "a1");
+  change(f, asked, "a2");
+  fx_advance(f, 4 * second);
+  const note n = expect_note(f, COPAL_CON, 0xaa, "a2");
+  reply_empty(f, &f->peer, COPAL_ACK, first.mid, COPAL_ESTRAY);
+  assert_int_equal(asked->subject.count, 1);
+  ack(f, &n);
+  fx_advance(f, 1000 * second);
+  fx_expect_nothing(f);
+  assert_int_equal(asked->subject.count, 1);
+}
+
+static void rfc7641_4_1_a_renewal_leaves_what_is_in_flight(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  change(f, asked, "a1");
+  const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+  const note renewed = observe(f, 0xaa);
+  assert_true(is_newer(n.observe, renewed.observe));
+  fx_advance(f, 4 * second);
+  const note again = expect_note(f, COPAL_CON, 0xaa, "a1");
+  assert_false(is_newer(again.observe, renewed.observe));
+  ack(f, &again);
+  fx_advance(f, 1000 * second);
+  fx_expect_nothing(f);
+}
+
+static void rfc7641_4_1_deregistration_lets_other_relations_follow(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  asked = &things[1];
+  observe(f, 0xbb);
+  change(f, &things[0], "a1");
+  expect_note(f, COPAL_CON, 0xaa, "a1");
+  change(f, &things[1], "b1"); /* waits behind the other */
+  fx_expect_nothing(f);
+  get_from(f, &f->peer, 0xaa, 1);
+  fx_advance(f, 10 * ms);
+  expect_note(f, COPAL_CON, 0xbb, "b1");
+}
+
+static void what_cannot_be_rendered_is_not_sent(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  asked->err = COPAL_ENOSPC;
+  change(f, asked, "a1");
+  fx_advance(f, 100 * second);
+  fx_expect_nothing(f);
+  asked->err = COPAL_OK;
+  change(f, asked, "a2");
+  const note n = expect_note(f, COPAL_CON, 0xaa, "a2");
+  asked->err = COPAL_ENOSPC; /* nor is it sent again, but the schedule goes on */
+  fx_advance(f, 8 * second);
+  fx_expect_nothing(f);
+  asked->err = COPAL_OK;
+  fx_advance(f, 15 * second);
+  assert_int_equal(expect_note(f, COPAL_CON, 0xaa, "a2").mid, n.mid);
+}
+
+static void rfc7959_2_6_a_notification_carries_the_first_block(void **state)
+{
+  fixture *f = *state;
+  const copal_path small = fx_peer(2);
+  char body[3000];
+  memset(body, 'x', sizeof body - 1);
+  body[sizeof body - 1] = 0;
+  asked->body = body;
+  observe(f, 0xaa);
+  assert_int_equal(fx_feed_from(f, &small, "41 01 70 01 bb 60 d1 04 01"), COPAL_OK); /* 0/0/32 */
+  assert_int_equal(next_to(f, &small).payload_len, 32);
+  copal_ep_notify(f->ep, &asked->subject, f->now);
+  const note large = next_note(f);
+  assert_true(large.has_observe && large.has_block2 && large.block2.more);
+  assert_int_equal(large.block2.num, 0);
+  assert_int_equal(large.block2.szx, 6);
+  assert_int_equal(large.payload_len, 1024);
+  const note n = next_to(f, &small);
+  assert_true(n.has_observe && n.has_block2 && n.block2.more);
+  assert_int_equal(n.block2.num, 0);
+  assert_int_equal(n.block2.szx, 1);
+  assert_int_equal(n.payload_len, 32);
+}
+
+static void rfc7641_4_3_network_error_ends_the_relation(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  observe(f, 0xbb);
+  change(f, asked, "a1");
+  const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+  const uint8_t quoted[] = {0x41, 0x45, (uint8_t)(n.mid >> 8), (uint8_t)n.mid, 0xaa};
+  const copal_span quote = copal_span_of(quoted, sizeof quoted);
+  assert_int_equal(copal_ep_unreachable(f->ep, &f->peer, quote, f->now), COPAL_OK);
+  assert_int_equal(fx_stats(f)->relations_lost, 1);
+  assert_int_equal(asked->subject.count, 1);
+  expect_note(f, COPAL_CON, 0xbb, "a1");
+}
+
+/* -------------------------------------------------------------------------------------- sequence
+ */
+
+static void rfc7641_4_4_sequence_increases_when_changes_outrun_the_clock(void **state)
+{
+  fixture *f = *state;
+  uint32_t last = observe(f, 0xaa).observe;
+  asked->subject.is_confirmable = true;
+  for (int i = 0; i < 1000; i++) { /* without moving the clock */
+    change(f, asked, "a1");
+    const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+    assert_true(is_newer(last, n.observe));
+    last = n.observe;
+    ack(f, &n);
+  }
+}
+
+static void rfc7641_4_4_sequence_wraps(void **state)
+{
+  fixture *f = *state;
+  bool has_wrapped = false;
+  asked->subject.is_confirmable = true;
+  uint32_t last = observe(f, 0xaa).observe;
+  for (int i = 0; i < 30; i++) {
+    fx_advance(f, 60 * second); /* 2^24 ticks are 537 seconds */
+    change(f, asked, "a1");
+    const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+    assert_true(is_newer(last, n.observe));
+    has_wrapped |= n.observe < last;
+    last = n.observe;
+    ack(f, &n);
+  }
+  assert_true(has_wrapped);
+}
+
+static void rfc7641_4_4_sequence_goes_on_when_the_subject_is_made_anew(void **state)
+{
+  fixture *f = *state;
+  const copal_time starts[] = {1000 * second,
+                               100000 * second,
+                               200000 * second,
+                               1 << 20,
+                               ((copal_time)1 << 36) - second,
+                               ((copal_time)1 << 37) - second};
+  for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+    f->now = starts[i];
+    fx_restart(f);
+    things[0] = thing_init("a0");
+    uint32_t last = observe(f, 0xaa).observe;
+    for (int k = 0; k < 8; k++) {
+      fx_advance(f, 400 * ms);
+      change(f, asked, "a1");
+      note n = expect_note(f, COPAL_CON, 0xaa, "a1");
+      assert_true(is_newer(last, n.observe));
+      ack(f, &n);
+      last = n.observe;
+      get_from(f, &f->peer, 0xaa, 1);
+      things[0] = thing_init("a0"); /* as the daemon does: no memory of the one before */
+      fx_advance(f, ms);
+      n = observe(f, 0xaa);
+      assert_true(is_newer(last, n.observe));
+      last = n.observe;
+    }
+    get_from(f, &f->peer, 0xaa, 1);
+  }
+}
+
+static void rfc7641_4_4_each_registration_response_is_newer(void **state)
+{
+  fixture *f = *state;
+  const copal_path other = fx_peer(2);
+  observe_from(f, &other, 0xbb); /* keeps the subject observed */
+  uint32_t last = observe(f, 0xaa).observe;
+  for (int i = 0; i < 10; i++) {
+    if (i % 2)
+      get_from(f, &f->peer, 0xaa, 1);
+    const note n = observe(f, 0xaa);
+    assert_true(is_newer(last, n.observe));
+    last = n.observe;
+  }
+}
+
+static void rfc7641_4_4_registrations_cannot_drive_the_sequence_round(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  const uint32_t clock = (uint32_t)(f->now >> 5);
+  asked->subject.sequence = clock + (1 << 22) - 2; /* after millions of them */
+  for (int i = 0; i < 10; i++)
+    observe(f, 0xaa);
+  assert_int_equal(asked->subject.sequence, clock + (1 << 22));
+  fx_advance(f, second);
+  change(f, asked, "a1");
+  assert_true(is_newer((clock + (1 << 22)) & 0xffffff, next_note(f).observe));
+}
+
+/* ----------------------------------------------------------------------------------- subjects, end
+ */
+
+/* A subject that frees itself, as the daemon's do. */
+static unsigned freed;
+
+static void free_subject(copal_subject *s, copal_ep *ep)
+{
+  (void)ep;
+  freed++;
+  free(s);
+}
+
+static thing *thing_new(void)
+{
+  thing *t = malloc(sizeof *t);
+  assert_non_null(t);
+  *t = thing_init("a0");
+  t->subject.on_idle = free_subject;
+  freed = 0;
+  return t;
+}
+
+static void a_subject_may_be_freed_when_its_last_relation_ends(void **state)
+{
+  fixture *f = *state;
+  for (int way = 0; way < 6; way++) {
+    asked = thing_new();
+    for (uint8_t i = 1; i <= 3; i++) {
+      const copal_path p = fx_peer(i);
+      observe_from(f, &p, 0xaa);
+    }
+    if (way == 0) { /* an error for all */
+      asked->code = COPAL_CODE_NOT_FOUND;
+      change(f, asked, "gone");
+    } else if (way == 1) {
+      copal_ep_end_subject(f->ep, &asked->subject, f->now);
+    } else if (way == 2) { /* nobody acknowledges */
+      change(f, asked, "a1");
+      fx_advance(f, 100 * second);
+    } else if (way == 3) { /* all reject */
+      change(f, asked, "a1");
+      for (uint8_t i = 1; i <= 3; i++) {
+        const copal_path p = fx_peer(i);
+        const note n = next_to(f, &p);
+        reply_empty(f, &p, COPAL_RST, n.mid, COPAL_OK);
+      }
+    } else if (way == 4) { /* the error takes the place of retransmissions */
+      change(f, asked, "a1");
+      asked->code = COPAL_CODE_NOT_FOUND;
+      fx_advance(f, 4 * second);
+    } else { /* the error waits for acknowledgements */
+      change(f, asked, "a1");
+      asked->code = COPAL_CODE_NOT_FOUND;
+      change(f, asked, "gone");
+      for (uint8_t i = 1; i <= 3; i++) {
+        const copal_path p = fx_peer(i);
+        reply_empty(f, &p, COPAL_ACK, next_to(f, &p).mid, COPAL_OK);
+      }
+    }
+    assert_int_equal(freed, 1);
+    assert_int_equal(copal_ep_usage(f->ep).relations, 0);
+    assert_int_equal(copal_ep_usage(f->ep).observers, 0);
+    f->sent_seen = f->sent_count = 0;
+  }
+  asked = &things[0];
+  expect_no_relations(f);
+}
+
+static void ending_a_subject_is_silent_and_lets_others_follow(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  observe(f, 0xab);
+  asked = &things[1];
+  observe(f, 0xbb);
+  change(f, &things[0], "a1");
+  expect_note(f, COPAL_CON, 0xaa, "a1");
+  change(f, &things[1], "b1");
+  copal_ep_end_subject(f->ep, &things[0].subject, f->now);
+  assert_int_equal(things[0].idles, 1);
+  assert_int_equal(things[0].subject.count, 0);
+  fx_advance(f, 10 * ms);
+  expect_note(f, COPAL_CON, 0xbb, "b1");
+  copal_ep_end_subject(f->ep, &things[0].subject, f->now); /* nothing there: nothing happens */
+  copal_ep_notify(f->ep, &things[0].subject, f->now);
+  assert_int_equal(things[0].idles, 1);
+}
+
+static void wiping_the_endpoint_ends_all_relations(void **state)
+{
+  fixture *f = *state;
+  const copal_path other = fx_peer(2);
+  observe(f, 0xaa);
+  observe_from(f, &other, 0xaa);
+  get_from(f, &other, 0xaa, 1);
+  asked = &things[1];
+  observe_from(f, &other, 0xbb);
+  change(f, &things[0], "a1");
+  fx_restart(f);
+  assert_int_equal(things[0].idles, 1);
+  assert_int_equal(things[1].idles, 1);
+}
+
+static void an_observer_costs_at_most_256_bytes(void **state)
+{
+  fixture *f = *state;
+  f->cfg.relation_count = 1024;
+  const size_t some = copal_ep_size(&f->cfg);
+  f->cfg.relation_count = 2048;
+  const size_t each = (copal_ep_size(&f->cfg) - some) / 1024;
+  assert_in_range(each, 1, 256);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fx_teardown)
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      TEST(rfc7641_4_1_registration_is_confirmed_with_observe),
+      TEST(rfc7641_4_1_same_token_replaces_relation),
+      TEST(rfc7641_4_1_a_renewal_changes_the_block_size),
+      TEST(rfc7641_4_1_another_token_is_a_second_relation),
+      TEST(rfc7641_4_1_a_token_used_for_another_resource_moves),
+      TEST(rfc7641_4_1_endpoints_are_told_apart),
+      TEST(rfc7641_4_1_deregistration_removes_the_entry),
+      TEST(rfc7641_4_1_deregistration_of_what_is_not_there_is_a_get),
+      TEST(rfc7641_2_other_values_of_observe_mean_nothing),
+      TEST(rfc8132_2_4_fetch_registers),
+      TEST(rfc7641_4_1_a_non_request_registers),
+      TEST(rfc7641_4_2_error_establishes_nothing),
+      TEST(rfc7641_4_2_error_answers_a_renewal_and_ends_it),
+      TEST(rfc7641_4_1_beyond_the_relations_it_is_an_ordinary_get),
+      TEST(rfc7641_4_1_beyond_the_observers_it_is_an_ordinary_get),
+      TEST(one_client_has_only_its_share_of_relations),
+      TEST(rfc8974_a_token_beyond_eight_bytes_is_not_observed),
+      TEST(rfc7641_4_2_an_empty_token_is_a_token),
+      TEST(rfc7959_2_6_a_later_block_is_no_registration),
+      TEST(rfc7967_a_suppressed_answer_registers_nothing),
+      TEST(observing_is_only_for_requests_that_ask),
+      TEST(rfc7641_4_5_first_notification_is_confirmable_then_they_are_not),
+      TEST(rfc7641_7_each_nth_notification_is_confirmable),
+      TEST(rfc7641_4_5_a_confirmable_one_at_least_every_24_hours),
+      TEST(a_subject_may_want_all_its_notifications_confirmed),
+      TEST(rfc7641_4_5_the_last_state_of_a_burst_is_confirmed),
+      TEST(rfc7641_4_5_a_burst_that_goes_on_is_not_repeated),
+      TEST(rfc7641_4_5_a_busy_relation_does_not_hide_a_quiet_one),
+      TEST(rfc7641_4_5_what_a_full_sink_drops_is_said_again),
+      TEST(a_full_sink_delays_a_confirmable_notification),
+      TEST(rfc7641_4_2_error_is_the_last_notification),
+      TEST(rfc7641_4_2_error_ends_all_relations_also_those_that_wait),
+      TEST(rfc7641_4_5_reset_of_a_confirmable_notification_ends_the_relation),
+      TEST(rfc7641_4_5_reset_of_a_non_notification_ends_the_relation),
+      TEST(a_reset_ends_only_the_relation_it_means),
+      TEST(nobody_can_acknowledge_what_was_not_sent),
+      TEST(rfc7641_4_5_a_client_that_never_acknowledges_is_removed),
+      TEST(rfc7641_4_5_after_a_loss_the_others_are_asked_to_confirm),
+      TEST(rfc7641_4_5_1_at_most_one_outstanding_for_a_client),
+      TEST(rfc7641_4_5_1_other_clients_do_not_wait),
+      TEST(rfc7641_4_5_1_non_notifications_keep_a_round_trip_apart),
+      TEST(rfc7641_4_5_2_a_newer_state_replaces_one_that_waits),
+      TEST(rfc7641_4_5_2_retransmission_carries_the_newest_state),
+      TEST(rfc7641_4_5_2_ack_of_what_was_superseded_ends_nothing),
+      TEST(rfc7641_4_1_a_renewal_leaves_what_is_in_flight),
+      TEST(rfc7641_4_1_deregistration_lets_other_relations_follow),
+      TEST(what_cannot_be_rendered_is_not_sent),
+      TEST(rfc7959_2_6_a_notification_carries_the_first_block),
+      TEST(rfc7641_4_3_network_error_ends_the_relation),
+      TEST(rfc7641_4_4_sequence_increases_when_changes_outrun_the_clock),
+      TEST(rfc7641_4_4_sequence_wraps),
+      TEST(rfc7641_4_4_sequence_goes_on_when_the_subject_is_made_anew),
+      TEST(rfc7641_4_4_each_registration_response_is_newer),
+      TEST(rfc7641_4_4_registrations_cannot_drive_the_sequence_round),
+      TEST(a_subject_may_be_freed_when_its_last_relation_ends),
+      TEST(ending_a_subject_is_silent_and_lets_others_follow),
+      TEST(wiping_the_endpoint_ends_all_relations),
+      TEST(an_observer_costs_at_most_256_bytes),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
