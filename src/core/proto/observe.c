@@ -101,7 +101,7 @@ static observer *take_observer(copal_ep *ep, const copal_path *path)
   o = copal_pool_take(&ep->observers);
   if (!o)
     return NULL;
-  *o = (observer){.path = *path, .quiet_at = COPAL_NEVER};
+  *o = (observer){.path = *path};
   copal_timer_init(&o->timer);
   copal_list_init(&o->relations);
   copal_list_init(&o->stale);
@@ -141,7 +141,9 @@ static void end_relation(copal_ep *ep, relation *r)
 /* Sets the timer of an observer with nothing in flight to what it waits for, if anything. */
 static void rest(copal_ep *ep, observer *o)
 {
-  const copal_time due = copal_list_is_empty(&o->stale) ? o->quiet_at : o->free_at;
+  copal_time due = o->quiet ? (copal_time)o->quiet << BEAT_SHIFT : COPAL_NEVER;
+  if (!copal_list_is_empty(&o->stale))
+    due = o->free_at;
   if (!o->in_flight && o->timer.due != due)
     copal_timerq_arm(&ep->timers, &o->timer, due);
 }
@@ -310,12 +312,11 @@ static void await_ack(copal_ep *ep, relation *r, copal_time now)
   copal_timerq_arm(&ep->timers, &o->timer, now + o->interval);
 }
 
-/* Has the observer looked at for a last state to repeat, in so many beats at the latest. */
-static void look_again(observer *o, copal_time now, uint16_t in_beats)
+/* Has the observer looked at for a last state to repeat, at that beat or sooner. */
+static void look_again(observer *o, uint32_t beat)
 {
-  const copal_time at = now + ((copal_time)in_beats << BEAT_SHIFT);
-  if (at < o->quiet_at)
-    o->quiet_at = at;
+  if (o->quiet == 0 || beat < o->quiet)
+    o->quiet = beat;
 }
 
 /* Sends a new notification. */
@@ -332,13 +333,14 @@ static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_tim
     r->retransmits = 0;
     o->interval = ep->cfg.params.ack_timeout + ep_random_dur(ep, ep->ack_spread);
     o->free_at = now;
+    o->sequence = what->rules.observe;
     await_ack(ep, r, now);
   } else {
     ep->stats.notify_nons++;
     r->nons++;
     r->spoken = (uint16_t)beats(now);
     o->free_at = now + o->rtt;
-    look_again(o, now, QUIET_BEATS);
+    look_again(o, beats(now) + QUIET_BEATS + 1);
     rest(ep, o);
   }
 }
@@ -393,14 +395,14 @@ static void enqueue(copal_ep *ep, relation *r)
  * confirmable message, so that the client gets to know the last state. RFC 7641 section 4.5. */
 static void repeat_last(copal_ep *ep, observer *o, copal_time now)
 {
-  o->quiet_at = COPAL_NEVER;
+  o->quiet = 0;
   for (copal_node *n = o->relations.next; n != &o->relations; n = n->next) {
     relation *r = COPAL_AROUND(n, relation, of_observer);
     if (r->nons == 0)
       continue;
     const uint16_t quiet = (uint16_t)(beats(now) - r->spoken);
     if (quiet < QUIET_BEATS) {
-      look_again(o, now, (uint16_t)(QUIET_BEATS - quiet));
+      look_again(o, beats(now) + QUIET_BEATS + 1 - quiet);
       continue;
     }
     r->nons = ep->cfg.notify_con_every;
@@ -497,8 +499,9 @@ bool observe_on_unreachable(copal_ep *ep, const copal_path *path, uint16_t mid, 
   return true;
 }
 
-/* Sends the state once more: the same message when nothing has changed since, else the newest one
- * in a new message with the schedule of the old. RFC 7641 section 4.5.2. */
+/* Sends the state once more: the same message when nothing has changed since, not even the sequence
+ * number, else the newest one in a new message with the schedule of the old. RFC 7641 sections 4.4
+ * and 4.5.2. */
 static void retransmit(copal_ep *ep, observer *o, copal_time now)
 {
   relation *r = o->in_flight;
@@ -514,9 +517,10 @@ static void retransmit(copal_ep *ep, observer *o, copal_time now)
     transmit_final(ep, r, &what, now);
     return;
   }
-  if (r->is_stale) {
+  if (r->is_stale || what.rules.observe != o->sequence) {
     draw_mid(ep, r, now);
     r->is_stale = false;
+    o->sequence = what.rules.observe;
     copal_list_remove(&r->turn);
     copal_list_init(&r->turn);
   }
@@ -535,7 +539,7 @@ void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now)
     ep->stats.relations_lost++;
     o->rtt = 0; /* what else it observes must be confirmed next time */
     end_relation(ep, o->in_flight);
-  } else if (o->quiet_at <= now) {
+  } else if (o->quiet && o->quiet <= beats(now)) {
     repeat_last(ep, o, now);
   }
   pump(ep, o, now);

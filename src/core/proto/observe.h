@@ -34,7 +34,8 @@ typedef struct observer {
   struct relation *in_flight; /* whose confirmable notification is outstanding, or NULL */
   copal_time free_at;         /* no other notification before this instant; while one is in flight
                                  the instant of its first transmission */
-  copal_time quiet_at;        /* when to look for a last state to repeat, or COPAL_NEVER */
+  uint32_t quiet;             /* beat at which to look for a last state to repeat, or 0 */
+  uint32_t sequence;          /* that the notification in flight carries */
   copal_dur interval;         /* of the running retransmission timer */
   copal_dur rtt;              /* smoothed round-trip time; 0 when not known */
 } observer;

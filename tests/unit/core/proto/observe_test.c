@@ -877,7 +877,7 @@ static void rfc7641_4_5_2_ack_of_what_was_superseded_ends_nothing(void **state)
   assert_int_equal(asked->subject.count, 1);
 }
 
-static void rfc7641_4_1_a_renewal_leaves_what_is_in_flight(void **state)
+static void rfc7641_4_4_retransmission_after_a_renewal_is_a_new_message(void **state)
 {
   fixture *f = *state;
   observe(f, 0xaa);
@@ -887,7 +887,8 @@ static void rfc7641_4_1_a_renewal_leaves_what_is_in_flight(void **state)
   assert_true(is_newer(n.observe, renewed.observe));
   fx_advance(f, 4 * second);
   const note again = expect_note(f, COPAL_CON, 0xaa, "a1");
-  assert_false(is_newer(again.observe, renewed.observe));
+  assert_int_equal(again.observe, renewed.observe); /* current at the time of transmission */
+  assert_int_not_equal(again.mid, n.mid);           /* so it is another message */
   ack(f, &again);
   fx_advance(f, 1000 * second);
   fx_expect_nothing(f);
@@ -1225,7 +1226,7 @@ int main(void)
       TEST(rfc7641_4_5_2_a_newer_state_replaces_one_that_waits),
       TEST(rfc7641_4_5_2_retransmission_carries_the_newest_state),
       TEST(rfc7641_4_5_2_ack_of_what_was_superseded_ends_nothing),
-      TEST(rfc7641_4_1_a_renewal_leaves_what_is_in_flight),
+      TEST(rfc7641_4_4_retransmission_after_a_renewal_is_a_new_message),
       TEST(rfc7641_4_1_deregistration_lets_other_relations_follow),
       TEST(what_cannot_be_rendered_is_not_sent),
       TEST(rfc7959_2_6_a_notification_carries_the_first_block),
