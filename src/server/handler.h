@@ -13,6 +13,7 @@
 #include "copal/span.h"
 #include "copal/time.h"
 
+#include "core/base/timerq.h"
 #include "store/store.h"
 
 typedef struct arena arena;
@@ -35,6 +36,15 @@ typedef struct watcher {
 typedef struct watch watch;
 typedef struct fanout_seat fanout_seat;
 
+/* A timer of a service, on its shard: copal_timer_init(), then copal_timerq_arm() on env->timers. */
+typedef struct service_timer {
+  copal_timer timer; /* first */
+
+  /* The instant has come; the timer is not armed any more. Runs on the shard, with the store's view
+   * renewed. May arm and cancel timers, and free this one. */
+  void (*on_due)(struct service_timer *t, copal_time now);
+} service_timer;
+
 /* What a shard offers to services for its whole life. */
 typedef struct handler_env {
   copal_ep *ep;
@@ -44,6 +54,7 @@ typedef struct handler_env {
   const copal_time *clock; /* the shard's present instant, for answers that come later; NULL: the
                               request's own instant serves */
   fanout_seat *seat;       /* for watch_open() */
+  copal_timerq *timers;    /* of service_timer objects only; NULL: the shard has none */
 } handler_env;
 
 /* One request. */

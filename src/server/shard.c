@@ -15,6 +15,7 @@
 #include "server/clock.h"
 #include "server/entropy.h"
 #include "server/pipeline.h"
+#include "server/timers.h"
 #include "transport/udp.h"
 
 enum {
@@ -70,6 +71,7 @@ struct shard {
   shard_waker waker;
   store_port *port;
   fanout_seat seat;
+  timers *timers; /* of services */
   guard *guard; /* NULL: no limit for unverified sources */
   pipeline pipeline;
   udp *udp;
@@ -199,9 +201,11 @@ static bool run_inside(shard *s)
 static copal_time next_deadline(const shard *s)
 {
   const copal_time ep = copal_ep_deadline(s->ep);
-  if (s->state == SHARD_DRAINING && s->drain_until < ep)
+  const copal_time own = timers_deadline(s->timers);
+  const copal_time next = ep < own ? ep : own;
+  if (s->state == SHARD_DRAINING && s->drain_until < next)
     return s->drain_until;
-  return ep;
+  return next;
 }
 
 /* Milliseconds to sleep, rounded up so that the deadline has come when it ends; -1 for ever. */
@@ -268,6 +272,7 @@ static void turn(shard *s)
   run_inside(s);
   if (copal_ep_deadline(s->ep) <= s->now)
     copal_ep_expire(s->ep, s->now);
+  timers_run(s->timers, s->port, s->now);
   udp_flush(s->udp);
   if (is_drained(s))
     s->state = SHARD_DONE;
@@ -416,6 +421,10 @@ static int open_endpoint(shard *s)
   s->pipeline.env.clock = &s->now;
   s->seat = (fanout_seat){s->common->fanout, s->mailbox};
   s->pipeline.env.seat = &s->seat;
+  s->timers = timers_open(s->now);
+  if (s->timers == NULL)
+    return -ENOMEM;
+  s->pipeline.env.timers = timers_queue(s->timers);
   return 0;
 }
 
@@ -505,6 +514,7 @@ void shard_close(shard *s)
   if (s->port != NULL)
     store_port_close(s->port);
   pipeline_wipe(&s->pipeline);
+  timers_close(s->timers);
   udp_close(s->udp);
   if (s->ep_memory != NULL)
     munmap(s->ep_memory, s->ep_size);

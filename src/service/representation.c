@@ -6,9 +6,7 @@
 
 enum { MAX_AGE_DEFAULT_S = 60 }; /* RFC 7252 section 5.10.5 */
 
-/* The seconds that a representation stays fresh: what is left of the writer's Max-Age, or the
- * default from now on. RFC 7252 section 5.10.5. */
-static uint32_t max_age_left(const handler_env *env, const store_item *item, copal_time now)
+uint32_t representation_max_age(const handler_env *env, const store_item *item, copal_time now)
 {
   if (item->max_age_s == STORE_NO_MAX_AGE)
     return env->limits->default_max_age_s;
@@ -34,12 +32,12 @@ void representation_show(representation *r, const handler_env *env, const store_
                          uint16_t format, copal_span body, copal_time now)
 {
   r->etag = item->etag;
-  fill(r, COPAL_CODE_CONTENT, format, max_age_left(env, item, now), body);
+  fill(r, COPAL_CODE_CONTENT, format, representation_max_age(env, item, now), body);
 }
 
 void representation_confirm(representation *r, const handler_env *env, const store_item *item,
                             copal_time now)
 {
   r->etag = item->etag;
-  fill(r, COPAL_CODE_VALID, STORE_NO_FORMAT, max_age_left(env, item, now), copal_span_none());
+  fill(r, COPAL_CODE_VALID, STORE_NO_FORMAT, representation_max_age(env, item, now), copal_span_none());
 }

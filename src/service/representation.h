@@ -20,6 +20,10 @@ typedef struct representation {
   store_etag etag;
 } representation;
 
+/* The seconds that a representation stays fresh: what is left of the writer's Max-Age, or the
+ * default from now on. RFC 7252 section 5.10.5. */
+uint32_t representation_max_age(const handler_env *env, const store_item *item, copal_time now);
+
 /* Fills in 2.05 with `body` in `format` (or STORE_NO_FORMAT), and the ETag and remaining Max-Age of
  * `item`. The body is borrowed. */
 void representation_show(representation *r, const handler_env *env, const store_item *item,

@@ -11,6 +11,7 @@
 #include "copal/registry.h"
 #include "copal/uri.h"
 #include "service/attrs.h"
+#include "service/conditions.h"
 #include "service/patch.h"
 #include "service/pending.h"
 #include "service/representation.h"
@@ -207,6 +208,28 @@ static void resubmit(pending *p)
 /* ------------------------------------------------------------------------------------------------
  * reading */
 
+/* Shows what was asked for, and begins an observation when the client wants one. The conditions in
+ * the query are read into view->conditions. */
+static int answer_view(resources *s, const handler_req *req, const ask *a, const subjects_view *view,
+                       conditions *c)
+{
+  problem why;
+  subject *observed = NULL;
+  if (!conditions_parse(c, req->coap->msg->options, &why))
+    return refuse(req, &why);
+  if (req->coap->wants_observe) {
+    const conditions_value v = conditions_value_of(view->format, view->body);
+    if (!conditions_suit(c, &v, &why))
+      return refuse(req, &why);
+    observed = subjects_observe(s->subjects, req, view);
+  }
+  const store_item item =
+      observed != NULL ? subjects_item(req->env, view->item, c, req->now) : *view->item;
+  const int err = answer_read(req, &item, ask_has_valid(a, &item), view->format, view->body);
+  subject_settle(observed);
+  return err;
+}
+
 static int on_get(resources *s, const handler_req *req, const ask *a)
 {
   store_item item;
@@ -222,15 +245,13 @@ static int on_get(resources *s, const handler_req *req, const ask *a)
     return problem_reply(req, COPAL_CODE_NOT_ACCEPTABLE, "Only Content-Format %u is available",
                          (unsigned)item.content_format);
   }
-  subject *observed = NULL;
-  if (req->coap->wants_observe)
-    observed = subjects_observe(s->subjects, req, &item);
-  const int err = answer_read(req, &item, ask_has_valid(a, &item), item.content_format, item.body);
-  subject_settle(observed);
-  return err;
+  conditions c;
+  const subjects_view view = {
+      .item = &item, .format = item.content_format, .body = item.body, .conditions = &c};
+  return answer_view(s, req, a, &view, &c);
 }
 
-static int on_fetch(const handler_req *req, const ask *a)
+static int on_fetch(resources *s, const handler_req *req, const ask *a)
 {
   store_item item;
   if (!store_get(req->env->store, req->key, &item))
@@ -247,8 +268,16 @@ static int on_fetch(const handler_req *req, const ask *a)
   problem why;
   if (!patch_select(&job, reply_to(req).accept, &body, &format, &why))
     return refuse(req, &why);
-  const int err =
-      answer_read(req, &item, ask_has_valid(a, &item), format, copal_span_of(body.ptr, body.len));
+  conditions c;
+  const subjects_view view = {.item = &item,
+                              .format = format,
+                              .body = copal_span_of(body.ptr, body.len),
+                              .is_fetch = true,
+                              .fetch_format = a->content_format,
+                              .fetch = req->coap->msg->payload,
+                              .accept = reply_to(req).accept,
+                              .conditions = &c};
+  const int err = answer_view(s, req, a, &view, &c);
   free(body.ptr);
   return err;
 }
@@ -574,7 +603,7 @@ static int dispatch(resources *s, const handler_req *req, const ask *a)
 {
   switch (req->coap->msg->code) {
   case COPAL_CODE_GET: return on_get(s, req, a);
-  case COPAL_CODE_FETCH: return on_fetch(req, a);
+  case COPAL_CODE_FETCH: return on_fetch(s, req, a);
   case COPAL_CODE_PUT: return on_put(s, req, a);
   case COPAL_CODE_POST: return on_post(s, req, a);
   case COPAL_CODE_DELETE: return on_delete(s, req, a);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Subjects: a resource in one Content-Format, as one shard's clients observe it. */
+/* Subjects: a view of a resource, as one shard's clients observe it. With conditions each client
+ * has a subject of its own, which is in no table: nobody else can use it. */
 #include "service/subjects.h"
 
 #include <pthread.h>
@@ -8,12 +9,29 @@
 #include <string.h>
 
 #include "copal/registry.h"
+#include "service/patch.h"
 #include "service/representation.h"
 
 struct subjects {
   pthread_mutex_t lock; /* guards the tree */
-  void *tree;           /* of subject, ordered by owner, Content-Format and path */
+  void *tree;           /* of subject, ordered by owner, Content-Formats, path and document */
 };
+
+/* What an observation with a FETCH needs. */
+typedef struct selection {
+  uint16_t format; /* of the document that selects */
+  uint32_t accept;
+  copal_span document; /* in subject.bytes, or of a request while it is looked up */
+  copal_mspan shown;   /* freed with the next rendering */
+  problem why;         /* the last selection failed */
+} selection;
+
+/* What an observation with conditions needs. */
+typedef struct terms {
+  service_timer timer; /* first */
+  conditions_state state;
+  subject *subject;
+} terms;
 
 struct subject {
   copal_subject base; /* first */
@@ -24,13 +42,34 @@ struct subject {
   representation shown; /* what render() hands out */
   store_rev seen;       /* what its observers have been shown, or are about to be */
   uint16_t content_format;
-  copal_span key; /* in `path`, or of a request while it is looked up */
-  uint8_t path[];
+  selection *selection; /* NULL: a GET */
+  terms *terms;         /* NULL: every change counts, and the subject is in the table */
+  copal_span key;       /* in `bytes`, or of a request while it is looked up */
+  uint8_t bytes[];      /* path and document */
 };
+
+/* ------------------------------------------------------------------------------------------------
+ * the table */
 
 static int order_of(uintptr_t a, uintptr_t b)
 {
   return (a > b) - (a < b);
+}
+
+static int order_of_bytes(copal_span a, copal_span b)
+{
+  const int order = order_of(a.len, b.len);
+  return order != 0 || a.len == 0 ? order : memcmp(a.ptr, b.ptr, a.len);
+}
+
+static int compare_selections(const selection *a, const selection *b)
+{
+  if (a == NULL || b == NULL)
+    return order_of(a != NULL, b != NULL);
+  int order = order_of(a->format, b->format);
+  if (order == 0)
+    order = order_of(a->accept, b->accept);
+  return order != 0 ? order : order_of_bytes(a->document, b->document);
 }
 
 static int compare(const void *left, const void *right)
@@ -41,8 +80,8 @@ static int compare(const void *left, const void *right)
   if (order == 0)
     order = order_of(a->content_format, b->content_format);
   if (order == 0)
-    order = order_of(a->key.len, b->key.len);
-  return order != 0 ? order : memcmp(a->key.ptr, b->key.ptr, a->key.len);
+    order = order_of_bytes(a->key, b->key);
+  return order != 0 ? order : compare_selections(a->selection, b->selection);
 }
 
 subjects *subjects_open(void)
@@ -61,12 +100,69 @@ void subjects_close(subjects *s)
   free(s);
 }
 
+/* ------------------------------------------------------------------------------------------------
+ * showing */
+
+store_item subjects_item(const handler_env *env, const store_item *item, const conditions *c,
+                         copal_time now)
+{
+  store_item shown = *item;
+  const copal_time pmax_s = c->pmax / COPAL_SECOND;
+  if ((c->present & CONDITIONS_PMAX) != 0 && pmax_s < representation_max_age(env, item, now)) {
+    shown.max_age_s = (uint32_t)pmax_s;
+    shown.written = now;
+  }
+  return shown;
+}
+
+/* Selects from the item. Returns false with the reason in the selection. */
+static bool select_from(const subject *s, const store_item *item, uint16_t *format,
+                        copal_span *body)
+{
+  selection *sel = s->selection;
+  const patch_job job = {.format = sel->format,
+                         .document = sel->document,
+                         .target_format = item->content_format,
+                         .target = item->body,
+                         .result_max = s->env->limits->body_max};
+  free(sel->shown.ptr);
+  sel->shown = (copal_mspan){NULL, 0};
+  if (!patch_select(&job, sel->accept, &sel->shown, format, &sel->why))
+    return false;
+  *body = copal_span_of(sel->shown.ptr, sel->shown.len);
+  return true;
+}
+
+/* What the observers see of the item. */
+static bool look(const subject *s, const store_item *item, uint16_t *format, copal_span *body)
+{
+  if (s->selection != NULL)
+    return select_from(s, item, format, body);
+  *format = item->content_format;
+  *body = item->body;
+  return true;
+}
+
+static void show(subject *s, const store_item *item, uint16_t format, copal_span body,
+                 copal_time now)
+{
+  store_item shown = *item;
+  if (s->terms != NULL) {
+    const conditions_value v = conditions_value_of(format, body);
+    conditions_reported(&s->terms->state, &v, now);
+    shown = subjects_item(s->env, item, &s->terms->state.asked, now);
+  }
+  representation_show(&s->shown, s->env, &shown, format, body, now);
+}
+
 /* The newest representation; an error ends the observations: the resource has gone, or it is no
  * longer available in the Content-Format that they began with. RFC 7641 section 4.2. */
 static int render(copal_subject *base, copal_ep *ep, copal_response *r, copal_time now)
 {
   subject *s = (subject *)base;
   store_item item;
+  uint16_t format;
+  copal_span body;
   (void)ep;
 
   const bool is_there = store_get(s->env->store, s->key, &item);
@@ -77,20 +173,39 @@ static int render(copal_subject *base, copal_ep *ep, copal_response *r, copal_ti
   } else if (item.content_format != s->content_format) {
     *r = (copal_response){.code = COPAL_CODE_NOT_ACCEPTABLE,
                           .payload = copal_span_str("The Content-Format has changed")};
+  } else if (!look(s, &item, &format, &body)) {
+    *r = (copal_response){.code = s->selection->why.code,
+                          .payload = copal_span_str(s->selection->why.detail)};
   } else {
-    representation_show(&s->shown, s->env, &item, item.content_format, item.body, now);
+    show(s, &item, format, body, now);
     *r = s->shown.response;
   }
   return COPAL_OK;
 }
 
+/* ------------------------------------------------------------------------------------------------
+ * changes and time */
+
+static void release(subject *s)
+{
+  watch_close(s->watch);
+  if (s->terms != NULL)
+    copal_timerq_cancel(s->env->timers, &s->terms->timer.timer);
+  if (s->selection != NULL)
+    free(s->selection->shown.ptr);
+  free(s->terms);
+  free(s->selection);
+  free(s);
+}
+
 static void forget(subject *s)
 {
-  pthread_mutex_lock(&s->table->lock);
-  tdelete(s, &s->table->tree, compare);
-  pthread_mutex_unlock(&s->table->lock);
-  watch_close(s->watch);
-  free(s);
+  if (s->terms == NULL) {
+    pthread_mutex_lock(&s->table->lock);
+    tdelete(s, &s->table->tree, compare);
+    pthread_mutex_unlock(&s->table->lock);
+  }
+  release(s);
 }
 
 static void on_idle(copal_subject *base, copal_ep *ep)
@@ -105,20 +220,82 @@ void subject_settle(subject *s)
     forget(s);
 }
 
-/* Notifies unless the observers have been shown this revision already. */
-static void on_change(watcher *w, copal_time now)
+/* Whether the conditions let the present state through. What ends the observation always passes. */
+static bool is_wanted(subject *s, const store_item *item, copal_time now)
 {
-  subject *s = (subject *)((char *)w - offsetof(subject, watcher));
+  uint16_t format;
+  copal_span body;
+  copal_time again;
+  if (item->content_format != s->content_format || !look(s, item, &format, &body))
+    return true;
+  const bool is_changed = item->rev != s->seen;
+  const conditions_value v = conditions_value_of(format, body);
+  s->seen = item->rev;
+  const bool is_due = conditions_judge(&s->terms->state, &v, is_changed, now, &again);
+  copal_timerq_arm(s->env->timers, &s->terms->timer.timer, again);
+  return is_due;
+}
+
+/* May free the subject. */
+static void review(subject *s, copal_time now)
+{
   store_item item;
   const bool is_there = store_get(s->env->store, s->key, &item);
-
-  if ((is_there ? item.rev : 0) != s->seen)
+  const bool is_due = s->terms != NULL && is_there ? is_wanted(s, &item, now)
+                                                   : (is_there ? item.rev : 0) != s->seen;
+  if (is_due)
     copal_ep_notify(s->env->ep, &s->base, now);
 }
 
-static subject *make(subjects *table, const handler_req *req, const store_item *item)
+/* Notifies unless the observers have been shown this revision already. */
+static void on_change(watcher *w, copal_time now)
 {
-  subject *s = calloc(1, sizeof *s + req->key.len);
+  review((subject *)((char *)w - offsetof(subject, watcher)), now);
+}
+
+static void on_due(service_timer *t, copal_time now)
+{
+  review(((terms *)t)->subject, now);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * making */
+
+static bool add_selection(subject *s, const subjects_view *view)
+{
+  selection *sel = calloc(1, sizeof *sel);
+  if (sel == NULL)
+    return false;
+  *sel = (selection){.format = view->fetch_format,
+                     .accept = view->accept,
+                     .document = copal_span_of(s->bytes + s->key.len, view->fetch.len)};
+  if (view->fetch.len > 0)
+    memcpy(s->bytes + s->key.len, view->fetch.ptr, view->fetch.len);
+  s->selection = sel;
+  return true;
+}
+
+static bool add_terms(subject *s, const subjects_view *view, copal_time now)
+{
+  terms *t = calloc(1, sizeof *t);
+  if (t == NULL)
+    return false;
+  const conditions_value v = conditions_value_of(view->format, view->body);
+  copal_time again;
+  copal_timer_init(&t->timer.timer);
+  t->timer.on_due = on_due;
+  t->subject = s;
+  conditions_begin(&t->state, view->conditions, &v, now);
+  (void)conditions_judge(&t->state, &v, false, now, &again);
+  copal_timerq_arm(s->env->timers, &t->timer.timer, again);
+  s->terms = t;
+  s->base.is_confirmable = view->conditions->con;
+  return true;
+}
+
+static subject *make(subjects *table, const handler_req *req, const subjects_view *view)
+{
+  subject *s = calloc(1, sizeof *s + req->key.len + (view->is_fetch ? view->fetch.len : 0));
   if (s == NULL)
     return NULL;
   s->base.render = render;
@@ -126,49 +303,66 @@ static subject *make(subjects *table, const handler_req *req, const store_item *
   s->watcher.on_change = on_change;
   s->table = table;
   s->env = req->env;
-  s->content_format = item->content_format;
-  s->seen = item->rev;
-  memcpy(s->path, req->key.ptr, req->key.len);
-  s->key = copal_span_of(s->path, req->key.len);
-  s->watch = watch_open(req->env, s->key, &s->watcher);
-  if (s->watch == NULL) {
-    free(s);
+  s->content_format = view->item->content_format;
+  s->seen = view->item->rev;
+  memcpy(s->bytes, req->key.ptr, req->key.len);
+  s->key = copal_span_of(s->bytes, req->key.len);
+  if ((view->is_fetch && !add_selection(s, view)) ||
+      (view->conditions->present != 0 && !add_terms(s, view, req->now)) ||
+      (s->watch = watch_open(req->env, s->key, &s->watcher)) == NULL) {
+    release(s);
     return NULL;
   }
   watch_poke(s->watch); /* for what changed between reading the item and watching it */
   return s;
 }
 
-/* The subject for the request, made when it is missing. Returns NULL without memory. */
-static subject *find_or_make(subjects *table, const handler_req *req, const store_item *item)
+/* The subject that others have made for the same view, or NULL. */
+static subject *find(subjects *table, const handler_req *req, const subjects_view *view)
 {
-  const subject wanted = {.env = req->env, .content_format = item->content_format, .key = req->key};
-  subject *s = NULL;
-
+  selection sel = {.format = view->fetch_format, .accept = view->accept, .document = view->fetch};
+  const subject wanted = {.env = req->env,
+                          .content_format = view->item->content_format,
+                          .selection = view->is_fetch ? &sel : NULL,
+                          .key = req->key};
   pthread_mutex_lock(&table->lock);
   subject **found = tfind(&wanted, &table->tree, compare);
-  if (found != NULL)
-    s = *found;
+  subject *s = found != NULL ? *found : NULL;
   pthread_mutex_unlock(&table->lock);
-  if (s != NULL)
-    return s;
+  return s;
+}
 
-  s = make(table, req, item);
+static subject *make_shared(subjects *table, const handler_req *req, const subjects_view *view)
+{
+  subject *s = make(table, req, view);
   if (s == NULL)
     return NULL;
   pthread_mutex_lock(&table->lock);
-  found = tsearch(s, &table->tree, compare);
+  const bool is_in = tsearch(s, &table->tree, compare) != NULL;
   pthread_mutex_unlock(&table->lock);
-  if (found != NULL)
+  if (is_in)
     return s;
-  watch_close(s->watch);
-  free(s);
+  release(s);
   return NULL;
 }
 
-subject *subjects_observe(subjects *table, const handler_req *req, const store_item *item)
+static bool is_welcome(const handler_req *req, const subjects_view *view)
 {
-  subject *s = find_or_make(table, req, item);
+  if (view->is_fetch && view->fetch.len > SUBJECTS_FETCH_MAX)
+    return false;
+  return view->conditions->present == 0 ||
+         (req->env->timers != NULL && conditions_are_welcome(view->conditions));
+}
+
+subject *subjects_observe(subjects *table, const handler_req *req, const subjects_view *view)
+{
+  if (!is_welcome(req, view))
+    return NULL;
+  subject *s = NULL;
+  if (view->conditions->present != 0)
+    s = make(table, req, view);
+  else if ((s = find(table, req, view)) == NULL)
+    s = make_shared(table, req, view);
   if (s != NULL)
     copal_ep_observe(req->env->ep, &s->base);
   return s;
