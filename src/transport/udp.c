@@ -472,6 +472,28 @@ int udp_join(udp *u, int index, const copal_addr *group, uint32_t ifindex)
   return udp_addr_is_ipv4(group) ? join_v4(fd, group, ifindex) : join_v6(fd, group, ifindex);
 }
 
+int udp_set_multicast_hops(udp *u, uint8_t hops)
+{
+  const int value = hops;
+  for (int i = 0; i < u->count; i++) {
+    const udp_sock *s = &u->socks[i];
+    const int level = s->is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6;
+    const int name = s->is_ipv4 ? IP_MULTICAST_TTL : IPV6_MULTICAST_HOPS;
+    if (setsockopt(s->fd, level, name, &value, sizeof value) != 0)
+      return -errno;
+  }
+  return 0;
+}
+
+uint16_t udp_via(udp *u, bool is_ipv4, uint32_t ifindex)
+{
+  const int index = first_of_family(u, is_ipv4);
+  if (index < 0)
+    return 0;
+  const udp_local local = {.ifindex = ifindex, .socket = (uint16_t)index};
+  return udp_locals_intern(&u->locals, &local);
+}
+
 const udp_stats *udp_stats_now(const udp *u)
 {
   return &u->stats;

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUGGEST_LENGTH_MAX = 32 };
+#include "copal/registry.h"
+
+enum { SUGGEST_LENGTH_MAX = 32, PINGS_DEFAULT = 4 };
 
 const cmd_def *cmd_find(const char *name)
 {
@@ -169,7 +171,10 @@ static void put_operand(args *a, const char *text)
 int args_parse(args *a, const cmd_def *cmd, int argc, char **argv, buf *err)
 {
   cursor c = {.argc = argc, .argv = argv};
-  *a = (args){.cmd = cmd, .family = AF_UNSPEC, .count = 4, .interval = COPAL_SECOND};
+  *a = (args){.cmd = cmd,
+              .family = AF_UNSPEC,
+              .count = cmd->id == CMD_PING ? PINGS_DEFAULT : 0,
+              .interval = COPAL_SECOND};
   bool only_operands = false;
   while (c.at < argc) {
     const char *text = argv[c.at];
@@ -205,9 +210,51 @@ static bool takes_data(const args *a)
          a->cmd->id != CMD_PING;
 }
 
+copal_code args_code(const args *a)
+{
+  if (a->cmd->id != CMD_OBSERVE)
+    return a->cmd->code;
+  if (a->method != 0)
+    return a->method;
+  return a->data ? COPAL_CODE_FETCH : COPAL_CODE_GET;
+}
+
+/* No host has "=" in its name, and no URI before its query. */
+bool args_is_filter(const char *word)
+{
+  const size_t n = strcspn(word, "=/:?[");
+  return n > 0 && word[n] == '=';
+}
+
+static int check_observe(const args *a, buf *err)
+{
+  if (a->cmd->id == CMD_OBSERVE && a->data && args_code(a) != COPAL_CODE_FETCH) {
+    buf_text(err, "a GET request carries no payload; use --method fetch");
+    return -1;
+  }
+  if (a->exec && a->output) {
+    buf_text(err, "--exec and --output exclude each other");
+    return -1;
+  }
+  return 0;
+}
+
+static int check_continue(const args *a, buf *err)
+{
+  if (a->is_continue && (!a->output || strcmp(a->output, "-") == 0)) {
+    buf_text(err, "--continue needs the file to go on with: --output FILE");
+    return -1;
+  }
+  if (a->is_continue && optset_has(&a->options, COPAL_OPT_BLOCK2)) {
+    buf_text(err, "--continue and --option Block2 exclude each other");
+    return -1;
+  }
+  return 0;
+}
+
 int args_check(const args *a, buf *err)
 {
-  if (a->operand_count == 0) {
+  if (a->operand_count == 0 && a->cmd->id != CMD_DISCOVER) {
     buf_text(err, "no URI given");
     return -1;
   }
@@ -231,5 +278,5 @@ int args_check(const args *a, buf *err)
     buf_text(err, "--pretty and --no-pretty exclude each other");
     return -1;
   }
-  return 0;
+  return check_observe(a, err) == 0 ? check_continue(a, err) : -1;
 }

@@ -21,6 +21,7 @@ typedef enum cmd_id {
   CMD_FETCH,
   CMD_PATCH,
   CMD_IPATCH,
+  CMD_OBSERVE,
   CMD_DISCOVER,
   CMD_PING,
   CMD_COUNT,
@@ -72,7 +73,17 @@ typedef struct args {
   const char *connect_to; /* HOST[:PORT] instead of the URI's */
   int family;             /* AF_UNSPEC, AF_INET, AF_INET6 */
 
-  uint32_t count;     /* pings; 0: until interrupted */
+  const char *interface; /* for groups; NULL: all */
+  uint8_t hops;          /* of multicast datagrams; 0: default */
+  bool is_continue;      /* go on with FILE.part */
+
+  copal_code method;   /* of observe: GET or FETCH; 0: by --data */
+  copal_time duration; /* microseconds; 0: unlimited */
+  copal_time poll;     /* microseconds between requests; 0: no polling */
+  const char *exec;    /* command line for sh; NULL: none */
+  bool no_reconnect;
+
+  uint32_t count;     /* pings or notifications; 0: until interrupted */
   copal_dur interval; /* between pings, microseconds */
 } args;
 
@@ -97,6 +108,12 @@ const cmd_def *cmd_find(const char *name);
  * Wipe `a` in both cases. */
 int args_parse(args *a, const cmd_def *cmd, int argc, char **argv, buf *err);
 void args_wipe(args *a);
+
+/* The request's method: the command's, or that of --method. */
+copal_code args_code(const args *a);
+
+/* True for a word that is a filter of discover, not a host: rt=temperature*. */
+bool args_is_filter(const char *word);
 
 /* Checks what options say together; called by args_parse(). */
 int args_check(const args *a, buf *err);

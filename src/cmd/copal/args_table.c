@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cmd/copal/args.h"
 #include "cmd/copal/media.h"
@@ -14,6 +15,8 @@
 #define BIT(cmd)     (UINT32_C(1) << (cmd))
 #define FOR_ALL      (BIT(CMD_COUNT) - 1)
 #define FOR_REQUESTS (FOR_ALL & ~BIT(CMD_PING))
+#define FOR_SINGLES  (FOR_REQUESTS & ~BIT(CMD_OBSERVE)) /* one request, one response */
+#define FOR_GROUPS   FOR_SINGLES
 #define FOR_WRITES                                                                                 \
   (BIT(CMD_PUT) | BIT(CMD_POST) | BIT(CMD_PATCH) | BIT(CMD_IPATCH) | BIT(CMD_DELETE))
 #define FOR_BODIES                                                                                 \
@@ -22,6 +25,8 @@
 static const char in_request[] = "Request";
 static const char in_output[] = "Output";
 static const char in_delivery[] = "Delivery";
+static const char in_observe[] = "Observation";
+static const char in_group[] = "Groups";
 static const char in_ping[] = "Ping";
 static const char in_other[] = "Other";
 
@@ -58,8 +63,15 @@ const cmd_def cmd_defs[CMD_COUNT] = {
      "  copal ipatch -d '{\"setpoint\":21}' --content-format merge-patch localhost/control\n"
      "  copal ipatch -i --if-match 8f3a -d @part.json --content-format merge-patch localhost/x\n"
      "  copal ipatch --retry 3 -d '{\"a\":1}' --content-format merge-patch localhost/x\n"},
-    {CMD_DISCOVER, "discover", COPAL_CODE_GET, "HOST|URI [FILTER...]",
-     "list the resources of a server",
+    {CMD_OBSERVE, "observe", COPAL_CODE_GET, "URI", "watch a resource change",
+     "  copal observe localhost/sensors/temperature\n"
+     "  copal observe -c 1 --duration 60 --json 'localhost/sensors/temperature?c.gt=25'\n"
+     "  copal observe --exec 'logger -t lamp' coap://192.0.2.1/lamp\n"
+     "  copal observe --poll 10 coap://[2001:db8::1]/clock\n"},
+    {CMD_DISCOVER, "discover", COPAL_CODE_GET, "[HOST|URI] [FILTER...]",
+     "find servers nearby, or list the resources of one",
+     "  copal discover\n"
+     "  copal discover rt=temperature*\n"
      "  copal discover localhost\n"
      "  copal discover coap://[2001:db8::1] rt=temperature*\n"
      "  copal discover --json localhost if=sensor | jq -r '.[].href'\n"},
@@ -90,6 +102,20 @@ static int parse_seconds(const char *text, copal_dur *v, buf *err)
     return -1;
   }
   *v = (copal_dur)(s * COPAL_SECOND);
+  return 0;
+}
+
+/* Times that may be days. */
+static int parse_long_seconds(const char *text, copal_time *v, buf *err)
+{
+  enum { SECONDS_MAX = 1000000000 };
+  char *end;
+  const double s = strtod(text, &end);
+  if (end == text || *end != '\0' || !isfinite(s) || s < 0.001 || s > SECONDS_MAX) {
+    buf_print(err, "'%s' is not a number of seconds from 0.001 to %d", text, SECONDS_MAX);
+    return -1;
+  }
+  *v = (copal_time)(s * COPAL_SECOND);
   return 0;
 }
 
@@ -283,6 +309,40 @@ static int apply_interval(args *a, const char *value, buf *err)
   return parse_seconds(value, &a->interval, err);
 }
 
+static int apply_duration(args *a, const char *value, buf *err)
+{
+  return parse_long_seconds(value, &a->duration, err);
+}
+
+static int apply_poll(args *a, const char *value, buf *err)
+{
+  return parse_long_seconds(value, &a->poll, err);
+}
+
+static int apply_method(args *a, const char *value, buf *err)
+{
+  if (strcasecmp(value, "get") == 0)
+    a->method = COPAL_CODE_GET;
+  else if (strcasecmp(value, "fetch") == 0)
+    a->method = COPAL_CODE_FETCH;
+  else
+    buf_print(err, "'%s' is not get or fetch", value);
+  return err->len == 0 ? 0 : -1;
+}
+
+static int apply_hops(args *a, const char *value, buf *err)
+{
+  uint32_t v;
+  if (parse_uint(value, UINT8_MAX, &v, err) != 0)
+    return -1;
+  if (v == 0) {
+    buf_text(err, "a datagram that may not leave this machine reaches nobody; use 1 to 255");
+    return -1;
+  }
+  a->hops = (uint8_t)v;
+  return 0;
+}
+
 /* Options that only store their value or a flag. */
 #define STORE(field, what)                                                                         \
   static int apply_##field(args *a, const char *value, buf *err)                                   \
@@ -302,6 +362,10 @@ STORE(silent, true)
 STORE(pretty, true)
 STORE(no_pretty, true)
 STORE(connect_to, value)
+STORE(interface, value)
+STORE(is_continue, true)
+STORE(exec, value)
+STORE(no_reconnect, true)
 STORE(wants_help, true)
 
 static int apply_ipv4(args *a, const char *value, buf *err)
@@ -323,12 +387,14 @@ const arg_def arg_defs[] = {
      "payload: the text, a file's content, or standard input", apply_data},
     {'c', "content-format", "FORMAT", FOR_BODIES, in_request,
      "what the payload is: json, cbor, text, senml+json, 50, ...", apply_content_format},
+    {0, "content-format", "FORMAT", BIT(CMD_OBSERVE), in_request, "what the payload is",
+     apply_content_format},
     {'a', "accept", "FORMAT", FOR_REQUESTS, in_request, "what the response shall be", apply_accept},
     {'O', "option", "NAME=VALUE", FOR_REQUESTS, in_request,
      "add a CoAP option by name or number: Uri-Query=x, 65000=0xabcd", apply_option},
-    {0, "if-match", "ETAG", FOR_REQUESTS, in_request,
+    {0, "if-match", "ETAG", FOR_SINGLES, in_request,
      "only if the resource has this ETag (hexadecimal); '' if it exists", apply_if_match},
-    {0, "if-none-match", NULL, FOR_REQUESTS, in_request, "only if the resource does not exist",
+    {0, "if-none-match", NULL, FOR_SINGLES, in_request, "only if the resource does not exist",
      apply_if_none_match},
     {0, "etag", "ETAG", FOR_REQUESTS, in_request,
      "ask whether this representation (hexadecimal) is still valid", apply_etag},
@@ -341,11 +407,13 @@ const arg_def arg_defs[] = {
      "largest block in either direction, 16 to 1024", apply_block_size},
 
     {'o', "output", "FILE", FOR_REQUESTS, in_output, "write the body to a file", apply_output},
+    {0, "continue", NULL, BIT(CMD_GET), in_output,
+     "go on with an interrupted download, with --output", apply_is_continue},
     {'i', "include", NULL, FOR_REQUESTS, in_output, "show code and options above the body",
      apply_include},
     {0, "json", NULL, FOR_ALL, in_output, "print a JSON object about the response instead",
      apply_json},
-    {'w', "write-out", "FORMAT", FOR_REQUESTS, in_output,
+    {'w', "write-out", "FORMAT", FOR_SINGLES, in_output,
      "print at the end, with %{code}, %{time_total}, ... filled in", apply_write_out},
     {0, "pretty", NULL, FOR_REQUESTS, in_output, "format the body even if not on a terminal",
      apply_pretty},
@@ -362,7 +430,7 @@ const arg_def arg_defs[] = {
     {0, "no-response", "CLASSES", FOR_WRITES | BIT(CMD_FETCH), in_delivery,
      "responses not wanted: 2,4,5 or a number", apply_no_response},
     {'t', "timeout", "SECONDS", FOR_ALL, in_delivery, "give up after this time", apply_timeout},
-    {0, "retry", "N", FOR_REQUESTS, in_delivery, "repeat the whole request after a timeout",
+    {0, "retry", "N", FOR_SINGLES, in_delivery, "repeat the whole request after a timeout",
      apply_retry},
     {0, "ack-timeout", "SECONDS", FOR_ALL, in_delivery,
      "before the first retransmission, default 2", apply_ack_timeout},
@@ -372,6 +440,23 @@ const arg_def arg_defs[] = {
      "send to this address instead of the URI's", apply_connect_to},
     {'4', "ipv4", NULL, FOR_ALL, in_delivery, "use IPv4 only", apply_ipv4},
     {'6', "ipv6", NULL, FOR_ALL, in_delivery, "use IPv6 only", apply_ipv6},
+
+    {0, "method", "METHOD", BIT(CMD_OBSERVE), in_observe, "get, or fetch (default with --data)",
+     apply_method},
+    {'c', "count", "N", BIT(CMD_OBSERVE), in_observe, "end after so many representations",
+     apply_count},
+    {0, "duration", "SECONDS", BIT(CMD_OBSERVE), in_observe, "end after this time", apply_duration},
+    {0, "exec", "COMMAND", BIT(CMD_OBSERVE), in_observe,
+     "run it by sh for each representation, which it reads", apply_exec},
+    {0, "poll", "SECONDS", BIT(CMD_OBSERVE), in_observe,
+     "ask so often if the server does not notify", apply_poll},
+    {0, "no-reconnect", NULL, BIT(CMD_OBSERVE), in_observe,
+     "end when the server is lost instead of asking again", apply_no_reconnect},
+
+    {0, "interface", "NAME", FOR_GROUPS, in_group, "send by this interface instead of all",
+     apply_interface},
+    {0, "multicast-hops", "N", FOR_GROUPS, in_group, "routers to pass, plus one; default 1",
+     apply_hops},
 
     {'c', "count", "N", BIT(CMD_PING), in_ping, "pings to send, default 4; 0: until interrupted",
      apply_count},

@@ -62,7 +62,7 @@ static void put_statuses(buf *b)
               "  2  wrong command line         8  no answer in time\n"
               "  3  URI not usable             9  reset by the server\n"
               "  4  4.xx response             10  invalid response\n"
-              "  5  5.xx response\n");
+              "  5  5.xx response             11  not observable\n");
 }
 
 void help_program(const style *s, buf *b)
@@ -74,7 +74,8 @@ void help_program(const style *s, buf *b)
   put_heading(s, b, "Examples");
   buf_text(b, "  copal get localhost/status\n"
               "  copal put -d 21.5 localhost/control/setpoint\n"
-              "  copal discover coap://[2001:db8::1]\n"
+              "  copal observe localhost/sensors/temperature\n"
+              "  copal discover\n"
               "  copal ping 192.0.2.1\n");
   put_heading(s, b, "Exit status");
   put_statuses(b);

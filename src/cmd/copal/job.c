@@ -101,8 +101,10 @@ status run_open_session(const args *a, trace *t, session **s)
 {
   buf message = {0};
   *t = (trace){.style = style_for(STDERR_FILENO, a->color), .start = session_now()};
-  const session_cfg cfg = {
-      .params = parameters(a), .token_cap = (uint16_t)a->token.len, .trace = a->verbose ? t : NULL};
+  const session_cfg cfg = {.params = parameters(a),
+                           .token_cap = (uint16_t)a->token.len,
+                           .trace = a->verbose ? t : NULL,
+                           .hops = a->hops};
   if (copal_params_check(&cfg.params) != COPAL_OK) {
     buf_text(&message, "--ack-timeout and --max-retransmit together take longer than an hour");
     run_complain(a, &message);
@@ -145,14 +147,14 @@ static session_wait what_to_wait_for(const args *a, copal_type type)
   return type == COPAL_CON ? SESSION_WAIT_ACK : SESSION_WAIT_NOTHING;
 }
 
-static transfer make_transfer(const job *j, const args *a)
+transfer job_transfer(const job *j, const args *a, const copal_path *path)
 {
-  const bool is_group = (j->path->flags & COPAL_PATH_GROUP) != 0; /* RFC 7252 section 8.1 */
+  const bool is_group = (path->flags & COPAL_PATH_GROUP) != 0; /* RFC 7252 section 8.1 */
   const bool is_non = a->is_non || is_group || (a->no_response != 0 && !a->is_con);
   transfer t = {
-      .path = j->path,
+      .path = path,
       .type = is_non ? COPAL_NON : COPAL_CON,
-      .code = a->cmd->code,
+      .code = args_code(a),
       .options = &j->options,
       .token = buf_span(&a->token),
       .has_token = a->has_token,
@@ -185,13 +187,39 @@ static void say_next_address(const job *j, const args *a)
   buf_wipe(&message);
 }
 
+bool job_is_group(const job *j)
+{
+  return j->target.path_count > 0 && (j->target.paths[0].flags & COPAL_PATH_GROUP) != 0;
+}
+
+static bool wants_file(const args *a)
+{
+  return a->output && strcmp(a->output, "-") != 0;
+}
+
+/* One transfer with all that watches it. */
+static void run_transfer(job *j, const args *a, session *s)
+{
+  transfer t = job_transfer(j, a, j->path);
+  buf etag = {0};
+  t.monitor = &j->progress.monitor;
+  if (wants_file(a))
+    t.sink = &j->download.sink;
+  if (a->is_continue && download_find(&j->download, &t.resume_at, &etag))
+    t.resume_etag = buf_span(&etag);
+  else
+    t.resume_at = 0;
+  transfer_result_wipe(&j->result);
+  transfer_run(s, &t, &j->result);
+  progress_clear(&j->progress);
+  buf_wipe(&etag);
+}
+
 static void attempt(job *j, const args *a, session *s)
 {
   for (size_t i = 0; i < j->target.path_count; i++) {
     j->path = &j->target.paths[i];
-    const transfer t = make_transfer(j, a);
-    transfer_result_wipe(&j->result);
-    transfer_run(s, &t, &j->result);
+    run_transfer(j, a, s);
     accept_silence(a, &j->result);
     if (j->result.outcome != TRANSFER_UNREACHABLE)
       return;
@@ -200,9 +228,24 @@ static void attempt(job *j, const args *a, session *s)
   }
 }
 
+/* The file gets its name, or what came is left for another attempt. */
+static void settle_download(job *j)
+{
+  if (report_status(&j->result) != STATUS_OK) {
+    j->is_kept = download_abandon(&j->download);
+  } else if (download_finish(&j->download) != 0) {
+    j->result.reply.errnum = errno;
+    j->result.why = j->download.name;
+    j->result.outcome = TRANSFER_STORE;
+  }
+}
+
 status job_run(job *j, const args *a)
 {
   session *s = NULL;
+  progress_init(&j->progress, a);
+  if (wants_file(a))
+    download_init(&j->download, a->output);
   const status opened = run_open_session(a, &j->trace, &s);
   if (opened != STATUS_OK)
     return opened;
@@ -213,6 +256,8 @@ status job_run(job *j, const args *a)
     attempt(j, a, s);
   }
   session_close(s);
+  if (wants_file(a))
+    settle_download(j);
   return report_status(&j->result);
 }
 
@@ -233,4 +278,6 @@ void job_wipe(job *j)
   optset_wipe(&j->options);
   buf_wipe(&j->body);
   transfer_result_wipe(&j->result);
+  if (j->download.name)
+    download_wipe(&j->download);
 }

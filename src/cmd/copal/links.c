@@ -121,7 +121,7 @@ static void put_attr_cell(table *t, const copal_link *link, const char *name)
   buf_wipe(&cell);
 }
 
-static void put_row(table *t, const copal_link *link)
+static void put_common_cells(table *t, const copal_link *link)
 {
   buf cell = {0};
   copal_link_attr ct;
@@ -133,6 +133,11 @@ static void put_row(table *t, const copal_link *link)
   put_attr_cell(t, link, "rt");
   put_attr_cell(t, link, "if");
   put_attr_cell(t, link, "title");
+}
+
+static void put_row(table *t, const copal_link *link)
+{
+  put_common_cells(t, link);
   put_attr_cell(t, link, "sz");
   put_attr_cell(t, link, "obs");
 }
@@ -152,6 +157,27 @@ bool links_table(copal_span document, const style *s, buf *b)
     put_row(&t, &link);
   table_print(&t, true, s, b);
   table_wipe(&t);
+  return true;
+}
+
+void links_merge_head(table *t)
+{
+  static const char *const head[LINKS_MERGED_COLUMNS] = {"SERVER", "PATH", "CT",
+                                                         "RT",     "IF",   "TITLE"};
+  for (size_t i = 0; i < LINKS_MERGED_COLUMNS; i++)
+    table_put(t, copal_span_str(head[i]));
+}
+
+bool links_merge(copal_span document, const char *server, table *t)
+{
+  if (!is_well_formed(document))
+    return false;
+  copal_link_iter it = copal_link_iter_init(document);
+  copal_link link;
+  while (copal_link_next(&it, &link)) {
+    table_put(t, copal_span_str(server));
+    put_common_cells(t, &link);
+  }
   return true;
 }
 

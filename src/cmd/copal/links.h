@@ -7,6 +7,7 @@
 
 #include "cmd/copal/buf.h"
 #include "cmd/copal/style.h"
+#include "cmd/copal/table.h"
 #include "copal/span.h"
 
 /* All return false, with nothing written, when the document is malformed. */
@@ -16,6 +17,12 @@ bool links_print(copal_span document, const style *s, buf *b);
 
 /* A table: path, Content-Formats by name, rt, if, title, sz, obs; with heading. */
 bool links_table(copal_span document, const style *s, buf *b);
+
+/* Adds a row for each link to a table of LINKS_MERGED_COLUMNS columns: server, path,
+ * Content-Formats, rt, if, title. */
+enum { LINKS_MERGED_COLUMNS = 6 };
+bool links_merge(copal_span document, const char *server, table *t);
+void links_merge_head(table *t);
 
 /* An array of objects with "href" and the attributes; "ct" and "sz" are numbers where they are one,
  * "obs" and other flags are true, a repeated attribute is an array. */

@@ -52,6 +52,8 @@ static status run_command(const cmd_def *cmd, int argc, char **argv)
     result = print_help(cmd);
   else if (cmd->id == CMD_PING)
     result = run_ping(&a);
+  else if (cmd->id == CMD_OBSERVE)
+    result = run_observe(&a);
   else if (cmd->id == CMD_DISCOVER)
     result = run_discover(&a);
   else

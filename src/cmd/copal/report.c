@@ -17,7 +17,9 @@ status report_status(const transfer_result *r)
   case TRANSFER_TIMEOUT: return STATUS_TIMEOUT;
   case TRANSFER_RESET: return STATUS_RESET;
   case TRANSFER_UNREACHABLE: return STATUS_UNREACHABLE;
-  case TRANSFER_INVALID: return STATUS_RESPONSE;
+  case TRANSFER_INVALID:
+  case TRANSFER_CHANGED: return STATUS_RESPONSE;
+  case TRANSFER_STORE:
   case TRANSFER_FAILED:
   case TRANSFER_INTERRUPTED: return STATUS_INTERNAL;
   case TRANSFER_RESPONSE: break;
@@ -123,6 +125,10 @@ void report_error(const transfer_result *r, const target *t, const copal_path *p
   case TRANSFER_RESET: buf_print(out, "%s: the server reset the request", peer); return;
   case TRANSFER_UNREACHABLE: buf_print(out, "%s: %s", peer, network_error(r->reply.errnum)); return;
   case TRANSFER_INVALID: buf_print(out, "%s: invalid response: %s", peer, r->why); return;
+  case TRANSFER_CHANGED: buf_print(out, "%s: changed while it was read", t->text); return;
+  case TRANSFER_STORE:
+    buf_print(out, "cannot write %s: %s", r->why, strerror(r->reply.errnum));
+    return;
   case TRANSFER_FAILED: buf_print(out, "%s: cannot send: %s", t->text, r->why); return;
   case TRANSFER_INTERRUPTED: buf_text(out, "interrupted"); return;
   case TRANSFER_RESPONSE: break;

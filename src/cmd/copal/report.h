@@ -33,6 +33,9 @@ void report_headers(const reply *r, const style *s, buf *out);
 /* One JSON object and a line break. */
 void report_json(const report *r, buf *out);
 
+/* The members of that object that are about the response. */
+void report_response_json(const report *r, buf *out);
+
 /* Fills a --write-out format in: %{name}, %%, \n, \t, \r, \\. Unknown names stay as they are. */
 void report_write_out(const report *r, const char *format, buf *out);
 

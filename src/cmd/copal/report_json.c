@@ -89,7 +89,7 @@ static void put_options(copal_span options, buf *out)
   buf_text(out, open != UINT32_MAX ? "]}" : "}");
 }
 
-static void put_response(const report *r, buf *out)
+void report_response_json(const report *r, buf *out)
 {
   const reply *got = &r->result->reply;
   const char *name = copal_code_name(got->msg.code);
@@ -101,7 +101,6 @@ static void put_response(const report *r, buf *out)
   text.len = 0;
   put_hex(got->msg.token, &text);
   json_member_text(out, "token", text.len > 0 ? buf_str(&text) : "");
-  json_member_real(out, "rtt_ms", ms(got->rtt));
   json_key(out, "options");
   put_options(got->msg.options, out);
   const int32_t cf = report_content_format(got);
@@ -121,7 +120,7 @@ void report_json(const report *r, buf *out)
   buf object = {0};
   buf_char(&object, '{');
   json_member_text(&object, "url", r->target->text);
-  json_member_text(&object, "method", copal_code_name(r->args->cmd->code));
+  json_member_text(&object, "method", copal_code_name(args_code(r->args)));
   if (r->path) {
     udp_addr_format(has_response(r) ? &r->result->reply.from.remote : &r->path->remote, peer);
     json_member_text(&object, "peer", peer);
@@ -132,8 +131,10 @@ void report_json(const report *r, buf *out)
   json_member_real(&object, "time_ms", ms(r->result->total));
   json_member_uint(&object, "exchanges", r->result->exchanges);
   json_member_uint(&object, "retransmits", r->result->retransmits);
-  if (has_response(r))
-    put_response(r, &object);
+  if (has_response(r)) {
+    json_member_real(&object, "rtt_ms", ms(r->result->reply.rtt));
+    report_response_json(r, &object);
+  }
   buf_text(&object, "}\n");
   buf_put_span(out, buf_span(&object));
   buf_wipe(&object);
@@ -186,11 +187,11 @@ static bool put_variable(const report *r, const char *name, buf *out)
   else if (strcmp(name, "exchanges") == 0)
     buf_print(out, "%u", r->result->exchanges);
   else if (strcmp(name, "method") == 0)
-    buf_text(out, copal_code_name(r->args->cmd->code));
+    buf_text(out, copal_code_name(args_code(r->args)));
   else if (strcmp(name, "retransmits") == 0)
     buf_print(out, "%u", r->result->retransmits);
   else if (strcmp(name, "size_download") == 0)
-    buf_print(out, "%zu", r->result->body.len);
+    buf_print(out, "%zu", r->result->size);
   else if (strcmp(name, "size_upload") == 0)
     buf_print(out, "%zu", r->upload_size);
   else if (strcmp(name, "time_total") == 0)

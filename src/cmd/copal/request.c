@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands that send one request: get, put, post, delete, fetch, patch, ipatch. */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/copal/body.h"
+#include "cmd/copal/group.h"
 #include "cmd/copal/media.h"
 #include "cmd/copal/run.h"
 #include "copal/registry.h"
@@ -25,30 +25,16 @@ static status write_stdout(const args *a, const buf *out)
                                                       : write_failed(a, "standard output");
 }
 
-static status write_file(const args *a, copal_span body)
-{
-  if (strcmp(a->output, "-") == 0)
-    return run_write(STDOUT_FILENO, body) == 0 ? STATUS_OK : write_failed(a, "standard output");
-  const int fd = open(a->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0)
-    return write_failed(a, a->output);
-  int result = run_write(fd, body);
-  if (close(fd) != 0)
-    result = -1;
-  return result == 0 ? STATUS_OK : write_failed(a, a->output);
-}
-
-static bool is_pretty(const args *a)
+bool run_is_pretty(const args *a)
 {
   return a->pretty || (!a->no_pretty && !a->output && isatty(STDOUT_FILENO));
 }
 
 static status print_success(const job *j, const args *a, const style *s)
 {
-  const transfer_result *r = &j->result;
-  const bool pretty = is_pretty(a);
+  const transfer_result *r = &j->result; /* without body when that went into a file */
+  const bool pretty = run_is_pretty(a);
   buf out = {0};
-  status result = STATUS_OK;
   if (a->include) {
     report_headers(&r->reply, s, &out);
     buf_char(&out, '\n');
@@ -56,19 +42,16 @@ static status print_success(const job *j, const args *a, const style *s)
     /* Nothing goes into a pipe, but a person wants to see that it worked. */
     report_headers(&r->reply, s, &out);
   }
-  if (a->output)
-    result = write_file(a, buf_span(&r->body));
-  else if (pretty)
+  if (pretty)
     body_print(report_content_format(&r->reply), buf_span(&r->body), s, &out);
   else
     buf_put_span(&out, buf_span(&r->body));
   const status written = write_stdout(a, &out);
   buf_wipe(&out);
-  return result != STATUS_OK ? result : written;
+  return written;
 }
 
-/* What of an error's body the one-line message cannot hold. */
-static void complain_body(const transfer_result *r, const args *a)
+void run_complain_body(const transfer_result *r, const args *a)
 {
   const int32_t cf = report_content_format(&r->reply);
   const copal_span body = buf_span(&r->body);
@@ -83,6 +66,16 @@ static void complain_body(const transfer_result *r, const args *a)
   buf_wipe(&out);
 }
 
+static void complain_part(const job *j, const args *a)
+{
+  buf message = {0};
+  if (!j->is_kept)
+    return;
+  buf_print(&message, "what came is in %s.part; --continue goes on from there", a->output);
+  run_complain(a, &message);
+  buf_wipe(&message);
+}
+
 static status print_failure(const job *j, const args *a, const style *s, const report *r)
 {
   status result = STATUS_OK;
@@ -95,7 +88,8 @@ static status print_failure(const job *j, const args *a, const style *s, const r
   }
   run_complain(a, &r->error);
   if (has_response)
-    complain_body(&j->result, a);
+    run_complain_body(&j->result, a);
+  complain_part(j, a);
   return result;
 }
 
@@ -142,7 +136,9 @@ status run_request(const args *a)
 {
   job j = {0};
   status s = job_prepare(&j, a, a->operands[0]);
-  if (s == STATUS_OK) {
+  if (s == STATUS_OK && job_is_group(&j)) {
+    s = group_run(&j, a);
+  } else if (s == STATUS_OK) {
     s = job_run(&j, a);
     if (j.path)
       s = job_finish(&j, a);

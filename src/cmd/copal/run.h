@@ -5,14 +5,17 @@
 
 #include "cmd/copal/args.h"
 #include "cmd/copal/buf.h"
+#include "cmd/copal/download.h"
+#include "cmd/copal/progress.h"
 #include "cmd/copal/report.h"
 #include "cmd/copal/session.h"
 #include "cmd/copal/status.h"
 #include "cmd/copal/target.h"
 #include "cmd/copal/transfer.h"
 
-/* get, put, post, delete, fetch, patch, ipatch, discover and ping. */
+/* get, put, post, delete, fetch, patch, ipatch, observe, discover and ping. */
 status run_request(const args *a);
+status run_observe(const args *a);
 status run_discover(const args *a);
 status run_ping(const args *a);
 
@@ -34,10 +37,25 @@ typedef struct job {
   transfer_result result;
   const copal_path *path;
   trace trace;
+  download download; /* with --output */
+  bool is_kept;      /* what came of the body waits for --continue */
+  progress progress;
 } job;
 
 /* Prepares the request for `uri`, resolves its host and reads --data; complains on failure. */
 status job_prepare(job *j, const args *a, const char *uri);
+
+/* The request as it goes to `path`. */
+transfer job_transfer(const job *j, const args *a, const copal_path *path);
+
+/* True when the request goes to a group. */
+bool job_is_group(const job *j);
+
+/* True when bodies are to be formatted. */
+bool run_is_pretty(const args *a);
+
+/* What the message about an error response cannot hold of its body, to standard error. */
+void run_complain_body(const transfer_result *r, const args *a);
 
 /* Sends it, to one address after the other until one is reached, as often as --retry allows. The
  * outcome is in `j->result`. */

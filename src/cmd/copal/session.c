@@ -20,6 +20,9 @@ enum {
   BATCH = 8,
   BUFFER = 256 * 1024,
   TOKEN_CAP_DEFAULT = 8,
+  EXCHANGES = 128, /* a group is asked on each interface */
+  PEERS = 512,     /* and this many members may answer without being forgotten */
+  DEDUPS = 1024,
 };
 
 /* Stands between endpoint and sockets, to see what leaves. */
@@ -59,15 +62,53 @@ static void on_interrupt(int signal)
   interrupted = 1;
 }
 
+static void on_child(int signal)
+{
+  (void)signal; /* it is enough that it ends ppoll() */
+}
+
+static sigset_t caught_signals(void)
+{
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGCHLD);
+  return set;
+}
+
+/* The signals stay blocked outside of ppoll(), so that none is missed between a look at
+ * `interrupted` and the wait. */
 void session_catch_interrupt(void)
 {
-  struct sigaction act = {.sa_handler = on_interrupt};
-  sigaction(SIGINT, &act, NULL);
+  const struct sigaction end = {.sa_handler = on_interrupt};
+  const struct sigaction child = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};
+  const sigset_t set = caught_signals();
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  sigaction(SIGINT, &end, NULL);
+  sigaction(SIGTERM, &end, NULL);
+  sigaction(SIGCHLD, &child, NULL);
+}
+
+void session_release_signals(void)
+{
+  const struct sigaction usual = {.sa_handler = SIG_DFL};
+  const sigset_t set = caught_signals();
+  sigaction(SIGINT, &usual, NULL);
+  sigaction(SIGTERM, &usual, NULL);
+  sigaction(SIGCHLD, &usual, NULL);
+  sigaction(SIGPIPE, &usual, NULL);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 bool session_is_interrupted(void)
 {
   return interrupted != 0;
+}
+
+void session_forget_interrupt(void)
+{
+  interrupted = 0;
 }
 
 copal_time session_now(void)
@@ -144,6 +185,9 @@ static int make_endpoint(session *s, const session_cfg *cfg)
   ep.entropy = &s->entropy;
   ep.token_cap = cfg->token_cap > TOKEN_CAP_DEFAULT ? cfg->token_cap : TOKEN_CAP_DEFAULT;
   ep.message_max = (uint16_t)(1152 + (ep.token_cap - TOKEN_CAP_DEFAULT));
+  ep.exchange_count = EXCHANGES;
+  ep.peer_count = PEERS;
+  ep.dedup_count = DEDUPS;
   const size_t size = copal_ep_size(&ep);
   if (size == 0)
     return -EINVAL;
@@ -164,6 +208,8 @@ int session_open(const session_cfg *cfg, session **out)
   int result = udp_open(&sockets, &s->udp);
   if (result == 0)
     result = bind_families(s);
+  if (result == 0 && cfg->hops > 0)
+    result = udp_set_multicast_hops(s->udp, cfg->hops);
   if (result == 0)
     result = make_endpoint(s, cfg);
   if (result != 0) {
@@ -201,7 +247,7 @@ static copal_span keep(uint8_t **at, copal_span bytes)
   return kept;
 }
 
-static void keep_message(reply *r, const copal_msg *m)
+void reply_keep(reply *r, const copal_msg *m)
 {
   free(r->mem);
   r->mem = mem_resize(NULL, m->token.len + m->options.len + m->payload.len);
@@ -239,13 +285,13 @@ static void on_event(copal_client *client, copal_ep *ep, const copal_event *even
   w->is_done = true;
   if (event->kind == COPAL_EVENT_RESPONSE) {
     w->reply->from = *event->from;
-    keep_message(w->reply, event->msg);
+    reply_keep(w->reply, event->msg);
   }
 }
 
 /* Sends what is queued. What the kernel refuses at once (no route, a firewall of this host) ends
  * the exchange as an ICMP error would. */
-static void flush(session *s)
+void session_flush(session *s)
 {
   udp_flush(s->udp);
   const uint64_t errors = udp_stats_now(s->udp)->tx_errors;
@@ -275,27 +321,26 @@ static void read_datagrams(session *s, int index)
   }
 }
 
-static int poll_ms(copal_time deadline)
-{
-  const copal_time now = session_now();
-  if (deadline == COPAL_NEVER)
-    return -1;
-  if (deadline <= now)
-    return 0;
-  const copal_time ms = (deadline - now + 999) / 1000;
-  return ms < 60000 ? (int)ms : 60000;
-}
-
 /* One turn of the loop, not longer than until `limit`. */
-static void turn(session *s, copal_time limit)
+void session_turn(session *s, copal_time limit)
 {
   struct pollfd fds[SOCKETS_MAX];
+  sigset_t mask;
   const int count = udp_count(s->udp);
-  flush(s);
+  session_flush(s);
   for (int i = 0; i < count; i++)
     fds[i] = (struct pollfd){.fd = udp_fd(s->udp, i), .events = POLLIN};
   const copal_time deadline = copal_ep_deadline(s->ep);
-  const int ready = poll(fds, (nfds_t)count, poll_ms(deadline < limit ? deadline : limit));
+  const copal_time end = deadline < limit ? deadline : limit;
+  const copal_time now = session_now();
+  const copal_time left = end > now ? end - now : 0;
+  const struct timespec timeout = {.tv_sec = (time_t)(left / 1000000),
+                                   .tv_nsec = (long)(left % 1000000) * 1000};
+  sigprocmask(SIG_SETMASK, NULL, &mask);
+  sigdelset(&mask, SIGINT);
+  sigdelset(&mask, SIGTERM);
+  sigdelset(&mask, SIGCHLD);
+  const int ready = ppoll(fds, (nfds_t)count, end == COPAL_NEVER ? NULL : &timeout, &mask);
   for (int i = 0; ready > 0 && i < count; i++) {
     if (fds[i].revents & POLLERR)
       read_errors(s, i);
@@ -303,7 +348,22 @@ static void turn(session *s, copal_time limit)
       read_datagrams(s, i);
   }
   copal_ep_expire(s->ep, session_now());
-  flush(s);
+  session_flush(s);
+}
+
+copal_ep *session_ep(session *s)
+{
+  return s->ep;
+}
+
+int session_errnum(const session *s)
+{
+  return s->errnum;
+}
+
+uint16_t session_via(session *s, bool is_ipv4, uint32_t ifindex)
+{
+  return udp_via(s->udp, is_ipv4, ifindex);
 }
 
 /* The endpoint counts a timeout from the first transmission; `limit` holds even for a request that
@@ -311,15 +371,16 @@ static void turn(session *s, copal_time limit)
 static void wait_for(session *s, waiter *w, copal_xref exchange, copal_time start, copal_time limit)
 {
   while (!w->is_done && !interrupted && w->wait != SESSION_WAIT_NOTHING) {
-    turn(s, limit);
+    session_turn(s, limit);
     if (!w->is_done && session_now() >= limit) {
       w->is_done = true;
       w->reply->kind = COPAL_EVENT_TIMEOUT;
     }
   }
-  w->reply->rtt = (copal_dur)(session_now() - start);
+  w->reply->at = session_now();
+  w->reply->rtt = (copal_dur)(w->reply->at - start);
   w->reply->errnum = w->reply->kind == COPAL_EVENT_UNREACHABLE ? s->errnum : 0;
-  flush(s);
+  session_flush(s);
   if (!w->is_done) {
     w->is_done = true;
     w->reply->kind = COPAL_EVENT_CANCELED;
@@ -356,5 +417,5 @@ void session_pause(session *s, copal_dur duration)
 {
   const copal_time end = session_now() + duration;
   while (session_now() < end && !interrupted)
-    turn(s, end);
+    session_turn(s, end);
 }

@@ -16,6 +16,7 @@ typedef struct session_cfg {
   copal_params params;
   uint16_t token_cap; /* bytes, 0: default */
   trace *trace;       /* lent for the session's life; NULL: none */
+  uint8_t hops;       /* hop limit of multicast datagrams; 0: the system's default, which is 1 */
 } session_cfg;
 
 /* How an exchange ended. */
@@ -24,12 +25,17 @@ typedef struct reply {
   copal_msg msg;         /* of COPAL_EVENT_RESPONSE; points into `mem` */
   copal_path from;
   uint8_t retransmits;
-  copal_dur rtt; /* first transmission to last event, microseconds */
-  int errnum;    /* of COPAL_EVENT_UNREACHABLE: ECONNREFUSED, ... */
-  uint8_t *mem;  /* owned */
+  copal_dur rtt;        /* first transmission to last event, microseconds */
+  copal_time at;        /* when it came */
+  bool is_notification; /* of an observation: more follow */
+  int errnum;           /* of COPAL_EVENT_UNREACHABLE: ECONNREFUSED, ... */
+  uint8_t *mem;         /* owned */
 } reply;
 
 void reply_wipe(reply *r);
+
+/* Copies a message into the reply. */
+void reply_keep(reply *r, const copal_msg *m);
 
 /* What an exchange waits for. */
 typedef enum session_wait {
@@ -52,9 +58,29 @@ int session_ping(session *s, const copal_path *path, reply *r);
 /* Lets `duration` pass, or less when interrupted. */
 void session_pause(session *s, copal_dur duration);
 
-/* From now on SIGINT ends waiting instead of the program. */
+/* For those who wait for several things at once (feed.c, hook.c): one turn of the event loop, which
+ * ends when something has come or left, when a child has ended, when interrupted, and at `limit`.
+ */
+void session_turn(session *s, copal_time limit);
+void session_flush(session *s);
+copal_ep *session_ep(session *s);
+
+/* The last network error, ECONNREFUSED, ... */
+int session_errnum(const session *s);
+
+/* The `local` of a path whose datagrams leave by that interface (0: the system chooses); 0 when
+ * there is no socket of that family. */
+uint16_t session_via(session *s, bool is_ipv4, uint32_t ifindex);
+
+/* From now on SIGINT and SIGTERM end waiting instead of the program, and SIGCHLD ends a turn. */
 void session_catch_interrupt(void);
 bool session_is_interrupted(void);
+
+/* What follows may be waited for again; a second signal ends it. */
+void session_forget_interrupt(void);
+
+/* In a child process: signals do what they did before session_catch_interrupt(). */
+void session_release_signals(void);
 
 /* The clock of all sessions: monotonic, microseconds. */
 copal_time session_now(void);

@@ -15,6 +15,7 @@ typedef enum status {
   STATUS_TIMEOUT = 8,      /* no answer in time */
   STATUS_RESET = 9,        /* the server answered with a Reset */
   STATUS_RESPONSE = 10,    /* the response breaks the protocol */
+  STATUS_NOT_OBSERVED = 11, /* the server does not notify of this resource */
 } status;
 
 #endif

@@ -2,6 +2,7 @@
 /* A request with bodies of any size, one block at a time. RFC 7959 sections 2.3 to 2.9. */
 #include "cmd/copal/transfer.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -12,6 +13,8 @@ enum {
   RESTARTS_MAX = 3, /* of a body that changes while it is read, or that the server forgets */
   TOKEN_SIZE = 8,   /* RFC 7252 section 5.3.1 */
 };
+
+typedef enum step { STEP_NEXT, STEP_DONE, STEP_STOP, STEP_RESTART } step;
 
 /* A transfer under way. */
 typedef struct run {
@@ -24,6 +27,8 @@ typedef struct run {
   unsigned restarts;
   uint8_t token[TOKEN_SIZE]; /* of all blocks of an upload */
   bool has_token;
+  size_t resume_at; /* 0: from the beginning */
+  size_t total;     /* of the body, as the server estimates it; 0: unknown */
 } run;
 
 void transfer_result_wipe(transfer_result *r)
@@ -145,17 +150,64 @@ static bool has_same_etag(copal_span options, const buf *etag, bool has_etag)
   return has == has_etag && (!has || copal_span_is_equal(value, buf_span(etag)));
 }
 
+static void report_progress(const run *x, size_t done, size_t total)
+{
+  if (x->t->monitor)
+    x->t->monitor->on_progress(x->t->monitor, done, total);
+}
+
+static bool store_failed(run *x)
+{
+  x->r->reply.errnum = errno;
+  return end(x, TRANSFER_STORE, x->t->sink->name);
+}
+
+/* Opens the body at its byte `at`. */
+static bool begin_body(run *x, const reply *first, size_t at)
+{
+  x->r->body.len = 0;
+  x->r->size = at;
+  x->total = copal_opt_uint_or(first->msg.options, COPAL_OPT_SIZE2, 0);
+  return !x->t->sink || x->t->sink->begin(x->t->sink, first, at) == 0 || store_failed(x);
+}
+
+static bool put_body(run *x, copal_span bytes)
+{
+  if (!x->t->sink)
+    buf_put_span(&x->r->body, bytes);
+  else if (x->t->sink->put(x->t->sink, bytes) != 0)
+    return store_failed(x);
+  x->r->size += bytes.len;
+  return true;
+}
+
+/* The response is all there is; what is no representation never reaches a sink. */
+static step take_whole(run *x)
+{
+  const reply *got = &x->r->reply;
+  const bool is_body = is_success(got) && got->msg.code != COPAL_CODE_VALID;
+  end(x, TRANSFER_RESPONSE, NULL);
+  if (x->t->sink && is_body)
+    return begin_body(x, got, 0) && put_body(x, got->msg.payload) ? STEP_DONE : STEP_STOP;
+  x->r->body.len = 0;
+  buf_put_span(&x->r->body, got->msg.payload);
+  x->r->size = got->msg.payload.len;
+  return STEP_DONE;
+}
+
 /* Appends a block that continues the body. Returns false when it cannot. RFC 7959 section 2.2. */
 static bool append_block(run *x, const reply *got, copal_block b)
 {
   const copal_span payload = got->msg.payload;
-  if (copal_block_offset(b) != x->r->body.len)
+  if (copal_block_offset(b) != x->r->size)
     return end(x, TRANSFER_INVALID, "the server sent another block than the one asked for");
   if (b.more ? payload.len != copal_block_size(b.szx) : payload.len > copal_block_size(b.szx))
     return end(x, TRANSFER_INVALID, "a block has not the size it claims");
   if (b.more && b.num == COPAL_BLOCK_NUM_MAX)
     return end(x, TRANSFER_INVALID, "the body has more blocks than can be numbered");
-  buf_put_span(&x->r->body, payload);
+  if (!put_body(x, payload))
+    return false;
+  report_progress(x, x->r->size, x->total);
   return true;
 }
 
@@ -163,15 +215,13 @@ static bool append_block(run *x, const reply *got, copal_block b)
  * repeated; other bodies are not. RFC 7959 section 2.7, RFC 8132 section 2. */
 static void continue_options(const run *x, copal_block last, optset *options)
 {
-  const uint32_t at = (uint32_t)x->r->body.len;
+  const uint32_t at = (uint32_t)x->r->size;
   const copal_block next = {.num = at >> (last.szx + 4), .more = false, .szx = last.szx};
   optset_copy(options, x->t->options);
   optset_remove(options, COPAL_OPT_BLOCK1);
   optset_remove(options, COPAL_OPT_SIZE1);
   optset_set_uint(options, COPAL_OPT_BLOCK2, copal_block_value(next));
 }
-
-typedef enum step { STEP_NEXT, STEP_DONE, STEP_STOP, STEP_RESTART } step;
 
 /* Fetches one block behind those already there. `*first` is kept as the result's reply. */
 static step fetch_block(run *x, reply *first, const buf *etag, bool has_etag, copal_block *last)
@@ -188,9 +238,7 @@ static step fetch_block(run *x, reply *first, const buf *etag, bool has_etag, co
   if (got->msg.code == COPAL_CODE_REQUEST_ENTITY_INCOMPLETE)
     return STEP_RESTART;
   if (!is_success(got)) {
-    x->r->body.len = 0;
-    buf_put_span(&x->r->body, got->msg.payload);
-    end(x, TRANSFER_RESPONSE, NULL);
+    take_whole(x);
     return STEP_STOP;
   }
   if (got->msg.code != first->msg.code || !has_same_etag(got->msg.options, etag, has_etag))
@@ -205,7 +253,7 @@ static step fetch_block(run *x, reply *first, const buf *etag, bool has_etag, co
 }
 
 /* Fetches the rest of a body whose first block is the result's reply. */
-static step fetch_rest(run *x, copal_block last)
+static step fetch_rest(run *x, copal_block last, size_t at)
 {
   reply first = x->r->reply;
   buf etag = {0};
@@ -214,8 +262,8 @@ static step fetch_rest(run *x, copal_block last)
   if (has_etag)
     buf_put_span(&etag, value);
   x->r->reply = (reply){0};
-  x->r->body.len = 0;
-  step next = append_block(x, &first, last) ? STEP_NEXT : STEP_STOP;
+  const bool ok = begin_body(x, &first, at) && append_block(x, &first, last);
+  step next = !ok ? STEP_STOP : last.more ? STEP_NEXT : STEP_DONE;
   while (next == STEP_NEXT)
     next = fetch_block(x, &first, &etag, has_etag, &last);
   if (next == STEP_DONE) {
@@ -240,16 +288,47 @@ static step receive_body(run *x)
   const reply *got = &x->r->reply;
   copal_block b;
   const bool is_single = optset_has(x->t->options, COPAL_OPT_BLOCK2);
-  x->r->body.len = 0;
-  buf_put_span(&x->r->body, got->msg.payload);
-  end(x, TRANSFER_RESPONSE, NULL);
   if (is_single || !is_success(got) || !find_block(got, COPAL_OPT_BLOCK2, &b))
-    return STEP_DONE;
+    return take_whole(x);
   if (b.num != 0) {
     end(x, TRANSFER_INVALID, "the server began with another block than the first");
     return STEP_STOP;
   }
-  return b.more ? fetch_rest(x, b) : STEP_DONE;
+  return b.more ? fetch_rest(x, b, 0) : take_whole(x);
+}
+
+/* Answers to the request for a block that mean that there is no such block any more. */
+static bool is_out_of_range(copal_code code)
+{
+  return code == COPAL_CODE_BAD_REQUEST || code == COPAL_CODE_BAD_OPTION ||
+         code == COPAL_CODE_REQUEST_ENTITY_INCOMPLETE;
+}
+
+/* Goes on with a body of which a part is there; when it is no longer the same representation, it
+ * begins again. RFC 7959 section 2.4. */
+static step resume_body(run *x)
+{
+  const copal_block from = {.num = (uint32_t)(x->resume_at >> (x->szx + 4)), .szx = x->szx};
+  const size_t at = x->resume_at;
+  const buf etag = {.ptr = (char *)(uintptr_t)x->t->resume_etag.ptr, .len = x->t->resume_etag.len};
+  optset options;
+  copal_block b;
+  x->resume_at = 0; /* one attempt */
+  optset_copy(&options, x->t->options);
+  optset_set_uint(&options, COPAL_OPT_BLOCK2, copal_block_value(from));
+  const bool ok = exchange(x, &options, copal_span_none());
+  optset_wipe(&options);
+  if (!ok)
+    return STEP_STOP;
+  const reply *got = &x->r->reply;
+  if (is_out_of_range(got->msg.code))
+    return STEP_RESTART;
+  if (!is_success(got))
+    return take_whole(x);
+  if (!has_same_etag(got->msg.options, &etag, true) || !find_block(got, COPAL_OPT_BLOCK2, &b) ||
+      copal_block_offset(b) != at)
+    return STEP_RESTART;
+  return fetch_rest(x, b, at);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -312,6 +391,7 @@ static step continue_upload(run *x, size_t *at)
   *at += copal_block_size(x->szx);
   if (b.szx < x->szx)
     x->szx = b.szx;
+  report_progress(x, *at, x->t->body.len);
   return STEP_NEXT;
 }
 
@@ -395,27 +475,55 @@ static step upload_with_one_token(run *x)
   return next;
 }
 
+/* One attempt at all of it. */
+static step run_once(run *x)
+{
+  const transfer *t = x->t;
+  if (x->resume_at > 0)
+    return resume_body(x);
+  const bool is_large = t->body.len > copal_block_size(x->szx);
+  const step next = is_large && !optset_has(t->options, COPAL_OPT_BLOCK1) ? upload_with_one_token(x)
+                                                                          : send_whole(x);
+  return next == STEP_DONE ? receive_body(x) : next;
+}
+
+/* Beginning again has not helped. */
+static void give_up(run *x)
+{
+  const reply *got = &x->r->reply;
+  if (got->kind == COPAL_EVENT_RESPONSE && !is_success(got))
+    take_whole(x);
+  else
+    end(x, TRANSFER_INVALID, "the representation keeps changing while it is read");
+}
+
 void transfer_run(session *s, const transfer *t, transfer_result *r)
 {
-  run x = {.session = s, .t = t, .r = r, .start = session_now(), .szx = fitting_szx(t)};
+  run x = {.session = s,
+           .t = t,
+           .r = r,
+           .start = session_now(),
+           .szx = fitting_szx(t),
+           .resume_at = t->resume_at};
   step next;
   *r = (transfer_result){0};
-  do {
-    const bool is_large = t->body.len > copal_block_size(x.szx);
-    next = is_large && !optset_has(t->options, COPAL_OPT_BLOCK1) ? upload_with_one_token(&x)
-                                                                 : send_whole(&x);
-    if (next == STEP_DONE)
-      next = receive_body(&x);
-  } while (next == STEP_RESTART && x.restarts++ < RESTARTS_MAX);
-  if (next == STEP_RESTART) {
-    if (r->reply.kind == COPAL_EVENT_RESPONSE && !is_success(&r->reply)) {
-      r->body.len = 0;
-      buf_put_span(&r->body, r->reply.msg.payload);
-      end(&x, TRANSFER_RESPONSE, NULL);
-    } else {
-      end(&x, TRANSFER_INVALID, "the representation keeps changing while it is read");
-    }
-  }
+  x.resume_at -= x.resume_at % copal_block_size(x.szx);
+  do
+    next = run_once(&x);
+  while (next == STEP_RESTART && x.restarts++ < RESTARTS_MAX);
+  if (next == STEP_RESTART)
+    give_up(&x);
   r->total = (copal_dur)(session_now() - x.start);
+  buf_wipe(&x.echo);
+}
+
+void transfer_rest(session *s, const transfer *t, reply *first, transfer_result *r)
+{
+  run x = {.session = s, .t = t, .r = r, .start = session_now(), .szx = fitting_szx(t)};
+  *r = (transfer_result){.reply = *first, .exchanges = 1, .retransmits = first->retransmits};
+  *first = (reply){0};
+  if (receive_body(&x) == STEP_RESTART)
+    end(&x, TRANSFER_CHANGED, NULL);
+  r->total = (copal_dur)(session_now() - x.start) + r->reply.rtt;
   buf_wipe(&x.echo);
 }

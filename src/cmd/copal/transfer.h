@@ -13,6 +13,19 @@
 #include "copal/block.h"
 #include "copal/endpoint.h"
 
+/* Takes the body of a success as it comes. Both functions return 0, or -1 with errno. */
+typedef struct transfer_sink {
+  /* A body begins, or begins again, at its byte `at`; `first` is the response that opens it. */
+  int (*begin)(struct transfer_sink *k, const reply *first, size_t at);
+  int (*put)(struct transfer_sink *k, copal_span bytes);
+  const char *name; /* for messages */
+} transfer_sink;
+
+/* Hears how far a block-wise transfer is: `done` of `total` bytes, 0 when that is not known. */
+typedef struct transfer_monitor {
+  void (*on_progress)(struct transfer_monitor *m, size_t done, size_t total);
+} transfer_monitor;
+
 /* What to send. All is lent for the call. */
 typedef struct transfer {
   const copal_path *path;
@@ -26,6 +39,10 @@ typedef struct transfer {
   bool has_szx;      /* ask the server for blocks of that size */
   copal_dur timeout; /* for all of it, microseconds; 0: none beyond the transmission parameters */
   session_wait wait;
+  transfer_sink *sink;       /* NULL: the body is collected in the result */
+  transfer_monitor *monitor; /* NULL: nobody */
+  size_t resume_at;          /* bytes of the body that are there already, a multiple of the block */
+  copal_span resume_etag;    /* of the representation they belong to */
 } transfer;
 
 typedef enum transfer_outcome {
@@ -35,6 +52,8 @@ typedef enum transfer_outcome {
   TRANSFER_RESET,
   TRANSFER_UNREACHABLE, /* `reply.errnum` tells */
   TRANSFER_INVALID,     /* the response breaks the protocol; `why` tells */
+  TRANSFER_CHANGED,     /* transfer_rest(): the representation is another one now */
+  TRANSFER_STORE,       /* the sink `why` failed with `reply.errnum` */
   TRANSFER_FAILED,      /* could not be sent; `why` tells */
   TRANSFER_INTERRUPTED,
 } transfer_outcome;
@@ -42,7 +61,8 @@ typedef enum transfer_outcome {
 typedef struct transfer_result {
   transfer_outcome outcome;
   reply reply; /* the response; of a block-wise one its first */
-  buf body;    /* the whole body */
+  buf body;    /* the whole body, unless a sink took it */
+  size_t size; /* of the body, bytes */
   const char *why;
   unsigned exchanges;
   unsigned retransmits;
@@ -51,6 +71,11 @@ typedef struct transfer_result {
 
 /* Runs the transfer to its end. Wipe `r` afterwards. */
 void transfer_run(session *s, const transfer *t, transfer_result *r);
+
+/* Completes the body that the response `first` begins, with requests of their own; `first` is
+ * given. When the ETag changes meanwhile the outcome is TRANSFER_CHANGED. RFC 7641 section 3, RFC
+ * 7959 sections 2.8 and 3.4. */
+void transfer_rest(session *s, const transfer *t, reply *first, transfer_result *r);
 void transfer_result_wipe(transfer_result *r);
 
 #endif
