@@ -17,6 +17,7 @@ typedef struct group {
   keytree_node node; /* of the index's groups; its weight is the sum of `links` */
   keytree links;     /* of entries */
   uint64_t generation;
+  uint64_t newest; /* number of the link that came last */
   uint8_t key[];
 } group;
 
@@ -43,13 +44,34 @@ typedef struct link {
 } link;
 
 struct linkindex {
+  pthread_mutex_t door; /* who wants the lock waits here, so that neither readers nor writers pass
+                           each other by: the lock alone lets one kind starve the other */
   pthread_rwlock_t lock;
   keytree links;
   keytree groups;
   uint64_t seed;
   uint64_t generation;
-  uint64_t added; /* links ever */
+  uint64_t added; /* links ever: the number of the last */
 };
+
+static void lock_to_read(linkindex *x)
+{
+  pthread_mutex_lock(&x->door);
+  pthread_rwlock_rdlock(&x->lock);
+  pthread_mutex_unlock(&x->door);
+}
+
+static void lock_to_write(linkindex *x)
+{
+  pthread_mutex_lock(&x->door);
+  pthread_rwlock_wrlock(&x->lock);
+  pthread_mutex_unlock(&x->door);
+}
+
+static void unlock(linkindex *x)
+{
+  pthread_rwlock_unlock(&x->lock);
+}
 
 /* ------------------------------------------------------------------------------------------------
  * attributes as group keys */
@@ -142,6 +164,7 @@ static group *group_make(linkindex *x, copal_span key)
     return NULL;
   g->links = keytree_init(x->seed ^ (uint64_t)(uintptr_t)g);
   g->generation = 0;
+  g->newest = 0;
   memcpy(g->key, key.ptr, key.len);
   keytree_insert(&x->groups, &g->node, copal_span_of(g->key, key.len), 0);
   return g;
@@ -166,20 +189,12 @@ typedef struct filing {
   uint8_t *key; /* room for a group key */
 } filing;
 
-static bool is_filed(const link *l, const group *g)
-{
-  for (uint32_t i = 0; i < l->entry_count; i++)
-    if (l->entries[i].group == g)
-      return true;
-  return false;
-}
-
 static bool file_value(void *ctx, copal_span name, copal_span value)
 {
   const filing *f = ctx;
   const copal_span key = group_key(f->key, name, value);
   group *g = group_find(f->x, key);
-  if (g != NULL && is_filed(f->l, g))
+  if (g != NULL && g->newest == f->x->added)
     return true; /* a word twice */
   if (g == NULL)
     g = group_make(f->x, key);
@@ -190,6 +205,7 @@ static bool file_value(void *ctx, copal_span name, copal_span value)
   e->link = f->l;
   for (int i = 0; i < ORDER_SIZE; i++)
     e->order[i] = (uint8_t)(f->x->added >> (8 * (ORDER_SIZE - 1 - i)));
+  g->newest = f->x->added;
   keytree_insert(&g->links, &e->node, copal_span_of(e->order, ORDER_SIZE), f->l->node.weight);
   group_touch(f->x, g);
   return true;
@@ -251,7 +267,7 @@ int linkindex_put(linkindex *x, copal_span key, copal_span text)
     return COPAL_ENOSPC;
   uint8_t *scratch = malloc(2 * text.len + 1);
   int err = COPAL_OK;
-  pthread_rwlock_wrlock(&x->lock);
+  lock_to_write(x);
   link *old = (link *)keytree_find(&x->links, key);
   const bool is_same =
       old != NULL && copal_span_is_equal(copal_span_of(old->text, old->text_len), text);
@@ -261,20 +277,20 @@ int linkindex_put(linkindex *x, copal_span key, copal_span text)
       link_drop(x, old);
     err = scratch != NULL ? link_add(x, key, text, scratch) : COPAL_ENOSPC;
   }
-  pthread_rwlock_unlock(&x->lock);
+  unlock(x);
   free(scratch);
   return err;
 }
 
 void linkindex_remove(linkindex *x, copal_span key)
 {
-  pthread_rwlock_wrlock(&x->lock);
+  lock_to_write(x);
   link *l = (link *)keytree_find(&x->links, key);
   if (l != NULL) {
     x->generation++;
     link_drop(x, l);
   }
-  pthread_rwlock_unlock(&x->lock);
+  unlock(x);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -517,7 +533,7 @@ int linkindex_read(linkindex *x, const linkindex_filter *filters, size_t filter_
   if (keys == NULL)
     return COPAL_ENOSPC;
   int err = COPAL_OK;
-  pthread_rwlock_rdlock(&x->lock);
+  lock_to_read(x);
   const range r = narrowest(x, filters, filter_count, keys, key_room);
   const bool is_small = r.to - r.from <= merge_max;
   *slice = (linkindex_slice){.generation = filter_count > 1 ? x->generation : r.generation};
@@ -527,7 +543,7 @@ int linkindex_read(linkindex *x, const linkindex_filter *filters, size_t filter_
     read_merged(x, &r, filters, filter_count, offset, room, slice);
   else
     read_directly(x, &r, offset, room, slice);
-  pthread_rwlock_unlock(&x->lock);
+  unlock(x);
   free(keys);
   return err;
 }
@@ -548,22 +564,13 @@ linkindex_filter linkindex_filter_of(copal_span argument)
   return f;
 }
 
-/* A stream of discovery requests must not hold changes back. */
-static void lock_init(pthread_rwlock_t *lock)
-{
-  pthread_rwlockattr_t attr;
-  pthread_rwlockattr_init(&attr);
-  pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-  pthread_rwlock_init(lock, &attr);
-  pthread_rwlockattr_destroy(&attr);
-}
-
 linkindex *linkindex_open(uint64_t seed)
 {
   linkindex *x = calloc(1, sizeof *x);
   if (x == NULL)
     return NULL;
-  lock_init(&x->lock);
+  pthread_mutex_init(&x->door, NULL);
+  pthread_rwlock_init(&x->lock, NULL);
   x->seed = seed;
   x->links = keytree_init(seed);
   x->groups = keytree_init(~seed);
@@ -583,21 +590,22 @@ void linkindex_close(linkindex *x)
   keytree_clear(&x->groups, drop_node, NULL);
   keytree_clear(&x->links, drop_node, NULL);
   pthread_rwlock_destroy(&x->lock);
+  pthread_mutex_destroy(&x->door);
   free(x);
 }
 
 size_t linkindex_count(linkindex *x)
 {
-  pthread_rwlock_rdlock(&x->lock);
+  lock_to_read(x);
   const size_t count = x->links.count;
-  pthread_rwlock_unlock(&x->lock);
+  unlock(x);
   return count;
 }
 
 uint64_t linkindex_bytes(linkindex *x)
 {
-  pthread_rwlock_rdlock(&x->lock);
+  lock_to_read(x);
   const uint64_t bytes = listing_len(keytree_sum(&x->links));
-  pthread_rwlock_unlock(&x->lock);
+  unlock(x);
   return bytes;
 }

@@ -72,10 +72,17 @@ static void add_resource(wellknown *k, copal_span key, const store_item *item)
   free(text);
 }
 
+/* A path with an empty segment in front ("//host/a") would name another host as link target. RFC
+ * 3986 section 4.2. */
+static bool can_be_target(copal_span key)
+{
+  return key.len < 2 || key.ptr[1] != '/';
+}
+
 static void on_change(store_follower *f, const store_change *change)
 {
   wellknown *k = (wellknown *)((char *)f - offsetof(wellknown, follower));
-  if (!change->links_changed)
+  if (!change->links_changed || !can_be_target(change->key))
     return;
   if (change->item != NULL)
     add_resource(k, change->key, change->item);
@@ -93,7 +100,8 @@ typedef struct filling {
 static int fill_one(void *ctx, copal_span key, const store_item *item)
 {
   filling *f = ctx;
-  add_resource(f->k, key, item);
+  if (can_be_target(key))
+    add_resource(f->k, key, item);
   memcpy(f->last, key.ptr, key.len);
   f->last_len = key.len;
   return 0;
@@ -225,6 +233,8 @@ static int wellknown_on_request(service *base, const handler_req *req)
 {
   wellknown *k = (wellknown *)base;
   const uint32_t accept = reply_to(req).accept;
+  if (!copal_span_is_equal(req->key, copal_span_str(WELLKNOWN_CORE)))
+    return problem_reply(req, COPAL_CODE_NOT_FOUND, "Nothing below " WELLKNOWN_CORE);
   if (req->coap->msg->code != COPAL_CODE_GET)
     return problem_reply(req, COPAL_CODE_METHOD_NOT_ALLOWED, "Discovery takes GET only");
   if (accept != REPLY_ANY_FORMAT && accept != COPAL_CF_LINK_FORMAT)

@@ -2,6 +2,7 @@
 /* What the shards share, under several threads: the index of links and the pools of changes. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 #include "service/pending.h"
 #include "store/memory/memory.h"
 
-enum { THREADS = 4, STEPS = 3000, KEYS = 60, POOL = 8 };
+enum { THREADS = 8, STEPS = 3000, KEYS = 60, POOL = 8 };
 
 static linkindex *shared_index;
 static store *shared_store;
@@ -106,6 +107,44 @@ static void rfc6690_4_index_and_store_agree_after_concurrent_changes(void **stat
   linkindex_close(shared_index);
 }
 
+static atomic_bool is_read;
+
+static void *write_without_pause(void *arg)
+{
+  char key[16];
+  char link[32];
+  for (unsigned i = 0; !atomic_load(&is_read); i++) {
+    snprintf(key, sizeof key, "/%u-%u", *(unsigned *)arg, i % KEYS);
+    snprintf(link, sizeof link, "<%s>;n=\"%u\"", key, i);
+    linkindex_put(shared_index, copal_span_str(key), copal_span_str(link));
+  }
+  return NULL;
+}
+
+static void *read_often(void *arg)
+{
+  for (int i = 0; i < STEPS; i++)
+    if (!listing_is_sound(NULL))
+      return arg;
+  atomic_store(&is_read, true);
+  return NULL;
+}
+
+static void *write_and_one_reads(void *arg)
+{
+  return *(unsigned *)arg == 0 ? read_often(arg) : write_without_pause(arg);
+}
+
+/* Ends at all only when the reader is let in. */
+static void readers_get_through_a_stream_of_changes(void **state)
+{
+  (void)state;
+  shared_index = linkindex_open(3);
+  assert_non_null(shared_index);
+  run_all(write_and_one_reads);
+  linkindex_close(shared_index);
+}
+
 static pendings *shared_pools;
 
 static void *take_and_give(void *arg)
@@ -152,6 +191,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rfc6690_4_index_and_store_agree_after_concurrent_changes),
+      cmocka_unit_test(readers_get_through_a_stream_of_changes),
       cmocka_unit_test(pools_are_bounded_and_of_one_shard_each),
       cmocka_unit_test(shards_beyond_the_limit_get_nothing),
   };

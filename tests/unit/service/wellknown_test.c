@@ -219,6 +219,27 @@ static void rfc6690_4_1_groups_get_no_empty_answer(void **state)
   assert_int_equal(scene_run(&s, &a), COPAL_CODE_CONTENT);
 }
 
+static void rfc7252_5_10_1_nothing_is_below_the_listing(void **state)
+{
+  (void)state;
+  assert_int_equal(scene_do(&s, COPAL_CODE_GET, "/.well-known/core/x", -1, NULL),
+                   COPAL_CODE_NOT_FOUND);
+  assert_int_equal(scene_do(&s, COPAL_CODE_GET, "/.well-known/core/", -1, NULL),
+                   COPAL_CODE_NOT_FOUND);
+}
+
+static void rfc3986_4_2_no_path_is_listed_as_another_host(void **state)
+{
+  (void)state;
+  add("//evil.example/a", ";rt=\"x\"");
+  add("//", "");
+  add("/", "");
+  add("/a//b", "");
+  assert_listing(NULL, "</>," SELF ",</a//b>");
+  commit(STORE_DELETE, "//evil.example/a", "", STORE_NO_FORMAT, copal_span_none());
+  assert_listing("rt=x", "");
+}
+
 static void rfc7252_5_8_other_methods_are_4_05(void **state)
 {
   (void)state;
@@ -371,6 +392,8 @@ int main(void)
       TEST(several_filters_must_all_pass),
       TEST(several_broad_filters_are_4_00_and_broad_prefixes_repeat),
       TEST(rfc6690_4_1_groups_get_no_empty_answer),
+      TEST(rfc7252_5_10_1_nothing_is_below_the_listing),
+      TEST(rfc3986_4_2_no_path_is_listed_as_another_host),
       TEST(rfc7252_5_8_other_methods_are_4_05),
       TEST(rfc7252_5_10_4_accept_is_40_or_4_06),
       TEST(rfc7252_5_10_6_etag_changes_with_the_listing),
