@@ -22,7 +22,7 @@ void *copal_carve_zeros(copal_carver *c, size_t size)
 void copal_carve_pool(copal_carver *c, copal_pool *pool, size_t size, uint32_t count)
 {
   uint8_t *part = copal_carve(c, copal_pool_item_size(size) * count);
-  if (pool)
+  if (part)
     copal_pool_init(pool, part, size, count);
 }
 
@@ -30,6 +30,6 @@ void copal_carve_map(copal_carver *c, copal_map *map, uint32_t count)
 {
   const uint32_t buckets = copal_map_bucket_count(count);
   void *part = copal_carve_zeros(c, sizeof(copal_map_link *) * buckets);
-  if (map)
+  if (part)
     copal_map_init(map, part, buckets);
 }

@@ -21,11 +21,11 @@ void *copal_carve(copal_carver *c, size_t size);
 /* Hands out `size` bytes of zeros, or NULL when measuring. */
 void *copal_carve_zeros(copal_carver *c, size_t size);
 
-/* Makes `pool` of `count` objects of `size` bytes; its memory is not touched. `pool` is NULL when
- * measuring. */
+/* Makes `pool` of `count` objects of `size` bytes; its memory and, when measuring,
+ * `pool` itself are not touched. */
 void copal_carve_pool(copal_carver *c, copal_pool *pool, size_t size, uint32_t count);
 
-/* Makes `map` for up to `count` objects. `map` is NULL when measuring. */
+/* Makes `map` for up to `count` objects; when measuring it is not touched. */
 void copal_carve_map(copal_carver *c, copal_map *map, uint32_t count);
 
 #endif

@@ -64,22 +64,24 @@ static bool is_valid(const copal_ep_cfg *c)
          is_power_of_two(c->mid_count) && is_power_of_two(c->timer_slots);
 }
 
+/* Where a member of `*ep` is, also when there is no `ep` and its place is never looked at. */
+#define PLACE(ep, member) ((void *)((uintptr_t)(ep) + offsetof(copal_ep, member)))
+
 /* The plan of an endpoint's memory; with `ep` NULL it only measures. */
 static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
 {
   copal_carver c = {.mem = (uint8_t *)ep};
 
   copal_carve(&c, sizeof *ep);
-  copal_carve_pool(&c, ep ? &ep->exchanges : NULL, sizeof(exchange) + cfg->token_cap,
+  copal_carve_pool(&c, PLACE(ep, exchanges), sizeof(exchange) + cfg->token_cap,
                    cfg->exchange_count);
-  copal_carve_pool(&c, ep ? &ep->peers : NULL, sizeof(peer), cfg->peer_count);
-  copal_carve_pool(&c, ep ? &ep->dedups : NULL, sizeof(dedup), cfg->dedup_count);
-  copal_carve_pool(&c, ep ? &ep->chunks : NULL, sizeof(copal_chunk) + cfg->chunk_size,
-                   cfg->chunk_count);
-  copal_carve_map(&c, ep ? &ep->peers_by_path : NULL, cfg->peer_count);
-  copal_carve_map(&c, ep ? &ep->dedup_by_mid : NULL, cfg->dedup_count);
-  copal_carve_map(&c, ep ? &ep->exchange_by_token : NULL, cfg->exchange_count);
-  copal_carve_map(&c, ep ? &ep->exchange_by_mid : NULL, cfg->exchange_count);
+  copal_carve_pool(&c, PLACE(ep, peers), sizeof(peer), cfg->peer_count);
+  copal_carve_pool(&c, PLACE(ep, dedups), sizeof(dedup), cfg->dedup_count);
+  copal_carve_pool(&c, PLACE(ep, chunks), sizeof(copal_chunk) + cfg->chunk_size, cfg->chunk_count);
+  copal_carve_map(&c, PLACE(ep, peers_by_path), cfg->peer_count);
+  copal_carve_map(&c, PLACE(ep, dedup_by_mid), cfg->dedup_count);
+  copal_carve_map(&c, PLACE(ep, exchange_by_token), cfg->exchange_count);
+  copal_carve_map(&c, PLACE(ep, exchange_by_mid), cfg->exchange_count);
   observe_lay_out(&c, ep, cfg);
   mid_counter *mids = copal_carve_zeros(&c, sizeof(mid_counter) * cfg->mid_count);
   void *slots = copal_carve(&c, copal_timerq_size(cfg->timer_slots));
@@ -132,22 +134,22 @@ static copal_dur ack_spread(const copal_ep *ep)
 
 int copal_ep_init(copal_mspan mem, const copal_ep_cfg *given, copal_ep **out, copal_time now)
 {
-  copal_ep_cfg cfg;
-  int err = take_cfg(given, &cfg);
-  if (err)
-    return err;
-  if (mem.len < lay_out(NULL, &cfg, now))
+  copal_ep *ep = (copal_ep *)(void *)mem.ptr;
+  const size_t size = copal_ep_size(given);
+  if (size == 0)
+    return COPAL_EINVAL;
+  if (mem.len < size)
     return COPAL_ENOSPC;
 
-  copal_ep *ep = (copal_ep *)(void *)mem.ptr;
-  *ep = (copal_ep){.cfg = cfg};
-  lay_out(ep, &cfg, now);
+  *ep = (copal_ep){0};
+  take_cfg(given, &ep->cfg);
+  lay_out(ep, &ep->cfg, now);
   copal_list_init(&ep->dedup_by_age);
   ep->seed = ep_random(ep);
   ep->ack_spread = ack_spread(ep);
-  ep->transmit_span = copal_max_transmit_span(&cfg.params);
-  ep->exchange_lifetime = copal_exchange_lifetime(&cfg.params);
-  ep->non_lifetime = copal_non_lifetime(&cfg.params);
+  ep->transmit_span = copal_max_transmit_span(&ep->cfg.params);
+  ep->exchange_lifetime = copal_exchange_lifetime(&ep->cfg.params);
+  ep->non_lifetime = copal_non_lifetime(&ep->cfg.params);
   ep->critical_requests = CRITICAL_REQUESTS | slice_understood();
   ep->critical_responses = CRITICAL_RESPONSES;
   *out = ep;
