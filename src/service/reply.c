@@ -2,6 +2,9 @@
 /* Sends answers, at once or on a deferred exchange. RFC 7252 section 5.2. */
 #include "service/reply.h"
 
+#include <assert.h>
+
+#include "copal/error.h"
 #include "copal/registry.h"
 
 reply reply_to(const handler_req *req)
@@ -24,12 +27,23 @@ int reply_defer(reply *r)
   return copal_ep_defer(r->env->ep, &r->exchange);
 }
 
+/* Ends the deferred exchange come what may: one without an answer would stay open for ever. An
+ * answer that does not fit into a message is cut to its code. */
+static int deliver_late(const reply *r, const copal_response *response)
+{
+  const copal_time now = r->env->clock != NULL ? *r->env->clock : r->now;
+  int err = copal_ep_resume(r->env->ep, r->exchange, response, now);
+  if (err == COPAL_ENOSPC)
+    err = copal_ep_resume(r->env->ep, r->exchange, &(copal_response){.code = response->code}, now);
+  if (err < 0)
+    copal_ep_abandon(r->env->ep, r->exchange, now);
+  return err;
+}
+
 static int deliver(const reply *r, const copal_response *response)
 {
-  if (r->exchange == 0)
-    return copal_ep_respond(r->env->ep, response, r->now);
-  const copal_time now = r->env->clock != NULL ? *r->env->clock : r->now;
-  return copal_ep_resume(r->env->ep, r->exchange, response, now);
+  return r->exchange != 0 ? deliver_late(r, response)
+                          : copal_ep_respond(r->env->ep, response, r->now);
 }
 
 int reply_send(const reply *r, const copal_response *response)
@@ -42,8 +56,7 @@ int reply_send(const reply *r, const copal_response *response)
   for (size_t i = 0; i < response->opt_count; i++)
     copal_opt_list_add(&list, response->opts[i].number, response->opts[i].value);
   copal_opt_list_add_uint(&list, COPAL_OPT_BLOCK1, copal_block_value(r->block1));
-  if (list.err != COPAL_OK)
-    return COPAL_ENOSPC;
+  assert(list.err == COPAL_OK);
   copal_response with_block = *response;
   with_block.opts = list.opts;
   with_block.opt_count = list.count;

@@ -27,7 +27,8 @@ reply reply_to(const handler_req *req);
 /* Takes an exchange so that the answer can come later. Returns 0 or COPAL_ENOSLOT. */
 int reply_defer(reply *r);
 
-/* Answers. Adds Block1 when the request had one. Returns what copal_ep_respond() or
+/* Answers; a deferred exchange has ended afterwards. Adds Block1 when the request had one.
+ * `response` has at most REPLY_OPT_MAX options. Returns what copal_ep_respond() or
  * copal_ep_resume() returned. */
 int reply_send(const reply *r, const copal_response *response);
 
