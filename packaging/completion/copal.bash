@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # bash completion for copal(1)
 
-_copal_commands='get put post delete fetch patch ipatch discover ping help'
+_copal_commands='get put post delete fetch patch ipatch observe discover ping help'
 _copal_formats='text link-format xml octet-stream json json-patch+json merge-patch+json cbor
   cbor-seq cwt senml+json sensml+json senml+cbor sensml+cbor senml-etch+json senml-etch+cbor
   concise-problem-details+cbor'
@@ -14,16 +14,26 @@ _copal_options()
 {
   local common='--json --color --silent --verbose --timeout --ack-timeout --max-retransmit
     --connect-to --ipv4 --ipv6 --help -s -v -t -4 -6 -h'
-  local request='--accept --option --if-match --if-none-match --etag --hop-limit --host --token
-    --block-size --output --include --write-out --pretty --no-pretty --non --con --retry
-    -a -O -o -i -w'
+  local request='--accept --option --etag --hop-limit --host --token --block-size --output --include
+    --pretty --no-pretty --non --con -a -O -o -i'
+  local single='--if-match --if-none-match --write-out --retry --interface --multicast-hops -w'
   local body='--data --content-format -d -c'
   case $1 in
   ping) echo "$common --count --interval -c" ;;
-  get | discover) echo "$common $request" ;;
-  delete) echo "$common $request --no-response" ;;
-  put | post | fetch | patch | ipatch) echo "$common $request $body --no-response" ;;
+  get) echo "$common $request $single --continue" ;;
+  discover) echo "$common $request $single" ;;
+  delete) echo "$common $request $single --no-response" ;;
+  put | post | fetch | patch | ipatch) echo "$common $request $single $body --no-response" ;;
+  observe)
+    echo "$common $request --data --content-format --method --count --duration --exec --poll
+      --no-reconnect -d -c"
+    ;;
   esac
+}
+
+_copal_interfaces()
+{
+  ls /sys/class/net 2>/dev/null
 }
 
 _copal_files()
@@ -40,7 +50,7 @@ _copal_value()
   case $1 in
   --accept | -a | --content-format) mapfile -t COMPREPLY < <(compgen -W "$_copal_formats" -- "$cur") ;;
   -c)
-    [[ $2 == ping ]] || mapfile -t COMPREPLY < <(compgen -W "$_copal_formats" -- "$cur")
+    [[ $2 == ping || $2 == observe ]] || mapfile -t COMPREPLY < <(compgen -W "$_copal_formats" -- "$cur")
     ;;
   --option | -O)
     compopt -o nospace 2>/dev/null
@@ -51,9 +61,13 @@ _copal_value()
   --no-response) mapfile -t COMPREPLY < <(compgen -W '2 4 5 2,4,5' -- "$cur") ;;
   --output | -o) _copal_files '' "$cur" ;;
   --data | -d) [[ $cur == @* ]] && _copal_files @ "${cur#@}" ;;
+  --method) mapfile -t COMPREPLY < <(compgen -W 'get fetch' -- "$cur") ;;
+  --exec) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
+  --interface) mapfile -t COMPREPLY < <(compgen -W "$(_copal_interfaces)" -- "$cur") ;;
   --connect-to | --host) mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur") ;;
   --etag | --if-match | --hop-limit | --token | --write-out | -w | --timeout | -t | --retry | \
-    --ack-timeout | --max-retransmit | --count | --interval) ;;
+    --ack-timeout | --max-retransmit | --count | --interval | --duration | \
+    --poll | --multicast-hops) ;;
   *) return 1 ;;
   esac
   return 0

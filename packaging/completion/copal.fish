@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # fish completion for copal(1)
 
-set -l commands get put post delete fetch patch ipatch discover ping
-set -l requests get put post delete fetch patch ipatch discover
+set -l commands get put post delete fetch patch ipatch observe discover ping
+set -l requests get put post delete fetch patch ipatch observe discover
+set -l singles get put post delete fetch patch ipatch discover
 set -l bodies put post fetch patch ipatch
 set -l formats text link-format xml octet-stream json json-patch+json merge-patch+json cbor \
     cbor-seq cwt senml+json sensml+json senml+cbor sensml+cbor senml-etch+json senml-etch+cbor \
@@ -29,7 +30,8 @@ complete -c copal -n $none -a delete -d 'Delete a resource'
 complete -c copal -n $none -a fetch -d 'Read the parts that the payload names'
 complete -c copal -n $none -a patch -d 'Change a part of a resource'
 complete -c copal -n $none -a ipatch -d 'Change a part of a resource, idempotently'
-complete -c copal -n $none -a discover -d 'List the resources of a server'
+complete -c copal -n $none -a observe -d 'Watch a resource change'
+complete -c copal -n $none -a discover -d 'Find servers, or list the resources of one'
 complete -c copal -n $none -a ping -d 'See whether an endpoint is there'
 complete -c copal -n $none -a help -d 'Explain a command'
 complete -c copal -n $none -l version -d 'Show the version'
@@ -52,8 +54,6 @@ complete -c copal -n $any -s h -l help -d 'Show help'
 set -l request "__fish_seen_subcommand_from $requests"
 complete -c copal -n $request -s a -l accept -x -a "$formats" -d 'What the response shall be'
 complete -c copal -n $request -s O -l option -x -a "$coap_options" -d 'Add a CoAP option'
-complete -c copal -n $request -l if-match -x -d 'Only with this ETag'
-complete -c copal -n $request -l if-none-match -d 'Only if the resource does not exist'
 complete -c copal -n $request -l etag -x -d 'Ask whether this representation is still valid'
 complete -c copal -n $request -l hop-limit -x -d 'Proxies to pass at most'
 complete -c copal -n $request -l host -x -a '(__fish_print_hostnames)' -d 'Uri-Host to send'
@@ -61,12 +61,19 @@ complete -c copal -n $request -l token -x -d 'Token to use'
 complete -c copal -n $request -l block-size -x -a '16 32 64 128 256 512 1024' -d 'Largest block'
 complete -c copal -n $request -s o -l output -r -F -d 'Write the body to a file'
 complete -c copal -n $request -s i -l include -d 'Show code and options above the body'
-complete -c copal -n $request -s w -l write-out -x -d 'Print at the end'
 complete -c copal -n $request -l pretty -d 'Format the body even if not on a terminal'
 complete -c copal -n $request -l no-pretty -d 'Print bytes even on a terminal'
 complete -c copal -n $request -l non -d 'Send the request Non-confirmable'
 complete -c copal -n $request -l con -d 'Send the request Confirmable'
-complete -c copal -n $request -l retry -x -d 'Repeat the request after a timeout'
+
+set -l single "__fish_seen_subcommand_from $singles"
+complete -c copal -n $single -l if-match -x -d 'Only with this ETag'
+complete -c copal -n $single -l if-none-match -d 'Only if the resource does not exist'
+complete -c copal -n $single -s w -l write-out -x -d 'Print at the end'
+complete -c copal -n $single -l retry -x -d 'Repeat the request after a timeout'
+complete -c copal -n $single -l interface -x -a '(command ls /sys/class/net 2>/dev/null)' -d 'For groups: send by this interface'
+complete -c copal -n $single -l multicast-hops -x -d 'For groups: routers to pass, plus one'
+complete -c copal -n '__fish_seen_subcommand_from get' -l continue -d 'Go on with a download'
 
 set -l body "__fish_seen_subcommand_from $bodies"
 complete -c copal -n $body -s d -l data -x -a '(__copal_data)' -d 'Payload: text, @file or -'
@@ -75,3 +82,13 @@ complete -c copal -n "$body delete" -l no-response -x -a '2 4 5 2,4,5' -d 'Respo
 
 complete -c copal -n '__fish_seen_subcommand_from ping' -s c -l count -x -d 'Pings to send'
 complete -c copal -n '__fish_seen_subcommand_from ping' -l interval -x -d 'Seconds between pings'
+
+set -l observe '__fish_seen_subcommand_from observe'
+complete -c copal -n $observe -s d -l data -x -a '(__copal_data)' -d 'Payload of a FETCH'
+complete -c copal -n $observe -l content-format -x -a "$formats" -d 'What the payload is'
+complete -c copal -n $observe -l method -x -a 'get fetch' -d 'Method'
+complete -c copal -n $observe -s c -l count -x -d 'Representations to wait for'
+complete -c copal -n $observe -l duration -x -d 'End after these seconds'
+complete -c copal -n $observe -l exec -x -a '(__fish_complete_command)' -d 'Run for each representation'
+complete -c copal -n $observe -l poll -x -d 'Ask so often if the server does not notify'
+complete -c copal -n $observe -l no-reconnect -d 'End when the server is lost'

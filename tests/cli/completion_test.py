@@ -11,7 +11,8 @@ from harness import copal
 TREE = os.environ.get("COPAL_SOURCE_DIR", os.path.join(os.path.dirname(__file__), "..", ".."))
 DIRECTORY = os.path.join(TREE, "packaging", "completion")
 BASH, ZSH, FISH = (os.path.join(DIRECTORY, n) for n in ("copal.bash", "_copal", "copal.fish"))
-COMMANDS = ["get", "put", "post", "delete", "fetch", "patch", "ipatch", "discover", "ping"]
+COMMANDS = ["get", "put", "post", "delete", "fetch", "patch", "ipatch", "observe", "discover",
+            "ping"]
 
 
 def text(path):
