@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The practical limit of a CoAP server on kernel sockets: it parses the header, keeps no state and
+ * answers, one recvmmsg() and one sendmmsg() for up to 64 datagrams. With Observe (RFC 7641) it
+ * keeps the observers' addresses and tokens and sends a non-confirmable notification to each upon a
+ * PUT. It can also misbehave, to prove that the load generator notices. One thread. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "frame.h"
+
+enum {
+  BATCH = 64,
+  BUFFER = 16 << 20,
+  BODY_DEFAULT = 16,
+};
+
+/* What to do wrong with every n-th answer or notification. */
+typedef enum fault {
+  FAULT_NONE,
+  FAULT_DROP,
+  FAULT_TOKEN,
+  FAULT_MID,
+  FAULT_CODE,
+  FAULT_BODY,
+  FAULT_CUT,   /* malformed */
+  FAULT_STALE, /* a notification of the state before */
+  FAULT_COUNT,
+} fault;
+
+static const char *const fault_names[FAULT_COUNT] = {"none", "drop", "token", "mid",
+                                                     "code", "body", "cut",   "stale"};
+
+typedef struct observer {
+  struct sockaddr_in addr;
+  uint8_t token_len;
+  uint8_t token[FRAME_TOKEN_MAX];
+} observer;
+
+typedef struct batch {
+  struct mmsghdr msgs[BATCH];
+  struct iovec iovs[BATCH];
+  struct sockaddr_in addrs[BATCH];
+  uint8_t bytes[BATCH][FRAME_MAX];
+  unsigned count;
+} batch;
+
+typedef struct echo {
+  int fd;
+  fault fault;
+  uint32_t fault_every;
+  uint32_t answers;
+  size_t body_len;
+  uint8_t body[FRAME_MAX / 2];
+  uint8_t last[FRAME_MAX / 2]; /* the state before, as long as the body */
+  uint32_t sequence;
+  uint16_t mid;
+  observer *observers;
+  size_t observer_count;
+  size_t observer_cap;
+  batch rx;
+  batch tx;
+} echo;
+
+static void batch_init(batch *b)
+{
+  for (unsigned i = 0; i < BATCH; i++) {
+    b->iovs[i] = (struct iovec){b->bytes[i], FRAME_MAX};
+    b->msgs[i].msg_hdr = (struct msghdr){.msg_name = &b->addrs[i],
+                                         .msg_namelen = sizeof b->addrs[i],
+                                         .msg_iov = &b->iovs[i],
+                                         .msg_iovlen = 1};
+  }
+}
+
+static void flush(echo *e)
+{
+  unsigned from = 0;
+  while (from < e->tx.count) {
+    const int n = sendmmsg(e->fd, e->tx.msgs + from, e->tx.count - from, 0);
+    from += n > 0 ? (unsigned)n : 1; /* what is refused counts as lost on the way */
+  }
+  e->tx.count = 0;
+}
+
+static bool is_faulty(echo *e, fault which)
+{
+  return e->fault == which && e->answers % e->fault_every == 0;
+}
+
+/* Queues a datagram, spoiled if it is its turn. */
+static void queue(echo *e, const struct sockaddr_in *to, frame *f)
+{
+  e->answers++;
+  if (is_faulty(e, FAULT_DROP))
+    return;
+  if (is_faulty(e, FAULT_TOKEN) && f->token_len > 0)
+    f->token[f->token_len - 1] ^= 1;
+  if (is_faulty(e, FAULT_MID))
+    f->mid ^= 1;
+  if (is_faulty(e, FAULT_CODE))
+    f->code = 0x84;
+  if (is_faulty(e, FAULT_BODY) && f->payload_len > 0)
+    f->payload_len--;
+  if (e->tx.count == BATCH)
+    flush(e);
+  const unsigned i = e->tx.count++;
+  e->tx.addrs[i] = *to;
+  e->tx.iovs[i].iov_len = frame_put(e->tx.bytes[i], f, NULL);
+  if (is_faulty(e, FAULT_CUT))
+    e->tx.iovs[i].iov_len = 3;
+}
+
+static bool is_same_observer(const observer *o, const struct sockaddr_in *from, const frame *f)
+{
+  return o->addr.sin_port == from->sin_port && o->addr.sin_addr.s_addr == from->sin_addr.s_addr &&
+         o->token_len == f->token_len && memcmp(o->token, f->token, f->token_len) == 0;
+}
+
+/* A retransmitted registration is the last one or one of the few before it. */
+static void observe(echo *e, const struct sockaddr_in *from, const frame *f)
+{
+  for (size_t i = e->observer_count; i-- > 0 && i + 256 > e->observer_count;)
+    if (is_same_observer(&e->observers[i], from, f))
+      return;
+  if (e->observer_count == e->observer_cap) {
+    e->observer_cap = e->observer_cap == 0 ? 1024 : 2 * e->observer_cap;
+    e->observers = realloc(e->observers, e->observer_cap * sizeof *e->observers);
+    if (e->observers == NULL)
+      abort();
+  }
+  observer *o = &e->observers[e->observer_count++];
+  *o = (observer){.addr = *from, .token_len = f->token_len};
+  memcpy(o->token, f->token, f->token_len);
+}
+
+static void notify(echo *e)
+{
+  e->sequence = (e->sequence + 1) & 0xffffff;
+  for (size_t i = 0; i < e->observer_count; i++) {
+    const observer *o = &e->observers[i];
+    const bool is_stale = e->fault == FAULT_STALE && (e->answers + 1) % e->fault_every == 0;
+    frame f = {.type = FRAME_NON,
+               .code = FRAME_CONTENT,
+               .mid = e->mid++,
+               .token_len = o->token_len,
+               .has_observe = true,
+               .observe = e->sequence,
+               .payload = is_stale ? e->last : e->body,
+               .payload_len = e->body_len};
+    memcpy(f.token, o->token, o->token_len);
+    queue(e, &o->addr, &f);
+  }
+}
+
+static void store(echo *e, const frame *f)
+{
+  if (f->payload_len > sizeof e->body)
+    return;
+  memcpy(e->last, e->body, sizeof e->last);
+  memcpy(e->body, f->payload, f->payload_len);
+  e->body_len = f->payload_len;
+}
+
+static void answer(echo *e, const struct sockaddr_in *from, const uint8_t *bytes, size_t len)
+{
+  frame f;
+  if (!frame_get(bytes, len, &f) || (f.code != FRAME_GET && f.code != FRAME_PUT))
+    return;
+  const bool is_put = f.code == FRAME_PUT;
+  const bool registers = f.has_observe && f.observe == 0 && !is_put;
+  if (registers)
+    observe(e, from, &f);
+  if (is_put)
+    store(e, &f);
+  f.type = f.type == FRAME_CON ? FRAME_ACK : FRAME_NON;
+  f.code = is_put ? FRAME_CHANGED : FRAME_CONTENT;
+  f.has_observe = registers;
+  f.observe = e->sequence;
+  f.payload = is_put ? NULL : e->body;
+  f.payload_len = is_put ? 0 : e->body_len;
+  queue(e, from, &f);
+  if (is_put)
+    notify(e);
+}
+
+static void serve(echo *e)
+{
+  batch_init(&e->rx);
+  batch_init(&e->tx);
+  for (;;) {
+    for (unsigned i = 0; i < e->rx.count; i++)
+      e->rx.msgs[i].msg_hdr.msg_namelen = sizeof e->rx.addrs[i];
+    const int n = recvmmsg(e->fd, e->rx.msgs, BATCH, MSG_WAITFORONE, NULL);
+    e->rx.count = n > 0 ? (unsigned)n : 0;
+    for (unsigned i = 0; i < e->rx.count; i++)
+      answer(e, &e->rx.addrs[i], e->rx.bytes[i], e->rx.msgs[i].msg_len);
+    flush(e);
+  }
+}
+
+static int open_socket(uint16_t port)
+{
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int size = BUFFER;
+  const struct sockaddr_in sa = {
+      .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  if (fd < 0)
+    return -1;
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+  return bind(fd, (const struct sockaddr *)&sa, sizeof sa) == 0 ? fd : -1;
+}
+
+static fault fault_named(const char *name)
+{
+  for (int i = 0; i < FAULT_COUNT; i++)
+    if (strcmp(name, fault_names[i]) == 0)
+      return (fault)i;
+  return FAULT_COUNT;
+}
+
+int main(int argc, char **argv)
+{
+  static echo e = {.body_len = BODY_DEFAULT, .fault_every = 100};
+  int opt;
+  while ((opt = getopt(argc, argv, "b:f:n:")) != -1) {
+    switch (opt) {
+    case 'b': e.body_len = strtoul(optarg, NULL, 10); break;
+    case 'f': e.fault = fault_named(optarg); break;
+    case 'n': e.fault_every = (uint32_t)strtoul(optarg, NULL, 10); break;
+    default: e.fault = FAULT_COUNT; break;
+    }
+  }
+  if (optind + 1 != argc || e.fault == FAULT_COUNT || e.fault_every == 0 ||
+      e.body_len > sizeof e.body) {
+    fprintf(stderr, "usage: echo [-b BODY_BYTES] [-f drop|token|mid|code|body|cut|stale] [-n "
+                    "EVERY] PORT\n");
+    return 2;
+  }
+  frame_fill_body(e.body, e.body_len);
+  e.fd = open_socket((uint16_t)strtoul(argv[optind], NULL, 10));
+  if (e.fd < 0) {
+    fprintf(stderr, "echo: port %s: %s\n", argv[optind], strerror(errno));
+    return 1;
+  }
+  serve(&e);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The load generator: what its modes share. One thread. */
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "frame.h"
+
+enum { LOAD_PATH_MAX = 128 };
+
+typedef enum load_mode {
+  LOAD_GET,
+  LOAD_PUT,
+  LOAD_OBSERVE,
+} load_mode;
+
+typedef struct load_cfg {
+  load_mode mode;
+  struct sockaddr_in server;
+  uint32_t sockets;     /* client addresses; observers when observing */
+  uint32_t outstanding; /* requests under way at a time, over all sockets */
+  uint32_t paths;       /* 0: one resource; else "PATH/<n>" with n below it */
+  uint64_t count;       /* stop after so many requests, paths in order; 0: by time */
+  double seconds;       /* measured */
+  double warmup;        /* before that */
+  double settle;        /* observing: how long the last state may take in the end */
+  bool is_non;
+  bool is_same_body; /* GET: the payload must be the body that PUT sends */
+  uint32_t body_len;
+  int pid; /* of the server, to read its CPU time; 0: not */
+  const char *path;
+} load_cfg;
+
+/* Answers that were not what they should have been, by reason. */
+typedef struct load_wrong {
+  uint64_t malformed;
+  uint64_t type;
+  uint64_t token;
+  uint64_t mid;
+  uint64_t code;
+  uint64_t payload;
+  uint64_t backwards; /* notifications older than one that the observer has seen */
+} load_wrong;
+
+/* Figures of the measured window. */
+typedef struct load_result {
+  uint64_t messages; /* verified responses or notifications */
+  uint64_t confirmable;
+  uint64_t changes;  /* PUTs of the lock step */
+  uint64_t timeouts; /* answers not there after a second; the request is repeated */
+  uint64_t missing;  /* observers that did not get a state within its second */
+  uint64_t late;     /* answers to what had been repeated */
+  uint64_t elapsed_ns;
+  uint64_t cpu_ns;
+  uint64_t registered_ns;  /* CPU time of all registrations */
+  bool has_failed;         /* gave up: no answers at all */
+  bool is_last_state_seen; /* observing: everybody ended with the last state */
+  load_wrong wrong;
+} load_result;
+
+/* Opens `count` non-blocking sockets connected to the server and an epoll instance in which each is
+ * found under its index. Ends the program when that fails. `*epoll` receives its descriptor. */
+int *load_open_sockets(const load_cfg *cfg, uint32_t count, int *epoll);
+
+/* Closed loop of requests, rotating over the sockets. */
+void requests_run(const load_cfg *cfg, load_result *result);
+
+/* Observers on sockets of their own and changes in lock step: the next PUT leaves when all have the
+ * state of the last one, or after a second. */
+void observers_run(const load_cfg *cfg, load_result *result);
+
+#endif

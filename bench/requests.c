@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Closed loop of requests. Each of the outstanding requests has a slot; its number and a count of
+ * its uses make the token, so that an answer is found without a search and a stale one is noticed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "gauge.h"
+#include "load.h"
+
+enum {
+  EVENTS = 256,
+  RECEIVES = 8, /* of one socket in a turn */
+  TOKEN_LEN = 8,
+};
+
+static const uint64_t patience_ns = 1000000000;
+static const uint64_t check_every_ns = 50000000;
+static const uint64_t give_up_ns = UINT64_C(5000000000);
+
+typedef struct slot {
+  uint32_t socket;
+  uint32_t use;
+  uint64_t path;
+  uint64_t sent_at;
+  uint16_t mid;
+  bool is_open;
+  bool was_repeated; /* the use before this one */
+  bool is_repeated;
+} slot;
+
+typedef struct client {
+  const load_cfg *cfg;
+  load_result *result;
+  int epoll;
+  int *fds;
+  uint16_t *mids;
+  slot *slots;
+  uint32_t *idle; /* slots to be used again */
+  uint32_t idle_count;
+  uint32_t next_socket;
+  uint32_t random;
+  uint64_t issued;
+  uint64_t answered; /* rightly */
+  uint64_t settled;  /* rightly or not */
+  uint64_t answered_at;
+  bool is_ending; /* no new requests */
+  uint8_t body[FRAME_MAX / 2];
+} client;
+
+static uint32_t next_random(client *c)
+{
+  c->random ^= c->random << 13;
+  c->random ^= c->random >> 17;
+  c->random ^= c->random << 5;
+  return c->random;
+}
+
+static void transmit(client *c, uint32_t index, uint64_t now)
+{
+  const load_cfg *cfg = c->cfg;
+  const slot *s = &c->slots[index];
+  const bool is_put = cfg->mode == LOAD_PUT;
+  frame f = {.type = cfg->is_non ? FRAME_NON : FRAME_CON,
+             .code = is_put ? FRAME_PUT : FRAME_GET,
+             .mid = s->mid,
+             .token_len = TOKEN_LEN,
+             .payload = c->body,
+             .payload_len = is_put ? cfg->body_len : 0};
+  char path[LOAD_PATH_MAX];
+  uint8_t bytes[FRAME_MAX];
+  frame_put_u32(f.token, index);
+  frame_put_u32(f.token + 4, s->use);
+  if (cfg->paths > 0)
+    snprintf(path, sizeof path, "%s/%llu", cfg->path, (unsigned long long)s->path);
+  const size_t len = frame_put(bytes, &f, cfg->paths > 0 ? path : cfg->path);
+  c->slots[index].sent_at = now;
+  (void)send(c->fds[s->socket], bytes, len, 0); /* what fails is repeated like what is lost */
+}
+
+static void issue(client *c, uint32_t index, uint64_t now)
+{
+  slot *s = &c->slots[index];
+  s->socket = c->next_socket;
+  c->next_socket = (c->next_socket + 1) % c->cfg->sockets;
+  s->use++;
+  s->mid = c->mids[s->socket]++;
+  s->is_open = true;
+  s->was_repeated = s->is_repeated;
+  s->is_repeated = false;
+  if (c->cfg->paths > 0)
+    s->path = (c->cfg->count > 0 ? c->issued : next_random(c)) % c->cfg->paths;
+  c->issued++;
+  transmit(c, index, now);
+}
+
+static bool wants_more(const client *c)
+{
+  return !c->is_ending && (c->cfg->count == 0 || c->issued < c->cfg->count);
+}
+
+static void issue_idle(client *c, uint64_t now)
+{
+  for (uint32_t i = 0; i < c->idle_count && wants_more(c); i++)
+    issue(c, c->idle[i], now);
+  c->idle_count = 0;
+}
+
+/* Counts what is wrong with an answer to `s`. */
+static bool verify(client *c, const slot *s, const frame *f)
+{
+  const load_cfg *cfg = c->cfg;
+  load_wrong *w = &c->result->wrong;
+  const bool is_put = cfg->mode == LOAD_PUT;
+  const bool is_code =
+      is_put ? f->code == FRAME_CHANGED || f->code == FRAME_CREATED : f->code == FRAME_CONTENT;
+  uint64_t *why = NULL;
+  if (f->type != (cfg->is_non ? FRAME_NON : FRAME_ACK))
+    why = &w->type;
+  else if (!cfg->is_non && f->mid != s->mid)
+    why = &w->mid;
+  else if (!is_code)
+    why = &w->code;
+  else if (cfg->is_same_body &&
+           (f->payload_len != cfg->body_len || !frame_is_body(f->payload, f->payload_len)))
+    why = &w->payload;
+  if (why != NULL)
+    (*why)++;
+  return why == NULL;
+}
+
+static void take(client *c, uint32_t socket, const uint8_t *bytes, size_t len)
+{
+  load_wrong *w = &c->result->wrong;
+  frame f;
+  if (!frame_get(bytes, len, &f)) {
+    w->malformed++;
+    return;
+  }
+  const uint32_t index = frame_get_u32(f.token);
+  if (f.token_len != TOKEN_LEN || index >= c->cfg->outstanding) {
+    w->token++;
+    return;
+  }
+  slot *s = &c->slots[index];
+  const uint32_t use = frame_get_u32(f.token + 4);
+  if (!s->is_open || use != s->use || socket != s->socket) {
+    const bool is_late = (s->is_open && s->was_repeated && use == s->use - 1) ||
+                         (!s->is_open && s->is_repeated && use == s->use);
+    *(is_late ? &c->result->late : &w->token) += 1;
+    return;
+  }
+  if (verify(c, s, &f))
+    c->answered++;
+  c->settled++;
+  s->is_open = false;
+  c->idle[c->idle_count++] = index;
+}
+
+static void receive(client *c, uint32_t socket)
+{
+  uint8_t bytes[FRAME_MAX];
+  for (int i = 0; i < RECEIVES; i++) {
+    const ssize_t n = recv(c->fds[socket], bytes, sizeof bytes, 0);
+    if (n < 0)
+      return;
+    take(c, socket, bytes, (size_t)n);
+    if (c->cfg->sockets >= c->cfg->outstanding)
+      return; /* hardly ever a second one */
+  }
+}
+
+static void repeat_lost(client *c, uint64_t now)
+{
+  for (uint32_t i = 0; i < c->cfg->outstanding; i++) {
+    slot *s = &c->slots[i];
+    if (!s->is_open || now - s->sent_at < patience_ns)
+      continue;
+    c->result->timeouts++;
+    s->is_repeated = true;
+    transmit(c, i, now);
+  }
+}
+
+/* One turn of the loop. Returns the time. */
+static uint64_t turn(client *c)
+{
+  struct epoll_event events[EVENTS];
+  const int n = epoll_wait(c->epoll, events, EVENTS, 10);
+  const uint64_t before = c->settled;
+  for (int i = 0; i < n; i++)
+    receive(c, events[i].data.u32);
+  const uint64_t now = gauge_now();
+  if (c->settled != before)
+    c->answered_at = now;
+  issue_idle(c, now);
+  return now;
+}
+
+/* Runs until `end`, or until all is answered. */
+static void run_until(client *c, uint64_t end)
+{
+  uint64_t now = gauge_now();
+  uint64_t check_at = now + check_every_ns;
+  c->answered_at = now;
+  while (now < end && (c->cfg->count == 0 || c->settled < c->cfg->count)) {
+    now = turn(c);
+    if (now >= check_at) {
+      repeat_lost(c, now);
+      check_at = now + check_every_ns;
+    }
+    if (now - c->answered_at > give_up_ns) {
+      c->result->has_failed = true;
+      return;
+    }
+  }
+}
+
+static void measure(client *c)
+{
+  const load_cfg *cfg = c->cfg;
+  load_result *r = c->result;
+  if (cfg->count == 0)
+    run_until(c, gauge_now() + (uint64_t)(cfg->warmup * 1e9));
+  *r = (load_result){.wrong = r->wrong, .has_failed = r->has_failed};
+  c->answered = 0;
+  const uint64_t cpu = gauge_cpu(cfg->pid);
+  const uint64_t began = gauge_now();
+  run_until(c, cfg->count > 0 ? UINT64_MAX : began + (uint64_t)(cfg->seconds * 1e9));
+  r->elapsed_ns = gauge_now() - began;
+  r->cpu_ns = gauge_cpu(cfg->pid) - cpu;
+  r->messages = c->answered;
+  if (r->messages == 0)
+    r->has_failed = true;
+}
+
+static bool has_open(const client *c)
+{
+  for (uint32_t i = 0; i < c->cfg->outstanding; i++)
+    if (c->slots[i].is_open)
+      return true;
+  return false;
+}
+
+/* Waits for what is under way, lest the next user of a port gets it. */
+static void drain(client *c)
+{
+  const load_result window = *c->result;
+  const uint64_t end = gauge_now() + patience_ns / 4;
+  c->is_ending = true;
+  while (has_open(c) && gauge_now() < end)
+    (void)turn(c);
+  const load_wrong wrong = c->result->wrong;
+  *c->result = window;
+  c->result->wrong = wrong;
+}
+
+void requests_run(const load_cfg *cfg, load_result *result)
+{
+  client c = {.cfg = cfg, .result = result, .random = (uint32_t)getpid() * 2654435761u | 1};
+  c.fds = load_open_sockets(cfg, cfg->sockets, &c.epoll);
+  c.mids = calloc(cfg->sockets, sizeof *c.mids);
+  c.slots = calloc(cfg->outstanding, sizeof *c.slots);
+  c.idle = calloc(cfg->outstanding, sizeof *c.idle);
+  if (c.mids == NULL || c.slots == NULL || c.idle == NULL)
+    abort();
+  frame_fill_body(c.body, cfg->body_len);
+  for (uint32_t i = 0; i < cfg->sockets; i++)
+    c.mids[i] = (uint16_t)next_random(&c);
+  for (uint32_t i = 0; i < cfg->outstanding; i++)
+    c.idle[c.idle_count++] = i;
+  issue_idle(&c, gauge_now());
+  measure(&c);
+  drain(&c);
+  for (uint32_t i = 0; i < cfg->sockets; i++)
+    close(c.fds[i]);
+  close(c.epoll);
+  free(c.fds);
+  free(c.mids);
+  free(c.slots);
+  free(c.idle);
+}
