@@ -43,6 +43,7 @@ void conf_init(conf *c)
       .timer_tick = 4 * COPAL_MILLISECOND,
       .guard_is_on = CONF_ON,
       .joins_all_nodes = CONF_ON,
+      .has_membership = CONF_OFF,
       .guard = guard_cfg_default(),
       .limits = {.body_max = 1u << 20, .default_max_age_s = 60, .attrs_max = 1024, .key_max = 1024},
       .pending = 1024,

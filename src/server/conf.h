@@ -61,6 +61,7 @@ typedef struct conf {
   conf_switch joins_all_nodes;   /* All CoAP Nodes, RFC 7252 section 12.8 */
   conf_strings groups;           /* further multicast addresses */
   conf_strings group_interfaces; /* empty: all that can do multicast */
+  conf_switch has_membership;    /* /coap-group, RFC 7390 section 2.6.2 */
 
   handler_limits limits;
   uint32_t pending; /* changes under way in a shard */

@@ -93,6 +93,7 @@ const conf_key conf_keys[] = {
     WORD("groups", "all_coap_nodes", joins_all_nodes, switch_words, false),
     LIST("groups", "join", groups, false),
     LIST("groups", "interfaces", group_interfaces, false),
+    WORD("groups", "membership", has_membership, switch_words, false),
 
     COUNT("observe", "confirm_every", observe_confirm_every, 1, 65535),
 

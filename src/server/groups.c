@@ -28,7 +28,7 @@ typedef struct joiner {
   int joined;
 } joiner;
 
-static bool is_wildcard(const copal_addr *a)
+bool groups_is_wildcard(const copal_addr *a)
 {
   static const uint8_t zero[16];
   return memcmp(a->ip + 12, zero, 4) == 0 &&
@@ -45,27 +45,28 @@ static bool is_wanted(const conf *c, const char *name)
   return false;
 }
 
-static bool has(const joiner *j, uint32_t index)
+static bool has(const uint32_t *interfaces, size_t count, uint32_t index)
 {
-  for (size_t i = 0; i < j->count; i++)
-    if (j->interfaces[i] == index)
+  for (size_t i = 0; i < count; i++)
+    if (interfaces[i] == index)
       return true;
   return false;
 }
 
-/* The interfaces that are up, can do multicast and are wanted. */
-static void find_interfaces(joiner *j, const conf *c)
+size_t groups_interfaces(const conf *c, uint32_t *out, size_t cap)
 {
   struct ifaddrs *all;
+  size_t count = 0;
   if (getifaddrs(&all) != 0)
-    return;
-  for (const struct ifaddrs *i = all; i != NULL && j->count < INTERFACES_MAX; i = i->ifa_next) {
+    return 0;
+  for (const struct ifaddrs *i = all; i != NULL && count < cap; i = i->ifa_next) {
     const uint32_t index = if_nametoindex(i->ifa_name);
     const bool can = (i->ifa_flags & IFF_UP) != 0 && (i->ifa_flags & IFF_MULTICAST) != 0;
-    if (can && index != 0 && is_wanted(c, i->ifa_name) && !has(j, index))
-      j->interfaces[j->count++] = index;
+    if (can && index != 0 && is_wanted(c, i->ifa_name) && !has(out, count, index))
+      out[count++] = index;
   }
   freeifaddrs(all);
+  return count;
 }
 
 static void join(joiner *j, const char *text)
@@ -95,9 +96,9 @@ int groups_join(const conf *c, const copal_addr *listener, shard *s, int socket,
               .port = listener->port,
               .is_ipv4 = udp_addr_is_ipv4(listener),
               .log = log};
-  if (!is_wildcard(listener))
+  if (!groups_is_wildcard(listener))
     return 0;
-  find_interfaces(&j, c);
+  j.count = groups_interfaces(c, j.interfaces, INTERFACES_MAX);
   for (size_t i = 0; c->joins_all_nodes == CONF_ON && i < ALL_COAP_NODES; i++)
     join(&j, all_coap_nodes[i]);
   for (size_t i = 0; i < c->groups.count; i++)

@@ -7,6 +7,10 @@
 #ifndef SERVER_GROUPS_H
 #define SERVER_GROUPS_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "copal/path.h"
 #include "server/conf.h"
 #include "server/log.h"
@@ -16,5 +20,12 @@
  * allows, by the socket with that index of the shard. What fails is logged and left out. Returns
  * the number of memberships. */
 int groups_join(const conf *c, const copal_addr *listener, shard *s, int socket, logger *log);
+
+/* Indices of the interfaces that are up, can do multicast and are wanted; at most `cap`. Returns
+ * their number. Thread: any. */
+size_t groups_interfaces(const conf *c, uint32_t *out, size_t cap);
+
+/* True for "0.0.0.0" and "::": only such listeners receive group requests. */
+bool groups_is_wildcard(const copal_addr *a);
 
 #endif

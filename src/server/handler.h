@@ -36,7 +36,8 @@ typedef struct watcher {
 typedef struct watch watch;
 typedef struct fanout_seat fanout_seat;
 
-/* A timer of a service, on its shard: copal_timer_init(), then copal_timerq_arm() on env->timers. */
+/* A timer of a service, on its shard: copal_timer_init(), then copal_timerq_arm() on env->timers.
+ */
 typedef struct service_timer {
   copal_timer timer; /* first */
 
@@ -88,6 +89,21 @@ void watch_poke(watch *w);
 
 /* No on_change() runs after this. Safe on NULL. */
 void watch_close(watch *w);
+
+/* Multicast groups that the server can join while it runs. From any thread. */
+typedef struct memberships {
+  /* Reads a group address with an optional port, "224.0.2.1:5683" or "[ff15::1]"; 5683 when it has
+   * none. Returns 0 or COPAL_EINVAL. RFC 7390 section 2.6.2.1. */
+  int (*parse)(struct memberships *m, const char *text, copal_addr *group);
+
+  /* Joins on the interfaces of the configuration. Joining once more what has been joined is no
+   * error. Returns 0, COPAL_ENOTFOUND (nobody listens for the port on all addresses) or
+   * COPAL_ENOSLOT (the system refuses on every interface). */
+  int (*join)(struct memberships *m, const copal_addr *group);
+
+  /* Leaves what join() has joined; memberships of the configuration stay. */
+  void (*leave)(struct memberships *m, const copal_addr *group);
+} memberships;
 
 /* Memory for one request, aligned for any object, or NULL when the arena is spent (answer 5.03). */
 void *arena_take(arena *a, size_t size);

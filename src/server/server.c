@@ -85,6 +85,11 @@ static int hand_out(server *s, listener *l)
     const int socket = shard_adopt(owner, l->fds[i]);
     if (socket < 0)
       return socket;
+    if (i == 0 && s->parts.roster != NULL) {
+      const int rc = roster_add(s->parts.roster, l->fds[i], &l->addr);
+      if (rc < 0)
+        return rc;
+    }
     (void)listener_take_fd(l, i);
     if (i == 0)
       groups_join(s->parts.conf, &l->addr, owner, socket, s->parts.log);

@@ -12,6 +12,7 @@
 
 #include "server/conf.h"
 #include "server/log.h"
+#include "server/roster.h"
 #include "server/router.h"
 #include "store/store.h"
 
@@ -34,6 +35,7 @@ typedef struct server_parts {
   store *store;
   logger *log;
   server_watcher *watcher;
+  roster *roster; /* told of the sockets; NULL: groups are joined at the start only */
   bool skips_missing; /* go without listen addresses that this machine does not have */
 } server_parts;
 

@@ -210,8 +210,8 @@ static void resubmit(pending *p)
 
 /* Shows what was asked for, and begins an observation when the client wants one. The conditions in
  * the query are read into view->conditions. */
-static int answer_view(resources *s, const handler_req *req, const ask *a, const subjects_view *view,
-                       conditions *c)
+static int answer_view(resources *s, const handler_req *req, const ask *a,
+                       const subjects_view *view, conditions *c)
 {
   problem why;
   subject *observed = NULL;

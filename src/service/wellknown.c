@@ -11,6 +11,7 @@
 #include "copal/link.h"
 #include "copal/registry.h"
 #include "service/ask.h"
+#include "service/grouping.h"
 #include "service/linkindex.h"
 #include "service/problem.h"
 
@@ -256,8 +257,12 @@ static void wellknown_close(service *base)
 
 static int add_self(wellknown *k)
 {
-  return linkindex_put(k->index, copal_span_str(WELLKNOWN_CORE),
-                       copal_span_str("<" WELLKNOWN_CORE ">;ct=40"));
+  const int err = linkindex_put(k->index, copal_span_str(WELLKNOWN_CORE),
+                                copal_span_str("<" WELLKNOWN_CORE ">;ct=40"));
+  if (err != COPAL_OK || !k->cfg.lists_groups)
+    return err;
+  return linkindex_put(k->index, copal_span_str(GROUPING_PATH),
+                       copal_span_str("<" GROUPING_PATH ">;rt=\"core.gp\";ct=256"));
 }
 
 service *wellknown_open(store *s, const wellknown_cfg *cfg)

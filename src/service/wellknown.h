@@ -14,6 +14,7 @@
 /* Fields that are zero take the default named. */
 typedef struct wellknown_cfg {
   bool lists_obs;     /* resources carry "obs", RFC 7641 section 6; default no */
+  bool lists_groups;  /* the resource for group memberships, RFC 7390 section 2.6.2.1 */
   uint32_t merge_max; /* bytes of a listing in which links that match a filter twice are told apart,
                          and of one under several filters; default 256 KiB */
 } wellknown_cfg;

@@ -11,8 +11,10 @@
 #include "copal/version.h"
 #include "server/conf.h"
 #include "server/log.h"
+#include "server/roster.h"
 #include "server/router.h"
 #include "server/server.h"
+#include "service/grouping.h"
 #include "service/resources.h"
 #include "service/wellknown.h"
 #include "store/memory/memory.h"
@@ -30,6 +32,8 @@ typedef struct parts {
   store *store;
   service *resources;
   service *wellknown;
+  roster *roster; /* NULL: no resource for memberships */
+  service *grouping;
   router router;
 } parts;
 
@@ -78,6 +82,19 @@ static void watcher_notify(server_watcher *w, const char *state)
 /* ------------------------------------------------------------------------------------------------
  * serving */
 
+/* The resource for group memberships, off unless it is wanted. RFC 7390 section 2.6.2. */
+static int open_grouping(parts *p, const conf *c)
+{
+  if (c->has_membership == CONF_OFF)
+    return COPAL_OK;
+  p->roster = roster_open(c);
+  if (p->roster != NULL)
+    p->grouping = grouping_open(roster_memberships(p->roster));
+  if (p->grouping == NULL)
+    return COPAL_ENOSPC;
+  return router_mount_at(&p->router, GROUPING_PATH, p->grouping);
+}
+
 static int open_parts(parts *p, const conf *c)
 {
   const memory_store_cfg store_cfg = {.resource_max = c->store_resources,
@@ -88,12 +105,15 @@ static int open_parts(parts *p, const conf *c)
   if (p->store == NULL)
     return COPAL_ENOSPC;
   p->resources = resources_open(&resources_conf);
-  const wellknown_cfg wellknown_conf = {.lists_obs = true};
+  const wellknown_cfg wellknown_conf = {.lists_obs = true,
+                                        .lists_groups = c->has_membership == CONF_ON};
   p->wellknown = wellknown_open(p->store, &wellknown_conf);
   if (p->resources == NULL || p->wellknown == NULL)
     return COPAL_ENOSPC;
-  const int rc = router_mount_at(&p->router, "/", p->resources);
-  return rc < 0 ? rc : router_mount_at(&p->router, "/.well-known/core", p->wellknown);
+  int rc = router_mount_at(&p->router, "/", p->resources);
+  if (rc == COPAL_OK)
+    rc = router_mount_at(&p->router, "/.well-known/core", p->wellknown);
+  return rc < 0 ? rc : open_grouping(p, c);
 }
 
 /* After the server: ports first, then the store, then what followed it. */
@@ -105,6 +125,9 @@ static void close_parts(parts *p)
     p->resources->close(p->resources);
   if (p->wellknown != NULL)
     p->wellknown->close(p->wellknown);
+  if (p->grouping != NULL)
+    p->grouping->close(p->grouping);
+  roster_close(p->roster);
 }
 
 static void announce(const server *s, bool is_loopback_by_default, logger *log)
@@ -132,7 +155,8 @@ static int serve(const args *a, conf *c, logger *log)
   daemon_watcher self = {{watcher_reload, watcher_notify}, a};
   int rc = open_parts(&p, c);
   if (rc == 0) {
-    const server_parts with = {c, &p.router, p.store, log, &self.hook, is_loopback_by_default};
+    const server_parts with = {
+        c, &p.router, p.store, log, &self.hook, p.roster, is_loopback_by_default};
     rc = server_open(&with, &s, why);
   }
   if (rc < 0) {
