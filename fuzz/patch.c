@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                          .document = copal_span_of(data + HEAD, len),
                          .target_format = targets[(data[0] >> 2) % 3],
                          .target = copal_span_of(data + HEAD + len, left - len),
+                         .input_max = UINT32_MAX,
                          .result_max = RESULT_MAX};
   copal_mspan result;
   problem why;

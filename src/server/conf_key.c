@@ -98,6 +98,7 @@ const conf_key conf_keys[] = {
     COUNT("observe", "confirm_every", observe_confirm_every, 1, 65535),
 
     LIVE("resources", "body", CONF_BYTES, limits.body_max, 1, 1u << 30),
+    LIVE("resources", "patch", CONF_BYTES, limits.patch_max, 1, 1u << 30),
     LIVE("resources", "default_max_age", CONF_SECONDS, limits.default_max_age_s, 0,
          STORE_NO_MAX_AGE - 1),
     LIVE("resources", "attributes", CONF_BYTES, limits.attrs_max, 0, 65535),

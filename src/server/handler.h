@@ -20,7 +20,8 @@ typedef struct arena arena;
 
 /* Limits that services obey; fields of the configuration. */
 typedef struct handler_limits {
-  uint32_t body_max;          /* bytes of a representation; beyond it 4.13 with Size1 */
+  uint32_t body_max;  /* bytes of a representation; beyond it 4.13 with Size1 */
+  uint32_t patch_max; /* bytes of what PATCH and FETCH take, and of what they work on: 4.13 */
   uint32_t default_max_age_s; /* when the writer gave none, RFC 7252 section 5.10.5: 60 */
   uint32_t attrs_max;         /* bytes of link attributes of a resource */
   uint32_t key_max;           /* bytes of a canonical path */

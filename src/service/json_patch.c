@@ -48,7 +48,7 @@ typedef struct run {
   json_t **root;
   const json_t *op;
   size_t index;     /* of the operation, for errors */
-  size_t grow_left; /* values that "copy" may still add */
+  size_t work_left; /* bytes of values that "copy" and "move" may still take along */
   problem *why;
 } run;
 
@@ -172,13 +172,9 @@ static size_t size_of(const json_t *value, size_t max)
   return size;
 }
 
-/* Adds a value, which is given. */
-static bool add_at(run *r, const place *p, json_t *value)
+/* Puts a value, which is given, where it does not deepen the document. */
+static bool put_at(run *r, const place *p, json_t *value)
 {
-  if (p->depth + depth_of(value) > JSON_PATCH_DEPTH_MAX) {
-    json_decref(value);
-    return is_invalid(r, "the result would be nested too deeply");
-  }
   if (p->parent == NULL) {
     json_decref(*r->root);
     *r->root = value;
@@ -191,6 +187,28 @@ static bool add_at(run *r, const place *p, json_t *value)
     return is_conflict(r, "the index is beyond the end of the array");
   }
   return json_array_insert_new(p->parent, p->at, value) == 0 || is_invalid(r, "no memory");
+}
+
+/* Adds a value, which is given. */
+static bool add_at(run *r, const place *p, json_t *value)
+{
+  if (p->depth + depth_of(value) <= JSON_PATCH_DEPTH_MAX)
+    return put_at(r, p, value);
+  json_decref(value);
+  return is_invalid(r, "the result would be nested too deeply");
+}
+
+/* Pays for work on a value: copies of copies grow exponentially, and moves to and fro add up. */
+static bool take_work(run *r, const json_t *value)
+{
+  const size_t size = size_of(value, r->work_left);
+  if (size > r->work_left) {
+    problem_set(r->why, COPAL_CODE_REQUEST_ENTITY_TOO_LARGE,
+                "JSON Patch operation %zu: copies and moves too much", r->index);
+    return false;
+  }
+  r->work_left -= size;
+  return true;
 }
 
 /* Takes the value at a place out; NULL when there is none. */
@@ -304,14 +322,7 @@ static bool run_copy(run *r, const place *to)
   const json_t *value = place_value(r, &from);
   if (value == NULL)
     return is_missing(r);
-  const size_t size = size_of(value, r->grow_left);
-  if (size > r->grow_left) { /* copies of copies grow exponentially */
-    problem_set(r->why, COPAL_CODE_REQUEST_ENTITY_TOO_LARGE,
-                "JSON Patch operation %zu: copies too much", r->index);
-    return false;
-  }
-  r->grow_left -= size;
-  return add_at(r, to, json_deep_copy(value));
+  return take_work(r, value) && add_at(r, to, json_deep_copy(value));
 }
 
 /* A value cannot be moved into itself; the target is found in what is left after removal. */
@@ -328,11 +339,13 @@ static bool run_move(run *r, const char *to_pointer)
   if (value == NULL)
     return is_missing(r);
   place to;
-  if (!find_place(r, to_pointer, &to)) {
-    json_decref(value);
-    return false;
-  }
-  return add_at(r, &to, value);
+  const bool is_found = find_place(r, to_pointer, &to);
+  if (is_found && to.depth <= from.depth)
+    return put_at(r, &to, value);
+  if (is_found && take_work(r, value))
+    return add_at(r, &to, value);
+  json_decref(value);
+  return false;
 }
 
 static bool run_op(run *r)
@@ -359,7 +372,7 @@ static bool run_op(run *r)
   return is_invalid(r, "\"op\" must be add, remove, replace, move, copy or test");
 }
 
-bool json_patch(json_t **target, const json_t *patch, size_t grow_max, problem *why)
+bool json_patch(json_t **target, const json_t *patch, size_t work_max, problem *why)
 {
   if (!json_is_array(patch)) {
     problem_set(why, COPAL_CODE_UNPROCESSABLE_ENTITY, "A JSON Patch is an array of operations");
@@ -371,7 +384,7 @@ bool json_patch(json_t **target, const json_t *patch, size_t grow_max, problem *
                 "A JSON Patch may have at most %d operations", JSON_PATCH_OPS_MAX);
     return false;
   }
-  run r = {.root = target, .grow_left = grow_max, .why = why};
+  run r = {.root = target, .work_left = work_max, .why = why};
   for (r.index = 0; r.index < count; r.index++) {
     r.op = json_array_get(patch, r.index);
     if (!run_op(&r))

@@ -18,9 +18,10 @@ enum {
  * the result is the caller's. NULL without memory. RFC 7396 section 2. */
 json_t *json_merge_patch(json_t *target, json_t *patch);
 
-/* Applies a JSON Patch to `*target`, which is replaced as needed. `grow_max` bounds the values that
- * "copy" may add. Returns false and 4.09 (a test fails, a location is missing), 4.13 or 4.22 (not a
- * JSON Patch); `*target` is then of no use but still the caller's. RFC 6902, RFC 6901. */
-bool json_patch(json_t **target, const json_t *patch, size_t grow_max, problem *why);
+/* Applies a JSON Patch to `*target`, which is replaced as needed. `work_max` bounds the bytes of
+ * values that "copy" and "move" take along, but for moves that go no deeper. Returns false and 4.09
+ * (a test fails, a location is missing), 4.13 or 4.22 (not a JSON Patch); `*target` is then of no
+ * use but still the caller's. RFC 6902, RFC 6901. */
+bool json_patch(json_t **target, const json_t *patch, size_t work_max, problem *why);
 
 #endif

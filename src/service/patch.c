@@ -135,9 +135,24 @@ static bool formats_match(const patch_job *job, problem *why)
   return false;
 }
 
+/* 4.13 when taking the texts apart would take too long. */
+static bool sizes_are_bounded(const patch_job *job, problem *why)
+{
+  if (job->document.len > job->input_max) {
+    problem_set_too_large(why, job->input_max);
+    return false;
+  }
+  if (job->target.len <= job->input_max)
+    return true;
+  problem_set(why, COPAL_CODE_REQUEST_ENTITY_TOO_LARGE,
+              "The representation is too large for PATCH and FETCH: at most %u bytes",
+              (unsigned)job->input_max);
+  return false;
+}
+
 bool patch_apply(const patch_job *job, copal_mspan *result, problem *why)
 {
-  if (!formats_match(job, why))
+  if (!formats_match(job, why) || !sizes_are_bounded(job, why))
     return false;
   json_t *patch = read_document(job, why);
   json_t *target = patch != NULL ? read_target(job, why) : NULL;
@@ -168,6 +183,8 @@ bool patch_select(const patch_job *job, uint32_t accept, copal_mspan *result, ui
                 "Only Content-Format 110 and 112 (SenML) are available");
     return false;
   }
+  if (!sizes_are_bounded(job, why))
+    return false;
   json_t *fetch = read_document(job, why);
   json_t *target = fetch != NULL ? read_target(job, why) : NULL;
   json_t *pack = target != NULL ? senml_resolve(target, why) : NULL;

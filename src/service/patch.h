@@ -17,6 +17,7 @@ typedef struct patch_job {
   copal_span document;
   uint16_t target_format;
   copal_span target;
+  uint32_t input_max;  /* bytes of document and target; beyond that 4.13 */
   uint32_t result_max; /* bytes; beyond that 4.13 */
 } patch_job;
 

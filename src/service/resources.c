@@ -262,6 +262,7 @@ static int on_fetch(resources *s, const handler_req *req, const ask *a)
                          .document = req->coap->msg->payload,
                          .target_format = item.content_format,
                          .target = item.body,
+                         .input_max = req->env->limits->patch_max,
                          .result_max = req->env->limits->body_max};
   copal_mspan body;
   uint16_t format;
@@ -512,6 +513,7 @@ static bool patch_compute(patch_run *run, problem *why)
                          .document = run->document,
                          .target_format = run->item.content_format,
                          .target = run->item.body,
+                         .input_max = run->env->limits->patch_max,
                          .result_max = run->env->limits->body_max};
   return patch_apply(&job, &run->body, why);
 }

@@ -28,6 +28,7 @@ typedef struct resolver {
   const json_t *base_time;
   const json_t *base_value;
   const json_t *base_sum;
+  size_t names_left; /* bytes that resolved names may still take */
   problem *why;
 } resolver;
 
@@ -199,6 +200,11 @@ static json_t *resolve_record(resolver *r, json_t *record)
     is_invalid(r, "the resolved name is too long or not made of A-Z, a-z, 0-9 and -:./_");
     return NULL;
   }
+  if ((size_t)len > r->names_left) {
+    problem_set(r->why, COPAL_CODE_REQUEST_ENTITY_TOO_LARGE, "The resolved names are too long");
+    return NULL;
+  }
+  r->names_left -= (size_t)len;
   json_t *out = json_object();
   if (len > 0)
     json_object_set_new(out, "n", json_string(name));
@@ -215,7 +221,7 @@ static json_t *resolve_record(resolver *r, json_t *record)
 
 static json_t *resolve_pack(const json_t *pack, pack_kind kind, problem *why)
 {
-  resolver r = {.kind = kind, .why = why};
+  resolver r = {.kind = kind, .names_left = SENML_NAMES_MAX, .why = why};
   if (!json_is_array(pack) || (kind != PACK_STORED && json_array_size(pack) == 0)) {
     is_invalid(&r, "a Pack is an array of records");
     return NULL;

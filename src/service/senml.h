@@ -12,8 +12,11 @@
 /* Comparisons of records that one request may cost; beyond that 4.13. */
 enum { SENML_WORK_MAX = 4 << 20 };
 
+/* Bytes of the resolved names of a Pack; beyond that 4.13: a base name stands in front of each. */
+enum { SENML_NAMES_MAX = 1 << 20 };
+
 /* The records of a stored Pack in resolved form (RFC 8428 section 4.6, without making times
- * absolute). Returns a new array, or NULL and 4.22. `pack` is borrowed. */
+ * absolute). Returns a new array, or NULL and 4.13 or 4.22. `pack` is borrowed. */
 json_t *senml_resolve(const json_t *pack, problem *why);
 
 /* The records of `pack` (resolved) that a Fetch Pack selects, in their order. Returns a new array,

@@ -179,6 +179,37 @@ static void rfc6902_7_copies_of_copies_are_bounded(void **state)
   json_decref(target);
 }
 
+/* Applies the same two moves of a list of 100 numbers 20 times over. */
+static bool move_to_and_fro(const char *target_text, const char *there, const char *back,
+                            problem *why)
+{
+  json_t *list = json_array();
+  for (int i = 0; i < 100; i++)
+    json_array_append_new(list, json_integer(i));
+  json_t *target = parse(target_text);
+  json_object_set_new(target, "a", list);
+  json_t *patch = json_array();
+  for (int i = 0; i < 20; i++) {
+    json_array_append_new(patch,
+                          json_pack("{s:s,s:s,s:s}", "op", "move", "from", "/a", "path", there));
+    json_array_append_new(patch,
+                          json_pack("{s:s,s:s,s:s}", "op", "move", "from", back, "path", "/a"));
+  }
+  const bool is_done = json_patch(&target, patch, 1000, why);
+  json_decref(patch);
+  json_decref(target);
+  return is_done;
+}
+
+static void rfc6902_4_4_moves_are_free_unless_they_go_deeper(void **state)
+{
+  (void)state;
+  problem why = {0};
+  assert_true(move_to_and_fro("{}", "/b", "/b", &why));
+  assert_false(move_to_and_fro("{\"c\":{}}", "/c/d", "/c/d", &why));
+  assert_int_equal(why.code, COPAL_CODE_REQUEST_ENTITY_TOO_LARGE);
+}
+
 static void rfc6902_7_nesting_is_bounded(void **state)
 {
   (void)state;
@@ -222,6 +253,7 @@ int main(void)
       cmocka_unit_test(rfc6902_appendix_a_examples),
       cmocka_unit_test(rfc6902_5_errors),
       cmocka_unit_test(rfc6902_7_copies_of_copies_are_bounded),
+      cmocka_unit_test(rfc6902_4_4_moves_are_free_unless_they_go_deeper),
       cmocka_unit_test(rfc6902_7_nesting_is_bounded),
       cmocka_unit_test(rfc8259_numbers_and_strings_survive),
   };

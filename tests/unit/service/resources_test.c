@@ -642,6 +642,24 @@ static void rfc8132_3_4_result_beyond_the_limit_is_4_13(void **state)
   assert_int_equal(answer_uint(COPAL_OPT_SIZE1), 4096);
 }
 
+static void rfc8132_3_4_large_patch_and_large_target_are_4_13(void **state)
+{
+  (void)state;
+  static const char small[] = "{\"a\":1}";
+  static const char larger[] = "{\"a\":1,\"b\":\"0123456789\"}";
+  s.limits.patch_max = sizeof small - 1;
+  scene_do(&s, COPAL_CODE_PUT, "/p", 50, small);
+  assert_int_equal(patch(COPAL_CODE_PATCH, 52, small), COPAL_CODE_CHANGED);
+  assert_int_equal(patch(COPAL_CODE_PATCH, 52, larger), COPAL_CODE_REQUEST_ENTITY_TOO_LARGE);
+  assert_int_equal(answer_uint(COPAL_OPT_SIZE1), sizeof small - 1);
+  scene_do(&s, COPAL_CODE_PUT, "/p", 50, larger);
+  assert_int_equal(patch(COPAL_CODE_PATCH, 52, small), COPAL_CODE_REQUEST_ENTITY_TOO_LARGE);
+  assert_diagnostic();
+  scene_do(&s, COPAL_CODE_PUT, "/p", 110, "[{\"n\":\"x\",\"v\":1}]");
+  assert_int_equal(patch(COPAL_CODE_FETCH, 320, "[{\"n\":\"x\"}]"),
+                   COPAL_CODE_REQUEST_ENTITY_TOO_LARGE);
+}
+
 static void rfc8132_3_4_patch_respects_if_match(void **state)
 {
   (void)state;
@@ -919,6 +937,7 @@ int main(void)
       TEST(rfc8132_3_1_merge_patch_and_json_patch),
       TEST(rfc8132_3_4_patch_errors),
       TEST(rfc8132_3_4_result_beyond_the_limit_is_4_13),
+      TEST(rfc8132_3_4_large_patch_and_large_target_are_4_13),
       TEST(rfc8132_3_4_patch_respects_if_match),
       TEST(patch_keeps_max_age_unless_given),
       TEST(rfc8132_3_4_concurrent_change_is_patched_again),

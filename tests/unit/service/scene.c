@@ -89,9 +89,12 @@ static void fill(copal_entropy *e, copal_mspan out)
 
 void scene_open(scene *s, const memory_store_cfg *cfg)
 {
-  *s = (scene){
-      .limits = {.body_max = 4096, .default_max_age_s = 60, .attrs_max = 256, .key_max = 255},
-      .now = 1000 * (copal_time)COPAL_SECOND};
+  *s = (scene){.limits = {.body_max = 4096,
+                          .patch_max = 4096,
+                          .default_max_age_s = 60,
+                          .attrs_max = 256,
+                          .key_max = 255},
+               .now = 1000 * (copal_time)COPAL_SECOND};
   s->entropy.fill = fill;
   s->store = memory_store_open(cfg);
   assert_non_null(s->store);

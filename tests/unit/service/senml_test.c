@@ -61,6 +61,26 @@ static void rfc8428_4_6_records_are_resolved(void **state)
   check_resolved("[]", "[]");
 }
 
+static void rfc8428_4_1_base_names_do_not_multiply_without_bound(void **state)
+{
+  (void)state;
+  enum { NAME = 1000 };
+  char name[NAME + 1] = "";
+  problem why = {0};
+  memset(name, 'n', NAME);
+  json_t *pack = json_array();
+  json_array_append_new(pack, json_pack("{s:s}", "bn", name));
+  for (int i = 1; i < SENML_NAMES_MAX / NAME; i++)
+    json_array_append_new(pack, json_object());
+  json_t *resolved = senml_resolve(pack, &why);
+  assert_int_equal(json_array_size(resolved), SENML_NAMES_MAX / NAME);
+  json_decref(resolved);
+  json_array_append_new(pack, json_object());
+  assert_null(senml_resolve(pack, &why));
+  assert_int_equal(why.code, COPAL_CODE_REQUEST_ENTITY_TOO_LARGE);
+  json_decref(pack);
+}
+
 static void rfc8428_4_4_unknown_versions_and_must_understand_fields_are_refused(void **state)
 {
   (void)state;
@@ -299,6 +319,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rfc8428_4_6_records_are_resolved),
+      cmocka_unit_test(rfc8428_4_1_base_names_do_not_multiply_without_bound),
       cmocka_unit_test(rfc8428_4_4_unknown_versions_and_must_understand_fields_are_refused),
       cmocka_unit_test(rfc8790_3_1_name_time_and_unit_select),
       cmocka_unit_test(rfc8790_3_1_invalid_fetch_packs_are_refused),
