@@ -13,8 +13,9 @@ struct feed {
   session *session;
   copal_xref exchange;
   copal_time start;
-  bool is_over; /* the endpoint has told the last event */
-  reply *queue; /* oldest first, owned */
+  bool wants_many; /* of the request: a response is not the last event */
+  bool is_over;    /* the endpoint has told the last event */
+  reply *queue;    /* oldest first, owned */
   size_t count;
   size_t cap;
   size_t dropped;
@@ -38,7 +39,8 @@ static void put(feed *f, const copal_event *event, copal_time now)
                .retransmits = event->retransmits,
                .is_notification = event->is_notification,
                .rtt = (copal_dur)(now - f->start),
-               .at = now};
+               .at = now,
+               .reordered = copal_ep_stats(session_ep(f->session))->notify_reordered};
   if (event->kind == COPAL_EVENT_UNREACHABLE)
     r->errnum = session_errnum(f->session);
   if (event->kind == COPAL_EVENT_RESPONSE) {
@@ -54,8 +56,8 @@ static void on_event(copal_client *client, copal_ep *ep, const copal_event *even
   switch (event->kind) {
   case COPAL_EVENT_ACK:
   case COPAL_EVENT_RESEND: return;
-  case COPAL_EVENT_RESPONSE:
   case COPAL_EVENT_STALE: break;
+  case COPAL_EVENT_RESPONSE: f->is_over = !f->wants_many && !event->is_notification; break;
   case COPAL_EVENT_TIMEOUT:
   case COPAL_EVENT_RESET:
   case COPAL_EVENT_UNREACHABLE:
@@ -67,7 +69,11 @@ static void on_event(copal_client *client, copal_ep *ep, const copal_event *even
 int feed_open(session *s, copal_request *request, size_t cap, feed **out)
 {
   feed *f = mem_resize(NULL, sizeof *f);
-  *f = (feed){.client = {on_event}, .session = s, .start = session_now(), .cap = cap};
+  *f = (feed){.client = {on_event},
+              .session = s,
+              .start = session_now(),
+              .wants_many = request->wants_many,
+              .cap = cap};
   request->client = &f->client;
   const int e = copal_ep_request(session_ep(s), request, &f->exchange, f->start);
   if (e != COPAL_OK) {

@@ -41,6 +41,7 @@ typedef struct watch {
   bool is_answering; /* an Echo challenge */
   copal_time start, end;
   copal_time last;     /* when the last representation came; 0: none has */
+  copal_time asked;    /* when the last registration left */
   copal_time retry_at; /* when to register again */
   unsigned failures;   /* in a row */
   bool was_lost;
@@ -136,13 +137,13 @@ static void run_hook(const watch *w, const notice *n)
 
 static notice make_notice(watch *w, const report *r, bool has_sequence)
 {
-  const copal_time now = session_now();
-  const size_t reordered = copal_ep_stats(session_ep(w->s))->notify_reordered;
+  const copal_time now = r->result->reply.at;
+  const size_t reordered = r->result->reply.reordered;
   notice n = {
       .report = r,
       .count = ++w->count,
       .has_sequence = has_sequence,
-      .reordered = reordered - w->reordered,
+      .reordered = has_sequence ? reordered - w->reordered : 0,
       .overrun = w->feed ? feed_take_dropped(w->feed) : 0,
       .gap = w->gap,
       .elapsed = now - w->start,
@@ -153,7 +154,8 @@ static notice make_notice(watch *w, const report *r, bool has_sequence)
     if (w->has_sequence && w->gap == NOTICE_GAP_NONE)
       n.step = (n.sequence - w->sequence) & SEQUENCE_MASK;
   }
-  w->reordered = reordered;
+  if (has_sequence)
+    w->reordered = reordered;
   w->has_sequence = has_sequence;
   w->sequence = n.sequence;
   w->gap = NOTICE_GAP_NONE;
@@ -291,6 +293,7 @@ static copal_request make_request(const watch *w, const optset *options)
 static void register_once(watch *w)
 {
   copal_request q = make_request(w, &w->options);
+  w->asked = session_now();
   const int e = feed_open(w->s, &q, QUEUE_MAX, &w->feed);
   if (e == COPAL_OK)
     return;
@@ -374,6 +377,7 @@ static void on_stale(watch *w, const reply *r)
   note(w, &message);
   buf_wipe(&message);
   w->gap = NOTICE_GAP_STALE;
+  w->asked = r->at;
 }
 
 /* A challenge is answered by the same registration with the value. RFC 9175 section 2.3. */
@@ -433,7 +437,8 @@ static void on_reply(watch *w, reply *r)
   const transfer_result lost = {.outcome = outcome_of(r->kind),
                                 .reply.errnum = r->errnum,
                                 .retransmits = r->retransmits,
-                                .total = r->rtt};
+                                .exchanges = 1,
+                                .total = (copal_dur)(r->at - w->asked)};
   switch (r->kind) {
   case COPAL_EVENT_RESPONSE:
     if (r->is_notification)

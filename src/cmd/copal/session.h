@@ -28,6 +28,7 @@ typedef struct reply {
   copal_dur rtt;        /* first transmission to last event, microseconds */
   copal_time at;        /* when it came */
   bool is_notification; /* of an observation: more follow */
+  size_t reordered;     /* notifications dropped up to then because they were late */
   int errnum;           /* of COPAL_EVENT_UNREACHABLE: ECONNREFUSED, ... */
   uint8_t *mem;         /* owned */
 } reply;
