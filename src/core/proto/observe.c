@@ -413,6 +413,15 @@ static void repeat_last(copal_ep *ep, observer *o, copal_time now)
   }
 }
 
+/* Who registered through a group is notified at a random instant of the leisure period, lest all the
+ * members speak at once. RFC 7252 section 8.2. */
+static void take_leisure(copal_ep *ep, observer *o, copal_time now)
+{
+  const bool is_member = (o->path.flags & COPAL_PATH_GROUP) != 0;
+  if (is_member && is_free(o, now) && copal_list_is_empty(&o->stale))
+    o->free_at = now + ep_random_dur(ep, ep->cfg.params.default_leisure);
+}
+
 void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
 {
   rendering what = {0};
@@ -426,6 +435,7 @@ void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
     observer *o = r->observer;
     next = n->next;
     r->is_stale = true;
+    take_leisure(ep, o, now);
     if (!is_free(o, now) || !copal_list_is_empty(&o->stale)) {
       enqueue(ep, r);
       continue;
