@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from harness import COPAL, closed_port, copal
@@ -73,6 +74,78 @@ class RoundTrip(unittest.TestCase):
     def test_no_response(self):
         self.assertEqual(self.ask("put", "--con", "--no-response", "26", "-d", "x", "/quiet"), b"")
         self.assertEqual(self.ask("get", "/quiet"), b"x")
+
+
+    def observe(self, *args, **more):
+        return subprocess.Popen([COPAL, "observe", *args[:-1], self.base + args[-1]],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+
+    def test_observation(self):
+        self.ask("put", "-d", "0", "-c", "text", "/seen")
+        child = self.observe("-c", "3", "/seen")
+        self.assertEqual(child.stdout.readline(), b"0\n")
+        for value in (b"1", b"2"):
+            self.ask("put", "-d", value.decode(), "-c", "text", "/seen")
+            self.assertEqual(child.stdout.readline(), value + b"\n")
+        self.assertEqual(child.communicate(timeout=10), (b"", b""))
+        self.assertEqual(child.returncode, 0)
+
+    def test_observation_of_a_large_resource(self):
+        first, second = os.urandom(3000), os.urandom(5000)
+        self.ask("put", "-d", "-", "/large", stdin=first)
+        child = self.observe("-c", "2", "--no-pretty", "/large")
+        self.assertEqual(child.stdout.read(3000), first)
+        self.ask("put", "-d", "-", "/large", stdin=second)
+        self.assertEqual(child.communicate(timeout=10)[0], second)
+
+    def test_deletion_ends_an_observation(self):
+        self.ask("put", "-d", "0", "/doomed")
+        child = self.observe("/doomed")
+        child.stdout.readline()
+        self.ask("delete", "/doomed")
+        self.assertIn(b"4.04", child.communicate(timeout=10)[1])
+        self.assertEqual(child.returncode, 4)
+
+    def test_unobservable(self):
+        child = self.observe("/.well-known/core")
+        child.communicate(timeout=10)
+        self.assertEqual(child.returncode, 11)
+
+
+class Restart(unittest.TestCase):
+    """An observation outlives its server. Max-Age of a second is stale after 6 to 16."""
+
+    def start(self):
+        server = subprocess.Popen([COPALD, "--config", self.config], stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL)
+        server.stdout.readline()
+        subprocess.run([COPAL, "put", "-c", "text", "-d", "x", self.uri], check=True)
+        return server
+
+    def stop(self, server):
+        server.terminate()
+        server.communicate(timeout=20)
+
+    def test_observation_goes_on(self):
+        base = "coap://127.0.0.1:%d" % closed_port()
+        self.uri = base + "/t"
+        with tempfile.TemporaryDirectory() as d:
+            self.config = os.path.join(d, "copald.conf")
+            with open(self.config, "w", encoding="utf-8") as f:
+                f.write('listen = ["%s"]\nstore = "memory"\n'
+                        'resources = { default_max_age = "1 s" }\n' % base)
+            server = self.start()
+            watch = subprocess.Popen([COPAL, "observe", "--json", "--ack-timeout", "0.2", "--count",
+                                      "2", self.uri], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            watch.stdout.readline()
+            self.stop(server)
+            lost = watch.stderr.readline() + watch.stderr.readline()
+            self.assertRegex(lost.decode(), r"no notification for .*\n.*refused.*; asking again in")
+            server = self.start()
+            out, err = watch.communicate(timeout=60)
+            self.stop(server)
+        self.assertEqual((json.loads(out)["gap"]["cause"], watch.returncode), ("reconnected", 0))
+        self.assertIn(b"copal: reconnected\n", err)
 
 
 if __name__ == "__main__":

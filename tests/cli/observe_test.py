@@ -327,6 +327,9 @@ class Recovery(unittest.TestCase):
     def test_reconnects_after_a_timeout(self):
         self.lose(lambda m: None, "no answer")
 
+    def test_waits_for_a_resource_to_come_back(self):
+        self.lose(lambda m: m.reply("4.04"), "4.04 Not Found")
+
     def test_reconnects_after_an_overload(self):
         self.lose(lambda m: m.reply("5.03"), "5.03 Service Unavailable")
 

@@ -409,6 +409,16 @@ static void on_unobserved(watch *w, const transfer_result *r)
   finish(w, STATUS_NOT_OBSERVED);
 }
 
+/* A server that has come back may need a while until it has its resources again; but the final
+ * notification of a deleted one is meant. */
+static bool is_passing(const watch *w, const transfer_result *r)
+{
+  const bool is_answer = w->asked > w->last; /* to a registration renewed since */
+  const status s = report_status(r);
+  return w->last != 0 && !w->a->no_reconnect &&
+         (s == STATUS_SERVER_ERROR || (is_answer && r->reply.msg.code == COPAL_CODE_NOT_FOUND));
+}
+
 /* The last answer to a registration. */
 static void on_final(watch *w, reply *got)
 {
@@ -425,7 +435,7 @@ static void on_final(watch *w, reply *got)
     on_lost(w, &r);
   else if (report_status(&r) == STATUS_OK)
     on_unobserved(w, &r);
-  else if (report_status(&r) == STATUS_SERVER_ERROR && w->last != 0 && !w->a->no_reconnect)
+  else if (is_passing(w, &r))
     retry(w, &r);
   else
     fail(w, &r);

@@ -226,6 +226,30 @@ static void udp_join_refuses_what_is_no_group(void **state)
   udp_close(u);
 }
 
+static void udp_via_sends_to_a_group_by_the_interface_named(void **state)
+{
+  (void)state;
+  udp *member = open_at("0.0.0.0", &(udp_cfg){0});
+  udp *u = open_at("0.0.0.0", &(udp_cfg){0});
+  const copal_addr group = addr_of("224.0.1.187", port_of(member));
+  const copal_path path = {
+      .remote = group, .local = udp_via(u, true, 1), .flags = COPAL_PATH_GROUP};
+  int hops = 0;
+  socklen_t len = sizeof hops;
+  assert_int_equal(udp_join(member, 0, &group, 1), 0);
+  assert_int_not_equal(path.local, 0);
+  assert_int_equal(udp_via(u, true, 1), path.local);
+  assert_int_equal(udp_via(u, false, 1), 0); /* no socket of that family */
+  assert_int_equal(udp_set_multicast_hops(u, 7), 0);
+  assert_int_equal(getsockopt(udp_fd(u, 0), IPPROTO_IP, IP_MULTICAST_TTL, &hops, &len), 0);
+  assert_int_equal(hops, 7);
+  send_text(u, &path, "g");
+  udp_flush(u);
+  assert_int_equal(expect_text(member, "g").flags, COPAL_PATH_GROUP);
+  udp_close(u);
+  udp_close(member);
+}
+
 static void rfc7252_4_2_closed_port_is_reported_with_the_bytes_sent(void **state)
 {
   (void)state;
@@ -437,6 +461,7 @@ int main(void)
       cmocka_unit_test(udp_group_flag_shows_a_multicast_destination),
       cmocka_unit_test(udp_socket_hears_only_groups_it_has_joined),
       cmocka_unit_test(udp_join_refuses_what_is_no_group),
+      cmocka_unit_test(udp_via_sends_to_a_group_by_the_interface_named),
       cmocka_unit_test(rfc7252_4_2_closed_port_is_reported_with_the_bytes_sent),
       cmocka_unit_test(udp_error_of_one_peer_does_not_stop_traffic_with_another),
       cmocka_unit_test(udp_longer_datagram_than_allowed_is_dropped_and_counted),

@@ -106,6 +106,71 @@ static void discover_takes_filters(void **state)
   args_wipe(&a);
 }
 
+static void a_word_with_an_equals_sign_is_a_filter(void **state)
+{
+  (void)state;
+  assert_true(args_is_filter("rt=temperature*"));
+  assert_true(args_is_filter("ct=40"));
+  assert_false(args_is_filter("localhost"));
+  assert_false(args_is_filter("host/path?a=b"));
+  assert_false(args_is_filter("coap://host?a=b"));
+  assert_false(args_is_filter("[::1]?a=b"));
+  assert_false(args_is_filter("=x"));
+}
+
+static void an_observation_has_its_own_options(void **state)
+{
+  (void)state;
+  args a;
+  take(&a, "observe", "-c 3 --duration 100000 --exec true --poll 0.5 --no-reconnect h");
+  assert_int_equal(a.count, 3);
+  assert_true(a.duration == (copal_time)100000 * COPAL_SECOND);
+  assert_int_equal(a.poll, 500000);
+  assert_string_equal(a.exec, "true");
+  assert_true(a.no_reconnect);
+  args_wipe(&a);
+  take(&a, "observe", "h");
+  assert_int_equal(a.count, 0);
+  args_wipe(&a);
+  refuse("observe", "--retry 2 h", "unknown option '--retry'");
+  refuse("observe", "--duration 0 h",
+         "--duration: '0' is not a number of seconds from 0.001 to 1000000000");
+}
+
+static void the_method_of_an_observation_follows_its_payload(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *words;
+    copal_code code;
+  } rows[] = {{"h", COPAL_CODE_GET},
+              {"-d x h", COPAL_CODE_FETCH},
+              {"--method FETCH h", COPAL_CODE_FETCH},
+              {"--method get h", COPAL_CODE_GET}};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    args a;
+    take(&a, "observe", rows[i].words);
+    assert_int_equal(args_code(&a), rows[i].code);
+    args_wipe(&a);
+  }
+  refuse("observe", "--method get -d x h", "a GET request carries no payload; use --method fetch");
+  refuse("observe", "--method put h", "--method: 'put' is not get or fetch");
+}
+
+static void continuing_needs_a_file(void **state)
+{
+  (void)state;
+  static const char message[] = "--continue needs the file to go on with: --output FILE";
+  args a;
+  take(&a, "get", "--continue -o f h");
+  assert_true(a.is_continue);
+  args_wipe(&a);
+  refuse("get", "--continue h", message);
+  refuse("get", "--continue -o - h", message);
+  refuse("get", "--continue -o f -O Block2=0/64 h",
+         "--continue and --option Block2 exclude each other");
+}
+
 static void rfc7967_2_1_classes_become_a_bit_map(void **state)
 {
   (void)state;
@@ -279,6 +344,10 @@ int main(void)
       cmocka_unit_test(defaults),
       cmocka_unit_test(letter_c_means_count_for_ping),
       cmocka_unit_test(discover_takes_filters),
+      cmocka_unit_test(a_word_with_an_equals_sign_is_a_filter),
+      cmocka_unit_test(an_observation_has_its_own_options),
+      cmocka_unit_test(the_method_of_an_observation_follows_its_payload),
+      cmocka_unit_test(continuing_needs_a_file),
       cmocka_unit_test(rfc7967_2_1_classes_become_a_bit_map),
       cmocka_unit_test(mistakes_are_explained),
       cmocka_unit_test(nearest_names),
