@@ -10,7 +10,7 @@
 #include "service/problem.h"
 
 /* Comparisons of records that one request may cost; beyond that 4.13. */
-enum { SENML_WORK_MAX = 4 << 20 };
+enum { SENML_WORK_MAX = 1 << 18 };
 
 /* Bytes of the resolved names of a Pack; beyond that 4.13: a base name stands in front of each. */
 enum { SENML_NAMES_MAX = 1 << 20 };

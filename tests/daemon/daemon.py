@@ -10,7 +10,7 @@ import subprocess
 import time
 
 COPALD = os.path.join(os.environ.get("COPAL_BUILD_DIR", "build/dev"), "copald")
-WAIT_S = 20
+WAIT_S = 60  # a loaded machine is slow, and nothing waits this long unless it fails
 
 CON, NON, ACK, RST = range(4)
 GET, POST, PUT, DELETE = 1, 2, 3, 4
@@ -91,17 +91,49 @@ def options(*values):
     return out
 
 
-def exchange(port, code, *path, payload=b"", host=None, mid=1, kind=CON, to="127.0.0.1", wait=5):
-    """One request; returns (type, code, message id, payload) of the answer, or None."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.settimeout(wait)
-        opts = ([(3, host)] if host else []) + [(11, p.encode()) for p in path]
-        dgram = bytes([0x40 | kind << 4 | 1, code, mid >> 8, mid & 255, 0xAB]) + options(*opts)
-        s.sendto(dgram + (b"\xff" + payload if payload else b""), (to, port))
-        try:
-            answer, peer = s.recvfrom(2048)
-        except (TimeoutError, ConnectionRefusedError):
-            return None
-        assert peer == (to, port), peer
-    body = answer.split(b"\xff", 1)[1] if b"\xff" in answer else b""
-    return answer[0] >> 4 & 3, answer[1], answer[2] << 8 | answer[3], body
+def payload_of(answer):
+    """What stands behind the options."""
+    at = 4 + (answer[0] & 15)
+    while at < len(answer) and answer[at] != 0xFF:
+        nibbles = answer[at] >> 4, answer[at] & 15
+        at += 1
+        length = nibbles[1]
+        for nibble in nibbles:
+            if nibble == 13:
+                value, at = 13 + answer[at], at + 1
+            elif nibble == 14:
+                value, at = 269 + int.from_bytes(answer[at:at + 2], "big"), at + 2
+            else:
+                value = nibble
+            length = value
+        at += length
+    return answer[at + 1:]
+
+
+def request(code, *path, payload=b"", host=None, mid=1, kind=CON, observe=False):
+    """The datagram of a request."""
+    opts = ([(3, host)] if host else []) + ([(6, b"")] if observe else [])
+    opts += [(11, p.encode()) for p in path]
+    dgram = bytes([0x40 | kind << 4 | 1, code, mid >> 8, mid & 255, 0xAB]) + options(*opts)
+    return dgram + (b"\xff" + payload if payload else b"")
+
+
+def client():
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def exchange(port, *args, to="127.0.0.1", wait=WAIT_S, via=None, **more):
+    """One request; returns (type, code, message id, payload) of the answer, or None. `via` is a
+    socket to use instead of a new one."""
+    s = via or client()
+    s.settimeout(wait)
+    try:
+        s.sendto(request(*args, **more), (to, port))
+        answer, peer = s.recvfrom(2048)
+    except (TimeoutError, ConnectionRefusedError):
+        return None
+    finally:
+        if via is None:
+            s.close()
+    assert peer == (to, port), peer
+    return answer[0] >> 4 & 3, answer[1], answer[2] << 8 | answer[3], payload_of(answer)
