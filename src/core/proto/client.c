@@ -88,6 +88,8 @@ void client_end(copal_ep *ep, exchange *x, copal_event_kind kind, copal_time now
 static void await_response(copal_ep *ep, exchange *x)
 {
   x->state = EXCHANGE_WAIT_RESPONSE;
+  copal_list_remove(&x->queue); /* news have come before a renewal had its turn */
+  copal_list_init(&x->queue);
   if (!x->is_observe)
     copal_chain_give(&x->kept, &ep->chunks);
   copal_timerq_arm(&ep->timers, &x->timer, x->give_up);
@@ -356,7 +358,7 @@ static void deliver_one(copal_ep *ep, exchange *x, copal_event *event, copal_tim
 static exchange *match(copal_ep *ep, const copal_path *path, const copal_msg *msg)
 {
   exchange *x = exchange_find_token(ep, path, msg->token);
-  if (!x || x->state == EXCHANGE_QUEUED)
+  if (!x || (x->state == EXCHANGE_QUEUED && !x->is_renewing))
     return NULL;
   if (msg->type == COPAL_ACK && (x->type != COPAL_CON || x->mid != msg->mid))
     return NULL;
@@ -395,13 +397,26 @@ int client_on_response(copal_ep *ep, const copal_path *path, const copal_msg *ms
   return COPAL_OK;
 }
 
+/* Sends the kept request once more as a new one, in its turn. */
+static void relaunch(copal_ep *ep, exchange *x, copal_time now)
+{
+  if (!x->peer) {
+    send_kept(ep, &x->path, &x->kept);
+    on_sent(ep, x, x->kept.len, now);
+    return;
+  }
+  x->state = EXCHANGE_QUEUED;
+  copal_list_append(&x->peer->waiting, &x->queue);
+  client_pump(ep, x->peer, now);
+}
+
 void client_on_timer(copal_ep *ep, exchange *x, copal_time now)
 {
   assert(x->state == EXCHANGE_WAIT_ACK || x->state == EXCHANGE_WAIT_RESPONSE);
   if (x->state == EXCHANGE_WAIT_ACK && now < x->give_up && exchange_resend(ep, x, now)) {
     tell_progress(ep, x, COPAL_EVENT_RESEND, now);
   } else if (observation_renew(ep, x, now)) {
-    on_sent(ep, x, x->kept.len, now);
+    relaunch(ep, x, now);
     tell_progress(ep, x, COPAL_EVENT_STALE, now);
   } else {
     client_end(ep, x, COPAL_EVENT_TIMEOUT, now);

@@ -99,7 +99,8 @@ typedef struct exchange {
   uint8_t retransmits;
   bool is_client;
   bool is_observe;     /* client: the request registers an observation */
-  bool has_observed;   /* client: a notification has come since it was sent */
+  bool has_observed;   /* client: a notification has come */
+  bool is_renewing;    /* client: it registers again, and nothing has come since */
   uint32_t sequence;   /* client: of the freshest notification */
   copal_time fresh_at; /* client: when that came */
   bool is_counted;     /* in peer->outstanding */

@@ -14,6 +14,7 @@
  * WAIT_ACK,      response         (end)           RESPONSE                  (stays for wants_many)
  * WAIT_RESPONSE
  * WAIT_RESPONSE  deadline         (end)           TIMEOUT
+ *                deadline         QUEUED          STALE (observed before), register again
  * DEFERRED       deadline         ACKED           send Empty ACK            none
  *                resume           (end)           piggybacked response
  * ACKED          resume           WAIT_ACK        separate CON response     first interval

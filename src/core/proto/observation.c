@@ -3,7 +3,6 @@
 #include "core/proto/observation.h"
 
 #include "core/proto/exchange.h"
-#include "core/proto/send.h"
 
 enum {
   MAX_AGE_DEFAULT_S = 60, /* RFC 7252 section 5.10.5 */
@@ -39,16 +38,23 @@ static bool is_fresher(const exchange *x, uint32_t sequence, copal_time now)
   return (ahead != 0 && ahead < HALF_RANGE) || now > x->fresh_at + reorder_limit;
 }
 
-/* A notification that comes again with the sequence number of the freshest is no news either,
- * unless it answers a renewed registration. */
+/* True when the notification answers the renewed registration for certain: its number does not
+ * matter then, the server may have started anew. */
+static bool answers_renewal(const exchange *x, const copal_msg *msg, uint32_t sequence)
+{
+  return x->is_renewing && (msg->type == COPAL_ACK || sequence == x->sequence);
+}
+
+/* A notification that comes again with the sequence number of the freshest is no news either. */
 bool observation_accept(copal_ep *ep, exchange *x, const copal_msg *msg, copal_time now)
 {
   const uint32_t sequence = copal_opt_uint_or(msg->options, COPAL_OPT_OBSERVE, 0);
   const uint32_t max_age = copal_opt_uint_or(msg->options, COPAL_OPT_MAX_AGE, MAX_AGE_DEFAULT_S);
 
-  if (x->has_observed && !is_fresher(x, sequence, now))
+  if (x->has_observed && !is_fresher(x, sequence, now) && !answers_renewal(x, msg, sequence))
     return false;
   x->has_observed = true;
+  x->is_renewing = false;
   x->sequence = sequence;
   x->fresh_at = now;
   x->give_up =
@@ -58,10 +64,9 @@ bool observation_accept(copal_ep *ep, exchange *x, const copal_msg *msg, copal_t
 
 bool observation_renew(copal_ep *ep, exchange *x, copal_time now)
 {
-  if (!x->has_observed)
+  if (!x->has_observed || x->is_renewing)
     return false;
   exchange_renew_mid(ep, x, exchange_draw_mid(ep, x, ep_path_hash(ep, &x->path), now));
-  x->has_observed = false;
-  send_kept(ep, &x->path, &x->kept);
+  x->is_renewing = true;
   return true;
 }

@@ -18,8 +18,9 @@ bool observation_is_notification(const copal_msg *msg);
  * came before. RFC 7641 sections 3.3.1 and 3.4. */
 bool observation_accept(copal_ep *ep, exchange *x, const copal_msg *msg, copal_time now);
 
-/* Sends the registration once more, with a Message ID of its own, when the observed representation
- * has grown old. Returns false when there is none. RFC 7641 section 3.3.1. */
+/* Makes the kept registration one to send again, with a Message ID of its own, because the observed
+ * representation has grown old. Returns false when there is none, or it has been asked for in vain.
+ * RFC 7641 section 3.3.1. */
 bool observation_renew(copal_ep *ep, exchange *x, copal_time now);
 
 #endif
