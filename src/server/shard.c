@@ -22,6 +22,7 @@ enum {
   EVENTS_MAX = 64,
   ROUNDS_MAX = 16,  /* receive rounds before the other sockets are looked at */
   DRAIN_MAX = 1024, /* completions at a time */
+  BUSY_MIN = 8,     /* datagrams at once from a socket that is worth another look at once */
   ERRORS_MAX = 64,  /* network errors of a socket at a time */
   MAILBOX_TOKEN = UINT32_MAX,
 };
@@ -72,7 +73,7 @@ struct shard {
   store_port *port;
   fanout_seat seat;
   timers *timers; /* of services */
-  guard *guard; /* NULL: no limit for unverified sources */
+  guard *guard;   /* NULL: no limit for unverified sources */
   pipeline pipeline;
   udp *udp;
 
@@ -137,7 +138,8 @@ static void take_batch(shard *s, const udp_slot *slots, int count)
   }
 }
 
-/* Receives from one socket; returns whether it may have more. */
+/* Receives from one socket; returns whether it is to be looked at again before the others: it may
+ * have more, and a call that finds nothing costs as much as one that does. */
 static bool receive(shard *s, uint32_t index)
 {
   udp_slot *slots;
@@ -152,10 +154,10 @@ static bool receive(shard *s, uint32_t index)
   (void)run_messages(s);
   take_batch(s, slots, n);
   store_drain(s->port, DRAIN_MAX);
-  udp_flush(s->udp);
-  return true;
+  return n >= BUSY_MIN;
 }
 
+/* One look at each socket that may have something; the answers of all of them leave together. */
 static void receive_round(shard *s)
 {
   uint32_t kept = 0;
@@ -166,6 +168,7 @@ static void receive_round(shard *s)
       s->ready[kept++] = index;
   }
   s->ready_count = kept;
+  udp_flush(s->udp);
 }
 
 static void mark_ready(shard *s, uint32_t index)
@@ -248,6 +251,7 @@ static void sleep_until_event(shard *s)
   /* What came before the mailbox was told to signal has made no signal. */
   if (!run_inside(s)) {
     s->stats.sleeps++;
+    store_view_renew(s->port); /* one that is asleep holds no view */
     poll_sockets(s, sleep_ms(s));
   }
   mailbox_rouse(s->mailbox);

@@ -28,6 +28,9 @@ typedef struct udp_sock {
   copal_addr local;
   bool is_ipv4;
   uint16_t self;  /* index of (this socket, any address, any interface) */
+  uint16_t asked; /* local side of the last datagram: most often the next one's, too */
+  int tx_fd;      /* what is sent from this address leaves by the first socket that has it, so that
+                     a batch stays in one piece */
   uint32_t drops; /* last value of the kernel's counter */
 } udp_sock;
 
@@ -42,9 +45,9 @@ struct udp {
   unsigned rx_used; /* headers the last receive call has written to */
   udp_batch tx;
   udp_slot *slots;
-  uint16_t *tx_socks; /* socket of each queued datagram */
-  unsigned tx_count;  /* queued */
-  udp_batch errors;   /* one datagram */
+  int *tx_fds;       /* by which each queued datagram leaves */
+  unsigned tx_count; /* queued */
+  udp_batch errors;  /* one datagram */
 };
 
 /* What control data told of a received datagram. */
@@ -105,6 +108,14 @@ static destination read_control(udp *u, int index, struct msghdr *m)
   return d;
 }
 
+static uint16_t intern(udp *u, udp_sock *s, const udp_local *local)
+{
+  const udp_local *last = udp_locals_at(&u->locals, s->asked);
+  if (last == NULL || !udp_local_is_equal(last, local))
+    s->asked = udp_locals_intern(&u->locals, local);
+  return s->asked != 0 ? s->asked : s->self;
+}
+
 /* Turns received datagram `i` into a slot. False when it is dropped. */
 static bool fill_slot(udp *u, int index, unsigned i, udp_slot *slot)
 {
@@ -120,8 +131,7 @@ static bool fill_slot(udp *u, int index, unsigned i, udp_slot *slot)
     u->stats.rx_errors++;
     return false;
   }
-  const uint16_t known = udp_locals_intern(&u->locals, &d.local);
-  slot->path.local = known != 0 ? known : u->socks[index].self;
+  slot->path.local = intern(u, &u->socks[index], &d.local);
   slot->path.flags = d.is_group ? COPAL_PATH_GROUP : 0;
   slot->bytes = (copal_mspan){udp_batch_bytes(&u->rx, i), m->msg_len};
   u->stats.rx_datagrams++;
@@ -283,7 +293,7 @@ static void sink_commit(copal_sink *sink, const copal_path *path, size_t len)
   if (!resolve_local(u, path, &local))
     return;
   const unsigned i = u->tx_count++;
-  u->tx_socks[i] = local.socket;
+  u->tx_fds[i] = u->socks[local.socket].tx_fd;
   u->tx.iovs[i] = (struct iovec){udp_batch_bytes(&u->tx, i), len};
   struct msghdr *m = &u->tx.msgs[i].msg_hdr;
   *m = (struct msghdr){
@@ -306,7 +316,7 @@ static void count_sent(udp *u, unsigned from, unsigned count)
  * is as good as lost on the way, which the protocol expects. */
 static void send_run(udp *u, unsigned from, unsigned to)
 {
-  const int fd = u->socks[u->tx_socks[from]].fd;
+  const int fd = u->tx_fds[from];
   int tries = 0;
   while (from < to) {
     const int n = sendmmsg(fd, &u->tx.msgs[from], to - from, MSG_DONTWAIT);
@@ -339,7 +349,7 @@ void udp_flush(udp *u)
   unsigned from = 0;
   while (from < u->tx_count) {
     unsigned to = from + 1;
-    while (to < u->tx_count && u->tx_socks[to] == u->tx_socks[from])
+    while (to < u->tx_count && u->tx_fds[to] == u->tx_fds[from])
       to++;
     send_run(u, from, to);
     from = to;
@@ -373,8 +383,8 @@ int udp_open(const udp_cfg *cfg, udp **out)
   u->sink = (copal_sink){sink_reserve, sink_commit};
   udp_locals_init(&u->locals);
   u->slots = calloc(u->cfg.batch, sizeof *u->slots);
-  u->tx_socks = calloc(u->cfg.batch, sizeof *u->tx_socks);
-  if (u->slots == NULL || u->tx_socks == NULL ||
+  u->tx_fds = calloc(u->cfg.batch, sizeof *u->tx_fds);
+  if (u->slots == NULL || u->tx_fds == NULL ||
       udp_batch_init(&u->rx, u->cfg.batch, u->cfg.datagram_max) < 0 ||
       udp_batch_init(&u->tx, u->cfg.batch, u->cfg.datagram_max) < 0 ||
       udp_batch_init(&u->errors, 1, u->cfg.datagram_max) < 0) {
@@ -397,7 +407,7 @@ void udp_close(udp *u)
   udp_batch_wipe(&u->errors);
   free(u->socks);
   free(u->slots);
-  free(u->tx_socks);
+  free(u->tx_fds);
   free(u);
 }
 
@@ -412,6 +422,15 @@ int udp_bind(udp *u, const copal_addr *local, bool reuse_port)
   return index;
 }
 
+/* The first socket bound to the same address: sockets of a SO_REUSEPORT group. */
+static int first_fd_of(const udp *u, const copal_addr *local, int fd)
+{
+  for (int i = 0; i < u->count; i++)
+    if (memcmp(&u->socks[i].local, local, sizeof *local) == 0)
+      return u->socks[i].fd;
+  return fd;
+}
+
 int udp_adopt(udp *u, int fd)
 {
   udp_sock s = {.fd = fd};
@@ -422,7 +441,9 @@ int udp_adopt(udp *u, int fd)
   if (rc < 0)
     return rc;
   s.is_ipv4 = udp_addr_is_ipv4(&s.local);
+  s.tx_fd = first_fd_of(u, &s.local, fd);
   s.self = udp_locals_intern(&u->locals, &(udp_local){.socket = (uint16_t)u->count});
+  s.asked = s.self;
   if (s.self == 0)
     return -ENOSPC;
   udp_sock *socks = realloc(u->socks, ((size_t)u->count + 1) * sizeof *socks);

@@ -15,7 +15,7 @@ static uint32_t local_hash(const udp_local *l)
   return h ^ h >> 15;
 }
 
-static bool local_is_equal(const udp_local *a, const udp_local *b)
+bool udp_local_is_equal(const udp_local *a, const udp_local *b)
 {
   return a->socket == b->socket && a->ifindex == b->ifindex &&
          memcmp(a->ip, b->ip, sizeof a->ip) == 0;
@@ -31,7 +31,7 @@ uint16_t udp_locals_intern(udp_locals *t, const udp_local *l)
 {
   uint32_t at = local_hash(l) % UDP_LOCAL_SLOTS;
   while (t->slots[at] != 0) {
-    if (local_is_equal(&t->entries[t->slots[at]], l))
+    if (udp_local_is_equal(&t->entries[t->slots[at]], l))
       return t->slots[at];
     at = (at + 1) % UDP_LOCAL_SLOTS;
   }

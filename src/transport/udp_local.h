@@ -5,6 +5,7 @@
 #ifndef TRANSPORT_UDP_LOCAL_H
 #define TRANSPORT_UDP_LOCAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -23,6 +24,9 @@ typedef struct udp_locals {
   uint16_t slots[UDP_LOCAL_SLOTS]; /* open addressing; 0 is empty */
   udp_local entries[UDP_LOCAL_MAX];
 } udp_locals;
+
+/* True when all members are the same. */
+bool udp_local_is_equal(const udp_local *a, const udp_local *b);
 
 void udp_locals_init(udp_locals *t);
 
