@@ -66,12 +66,13 @@ copal_addr udp_local_addr(const udp *u, int index);
  * section 12.8. */
 int udp_join(udp *u, int index, const copal_addr *group, uint32_t ifindex);
 
-/* Sets the hop limit of multicast datagrams, 1 to 255, on all sockets. Returns 0 or -errno. RFC 7252
- * section 8. */
+/* Sets the hop limit of multicast datagrams, 1 to 255, on all sockets. Returns 0 or -errno. RFC
+ * 7252 section 8. */
 int udp_set_multicast_hops(udp *u, uint8_t hops);
 
 /* The `local` of a path whose datagrams leave from the first socket of the family by interface
- * `ifindex` (0: the system chooses). Returns 0 when there is no such socket or the table is full. */
+ * `ifindex` (0: the system chooses). Returns 0 when there is no such socket or the table is full.
+ */
 uint16_t udp_via(udp *u, bool is_ipv4, uint32_t ifindex);
 
 /* Receives what is there, without waiting. Returns the number of slots, 0 when there is nothing, or

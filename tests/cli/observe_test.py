@@ -251,8 +251,8 @@ class Ends(unittest.TestCase):
         def handler(m, n):
             return m.reply("2.05", [], b"a" if n < 3 else b"b")
         with Peer(handler) as p:
-            r = copal("observe", "--poll", "0.1", "-c", "3", p.uri())
-        self.assertEqual((r.returncode, r.stdout), (0, b"a\na\nb\n"))
+            r = copal("observe", "--poll", "0.1", "-c", "2", p.uri())
+        self.assertEqual((r.returncode, r.stdout), (0, b"a\nb\n"))
         self.assertIsNone(p.received[1].value(OBSERVE))
 
     def test_polling_asks_with_the_etag(self):
@@ -262,7 +262,14 @@ class Ends(unittest.TestCase):
             return m.reply("2.05", [(ETAG, b"\x02" if n >= 4 else b"\x01")], b"%d" % n)
         with Peer(handler) as p:
             r = copal("observe", "--poll", "0.05", "-c", "3", "--no-pretty", p.uri())
-        self.assertEqual(r.stdout, b"014")
+        self.assertEqual(r.stdout, b"045")
+
+    def test_polling_ends_with_the_duration_though_nobody_answers(self):
+        start = time.monotonic()
+        with Peer(lambda m, n: m.reply("2.05", [], b"a") if n < 2 else None) as p:
+            r = copal("observe", "--poll", "0.1", "--duration", "0.6", p.uri())
+        self.assertEqual((r.returncode, r.stdout), (0, b"a\n"))
+        self.assertLess(time.monotonic() - start, 5)
 
     def test_an_error_at_first(self):
         with Peer(lambda m, n: m.reply("4.04", payload=b"gone")) as p:

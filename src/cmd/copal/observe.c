@@ -29,6 +29,12 @@ enum {
 #define BACK_OFF_MAX    (60 * COPAL_SECOND)
 #define DEREGISTER_WAIT (3 * COPAL_SECOND)
 
+/* What was seen last, to tell a change when polling. */
+typedef struct seen {
+  bool is_valid;
+  buf etag, body;
+} seen;
+
 /* An observation, which may take several registrations. */
 typedef struct watch {
   const args *a;
@@ -49,6 +55,7 @@ typedef struct watch {
   bool has_sequence;
   uint32_t sequence;
   size_t reordered; /* of the endpoint, up to the last representation */
+  seen seen;
   uint32_t count;
   status result;
   bool is_over;
@@ -337,7 +344,7 @@ static void note_text(const watch *w, const char *text)
 static void note_incomplete(const watch *w, const transfer_result *r)
 {
   buf message = {0};
-  if (r->outcome == TRANSFER_INTERRUPTED)
+  if (r->outcome == TRANSFER_INTERRUPTED || session_now() >= w->end)
     return;
   report_error(r, &w->j->target, path_of(w), &message);
   buf_text(&message, "; waiting for the next notification");
@@ -346,12 +353,23 @@ static void note_incomplete(const watch *w, const transfer_result *r)
   buf_wipe(&message);
 }
 
-static void on_notification(watch *w, reply *got)
+/* A request beside the observation: with a token of its own, and not beyond --duration. */
+static transfer side_transfer(const watch *w)
 {
   transfer t = job_transfer(w->j, w->a, path_of(w));
-  transfer_result r = {0};
+  const copal_time now = session_now();
+  const copal_time left = w->end > now ? w->end - now : 1;
   t.has_token = false;
   t.token = copal_span_none();
+  if (left < UINT32_MAX && (t.timeout == 0 || left < t.timeout))
+    t.timeout = (copal_dur)left;
+  return t;
+}
+
+static void on_notification(watch *w, reply *got)
+{
+  const transfer t = side_transfer(w);
+  transfer_result r = {0};
   if (w->was_lost) {
     note_text(w, "reconnected");
     w->gap = NOTICE_GAP_RECONNECTED;
@@ -392,10 +410,21 @@ static bool answer_challenge(watch *w, const reply *r)
   return true;
 }
 
+static void see(seen *last, const transfer_result *r)
+{
+  copal_span etag;
+  last->is_valid = true;
+  last->etag.len = last->body.len = 0;
+  buf_put_span(&last->body, buf_span(&r->body));
+  if (copal_opt_find(r->reply.msg.options, COPAL_OPT_ETAG, &etag))
+    buf_put_span(&last->etag, etag);
+}
+
 /* The server answers, but does not notify. */
 static void on_unobserved(watch *w, const transfer_result *r)
 {
   const bool was_observed = w->has_sequence;
+  see(&w->seen, r);
   deliver(w, r, false);
   if (w->is_over && w->result != STATUS_OK)
     return;
@@ -406,7 +435,7 @@ static void on_unobserved(watch *w, const transfer_result *r)
   }
   note_text(w, was_observed ? "the server has ended the observation"
                             : "the server does not notify of changes of this resource");
-  finish(w, STATUS_NOT_OBSERVED);
+  finish(w, w->count == w->a->count && w->a->poll > 0 ? STATUS_OK : STATUS_NOT_OBSERVED);
 }
 
 /* A server that has come back may need a while until it has its resources again; but the final
@@ -422,13 +451,11 @@ static bool is_passing(const watch *w, const transfer_result *r)
 /* The last answer to a registration. */
 static void on_final(watch *w, reply *got)
 {
-  transfer t = job_transfer(w->j, w->a, path_of(w));
+  const transfer t = side_transfer(w);
   transfer_result r = {0};
   const copal_path from = got->from;
   if (answer_challenge(w, got))
     return;
-  t.has_token = false;
-  t.token = copal_span_none();
   transfer_rest(w->s, &t, got, &r);
   r.reply.from = from;
   if (r.outcome != TRANSFER_RESPONSE)
@@ -494,22 +521,6 @@ static bool goes_on(const watch *w)
 /* ------------------------------------------------------------------------------------------------
  * polling */
 
-/* What was seen last, to tell a change. */
-typedef struct seen {
-  bool is_valid;
-  buf etag, body;
-} seen;
-
-static void see(seen *last, const transfer_result *r)
-{
-  copal_span etag;
-  last->is_valid = true;
-  last->etag.len = last->body.len = 0;
-  buf_put_span(&last->body, buf_span(&r->body));
-  if (copal_opt_find(r->reply.msg.options, COPAL_OPT_ETAG, &etag))
-    buf_put_span(&last->etag, etag);
-}
-
 static bool is_news(const seen *last, const transfer_result *r)
 {
   if (r->reply.msg.code == COPAL_CODE_VALID)
@@ -517,9 +528,10 @@ static bool is_news(const seen *last, const transfer_result *r)
   return !last->is_valid || !copal_span_is_equal(buf_span(&last->body), buf_span(&r->body));
 }
 
-static void poll_once(watch *w, seen *last)
+static void poll_once(watch *w)
 {
-  transfer t = job_transfer(w->j, w->a, path_of(w));
+  seen *last = &w->seen;
+  transfer t = side_transfer(w);
   transfer_result r;
   optset options;
   optset_copy(&options, &w->j->options);
@@ -533,7 +545,7 @@ static void poll_once(watch *w, seen *last)
       see(last, &r);
       deliver(w, &r, false);
     }
-  } else if (r.outcome != TRANSFER_INTERRUPTED) {
+  } else if (r.outcome != TRANSFER_INTERRUPTED && session_now() < w->end) {
     if (w->a->no_reconnect || s == STATUS_CLIENT_ERROR || w->last == 0)
       fail(w, &r);
     else
@@ -545,20 +557,18 @@ static void poll_once(watch *w, seen *last)
 
 static void poll_on(watch *w)
 {
-  seen last = {0};
-  copal_time next = session_now();
+  copal_time next = session_now() + w->a->poll;
   w->is_over = false;
   w->result = STATUS_OK;
   while (goes_on(w)) {
-    poll_once(w, &last);
+    while (goes_on(w) && session_now() < next)
+      session_turn(w->s, next < w->end ? next : w->end);
     next += w->a->poll;
     if (next < session_now())
       next = session_now();
-    while (goes_on(w) && session_now() < next)
-      session_turn(w->s, next < w->end ? next : w->end);
+    if (goes_on(w))
+      poll_once(w);
   }
-  buf_wipe(&last.etag);
-  buf_wipe(&last.body);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -628,6 +638,8 @@ static status watch_resource(job *j, const args *a, session *s)
   const status result = run_watch(&w);
   optset_wipe(&w.options);
   buf_wipe(&w.token);
+  buf_wipe(&w.seen.etag);
+  buf_wipe(&w.seen.body);
   return result;
 }
 
