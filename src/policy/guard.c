@@ -25,6 +25,8 @@ enum {
   ECHO_FRESH_S = 60,   /* RFC 9175 section 2.3: the threshold T */
 };
 
+#define IDLE_MAX UINT32_MAX /* microseconds */
+
 typedef struct budget {
   uint32_t left;       /* bytes */
   copal_time refilled; /* 0: never used */
@@ -170,13 +172,16 @@ static void refill(const guard *g, budget *b, copal_time now)
 {
   if (b->left > g->cfg.burst)
     b->left = g->cfg.burst; /* a reload has made it smaller */
-  const uint64_t earned = (now - b->refilled) * g->cfg.refill / COPAL_SECOND;
+  /* Neither factor exceeds 32 bits: after IDLE_MAX the budget is as good as full. */
+  const copal_time idle = now - b->refilled;
+  const uint64_t earned = (idle < IDLE_MAX ? idle : IDLE_MAX) * g->cfg.refill / COPAL_SECOND;
   if (b->refilled == 0 || earned >= g->cfg.burst - b->left) {
     b->left = g->cfg.burst;
     b->refilled = now;
   } else if (earned > 0) {
     b->left += (uint32_t)earned;
-    b->refilled = now;
+    /* What earned less than a byte counts the next time. */
+    b->refilled = idle < IDLE_MAX ? b->refilled + earned * COPAL_SECOND / g->cfg.refill : now;
   }
 }
 

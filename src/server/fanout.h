@@ -27,7 +27,7 @@ typedef struct fanout_stats {
  * or COPAL_ENOSPC. */
 int fanout_open(store *s, fanout **f);
 
-/* After the store has been closed and every watch with it. Safe on NULL. */
+/* When no port of the store is left to commit, and no watch. Safe on NULL. */
 void fanout_close(fanout *f);
 
 fanout_stats fanout_stats_now(fanout *f);

@@ -99,8 +99,9 @@ int mailbox_post(mailbox *m, void *msg)
 
 void mailbox_wake(mailbox *m)
 {
-  /* Sequentially consistent, as in mailbox_doze(): either the owner's last look finds the message,
-   * or this finds the owner dozing. */
+  /* The flag only changes by exchange, so that all changes are in one order and each sees what the
+   * one before has made visible: either this comes first and the owner's look behind mailbox_doze()
+   * finds the message, or this finds the owner dozing. */
   if (atomic_exchange(&m->needs_no_signal, true))
     return;
   const uint64_t one = 1;
@@ -122,15 +123,12 @@ void *mailbox_take(mailbox *m)
 
 void mailbox_doze(mailbox *m)
 {
-  atomic_store(&m->needs_no_signal, false);
-  /* The stores of other threads made before their exchange must be visible to the look that
-   * follows. */
-  atomic_thread_fence(memory_order_seq_cst);
+  (void)atomic_exchange(&m->needs_no_signal, false);
 }
 
 void mailbox_rouse(mailbox *m)
 {
-  atomic_store(&m->needs_no_signal, true);
+  (void)atomic_exchange(&m->needs_no_signal, true);
 }
 
 void mailbox_clear(mailbox *m)

@@ -85,14 +85,14 @@ static int hand_out(server *s, listener *l)
     const int socket = shard_adopt(owner, l->fds[i]);
     if (socket < 0)
       return socket;
-    if (i == 0 && s->parts.roster != NULL) {
-      const int rc = roster_add(s->parts.roster, l->fds[i], &l->addr);
-      if (rc < 0)
-        return rc;
-    }
-    (void)listener_take_fd(l, i);
-    if (i == 0)
-      groups_join(s->parts.conf, &l->addr, owner, socket, s->parts.log);
+    const int fd = listener_take_fd(l, i); /* the shard closes it from here on */
+    if (i > 0)
+      continue;
+    const int rc = s->parts.roster != NULL ? roster_add(s->parts.roster, fd, &l->addr) : 0;
+    if (rc < 0)
+      return rc;
+    shard_take_broadcasts(owner, socket);
+    groups_join(s->parts.conf, &l->addr, owner, socket, s->parts.log);
   }
   return 0;
 }

@@ -499,6 +499,11 @@ int shard_join(shard *s, int socket, const copal_addr *group, uint32_t interface
   return udp_join(s->udp, socket, group, interface);
 }
 
+void shard_take_broadcasts(shard *s, int socket)
+{
+  udp_take_broadcasts(s->udp, socket);
+}
+
 int shard_start(shard *s)
 {
   const int rc = pthread_create(&s->thread, NULL, shard_main, s);

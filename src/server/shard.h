@@ -61,6 +61,9 @@ int shard_adopt(shard *s, int fd);
  * Returns 0 or -errno. */
 int shard_join(shard *s, int socket, const copal_addr *group, uint32_t interface);
 
+/* Has the socket with that index take broadcasts. Before shard_start() only. */
+void shard_take_broadcasts(shard *s, int socket);
+
 /* Starts the thread. Returns 0 or -errno. */
 int shard_start(shard *s);
 

@@ -101,8 +101,8 @@ typedef struct store_change {
   const store_item *item; /* NULL when deleted; borrowed */
 } store_change;
 
-/* Called on the thread that applies the change, in the order of revisions; must be quick and
- * thread-safe. */
+/* Called on the thread that applies the change; the changes of one key in the order of their
+ * revisions. Must be quick and thread-safe. */
 typedef struct store_follower {
   void (*on_change)(struct store_follower *f, const store_change *change);
   struct store_follower *next; /* the store's */

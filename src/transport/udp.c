@@ -3,6 +3,7 @@
  * owner's only. RFC 7252 sections 3, 4.2 and 12.7. */
 #include "transport/udp.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ typedef struct udp_sock {
   int fd;
   copal_addr local;
   bool is_ipv4;
+  bool takes_broadcasts;
   uint16_t self;  /* index of (this socket, any address, any interface) */
   uint16_t asked; /* local side of the last datagram: most often the next one's, too */
   int tx_fd;      /* what is sent from this address leaves by the first socket that has it, so that
@@ -53,7 +55,8 @@ struct udp {
 /* What control data told of a received datagram. */
 typedef struct destination {
   udp_local local;
-  bool is_group;
+  bool is_group; /* multicast or broadcast */
+  bool is_broadcast;
 } destination;
 
 /* ------------------------------------------------------------------------------------------------
@@ -67,6 +70,7 @@ static void read_pktinfo_v4(const struct cmsghdr *c, destination *d)
    * header's shows a multicast or broadcast. */
   d->is_group = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
   if (d->is_group) {
+    d->is_broadcast = !IN_MULTICAST(ntohl(info.ipi_addr.s_addr));
     d->local.ifindex = (uint32_t)info.ipi_ifindex;
     return;
   }
@@ -123,6 +127,10 @@ static bool fill_slot(udp *u, int index, unsigned i, udp_slot *slot)
   const destination d = read_control(u, index, &m->msg_hdr);
   if ((m->msg_hdr.msg_flags & MSG_TRUNC) != 0) {
     u->stats.rx_truncated++;
+    return false;
+  }
+  if (d.is_broadcast && !u->socks[index].takes_broadcasts) {
+    u->stats.rx_broadcasts++;
     return false;
   }
   memset(&slot->path, 0, sizeof slot->path);
@@ -513,6 +521,11 @@ uint16_t udp_via(udp *u, bool is_ipv4, uint32_t ifindex)
     return 0;
   const udp_local local = {.ifindex = ifindex, .socket = (uint16_t)index};
   return udp_locals_intern(&u->locals, &local);
+}
+
+void udp_take_broadcasts(udp *u, int index)
+{
+  u->socks[index].takes_broadcasts = true;
 }
 
 const udp_stats *udp_stats_now(const udp *u)

@@ -26,8 +26,9 @@ typedef struct udp_cfg {
 typedef struct udp_stats {
   uint64_t rx_datagrams, rx_bytes, rx_truncated, rx_errors;
   uint64_t tx_datagrams, tx_bytes, tx_errors, tx_again;
-  uint64_t kernel_drops; /* SO_RXQ_OVFL: the receive buffer was full */
-  uint32_t rcvbuf;       /* bytes granted, smallest of the sockets */
+  uint64_t rx_broadcasts; /* dropped: another socket takes them */
+  uint64_t kernel_drops;  /* SO_RXQ_OVFL: the receive buffer was full */
+  uint32_t rcvbuf;        /* bytes granted, smallest of the sockets */
 } udp_stats;
 
 /* A received datagram. */
@@ -74,6 +75,10 @@ int udp_set_multicast_hops(udp *u, uint8_t hops);
  * `ifindex` (0: the system chooses). Returns 0 when there is no such socket or the table is full.
  */
 uint16_t udp_via(udp *u, bool is_ipv4, uint32_t ifindex);
+
+/* Lets the socket take broadcasts. The others drop them: the kernel gives a broadcast to each
+ * socket of a SO_REUSEPORT group, and a request would be carried out as often. */
+void udp_take_broadcasts(udp *u, int index);
 
 /* Receives what is there, without waiting. Returns the number of slots, 0 when there is nothing, or
  * -errno. */

@@ -7,8 +7,8 @@ import socket
 import tempfile
 import unittest
 
-from daemon import (ACK, CONTENT, CREATED, Daemon, GET, NON, PUT, WAIT_S, client, events, exchange,
-                    request, run)
+from daemon import (ACK, CONTENT, CREATED, Daemon, GET, NON, POST, PUT, WAIT_S, client, events,
+                    exchange, request, run)
 
 OK, RUNTIME, USAGE, CONFIG = 0, 1, 2, 3
 NOT_FOUND = 0x84
@@ -159,6 +159,19 @@ class Serving(unittest.TestCase):
         with Daemon(listen=("coap://0.0.0.0:0",)) as d:
             port = int(d.ready.split(":")[3].split()[0])
             self.assertEqual(exchange(port, PUT, "a", payload=b"1", to="127.0.0.3")[1], CREATED)
+
+    def test_broadcast_is_carried_out_once(self):
+        with ConfigFile('server = { shards = 2; sockets = 8 }\n'
+                        'transmission = { default_leisure = "0" }\n') as f, \
+                Daemon("--config", f.name, listen=("coap://0.0.0.0:0",)) as d, client() as s:
+            port = int(re.search(r"0\.0\.0\.0:(\d+)", d.ready).group(1))
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            s.settimeout(WAIT_S)
+            s.sendto(request(POST, "a", payload=b"1", kind=NON), ("127.255.255.255", port))
+            self.assertEqual(s.recv(2048)[1], CREATED)
+            _, _, log = d.stop()
+            total = [e for e in events(log) if e["event"] == "metrics"][-1]
+            self.assertEqual((total["rx_requests"], total["resources"]), (1, 1))
 
     def test_without_configuration_it_serves_loopback_and_says_so(self):
         with Daemon(listen=()) as d:
