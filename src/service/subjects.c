@@ -124,6 +124,7 @@ static bool select_from(const subject *s, const store_item *item, uint16_t *form
                          .document = sel->document,
                          .target_format = item->content_format,
                          .target = item->body,
+                         .input_max = s->env->limits->patch_max,
                          .result_max = s->env->limits->body_max};
   free(sel->shown.ptr);
   sel->shown = (copal_mspan){NULL, 0};
