@@ -3,16 +3,21 @@
 #ifndef SERVER_CLOCK_H
 #define SERVER_CLOCK_H
 
+#include <stdint.h>
 #include <time.h>
 
 #include "copal/time.h"
 
-/* Microseconds since boot; never runs backwards. */
+/* What the clock shows when the system boots: some 71 years, so that instants before that, which
+ * the durable store knows of, have a place on it. */
+#define CLOCK_AT_BOOT (UINT64_C(1) << 51)
+
+/* Microseconds since boot, and CLOCK_AT_BOOT; never runs backwards. */
 static inline copal_time clock_now(void)
 {
   struct timespec ts;
   clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (copal_time)ts.tv_sec * 1000000u + (copal_time)ts.tv_nsec / 1000u;
+  return CLOCK_AT_BOOT + (copal_time)ts.tv_sec * 1000000u + (copal_time)ts.tv_nsec / 1000u;
 }
 
 #endif

@@ -18,6 +18,7 @@ void conf_init(conf *c)
 {
   *c = (conf){
       .store = CONF_STORE_MEMORY,
+      .data = "/var/lib/copal",
       .drain_timeout = 10 * COPAL_SECOND,
       .log_level = LOG_LEVEL_INFO,
       .log_format = LOG_FORMAT_AUTO,
@@ -53,6 +54,7 @@ void conf_init(conf *c)
       .pending = 1024,
       .store_resources = 1000000,
       .store_bytes = 1u << 30,
+      .store_disk = UINT64_C(64) << 30,
   };
 }
 
@@ -263,6 +265,7 @@ static void print_value(const conf *c, const conf_key *k, FILE *out)
 {
   switch (k->kind) {
   case CONF_LIST: print_list(conf_key_list(c, k), out); return;
+  case CONF_TEXT: print_string(conf_key_text(c, k), out); return;
   case CONF_WORD: print_string(k->words[conf_key_get(c, k)], out); return;
   case CONF_NUMBER: print_number(c, k, out); return;
   case CONF_FACTOR: {
@@ -304,6 +307,8 @@ static bool is_same(const conf *a, const conf *b, const conf_key *k)
 {
   if (k->kind == CONF_LIST)
     return lists_are_equal(conf_key_list(a, k), conf_key_list(b, k));
+  if (k->kind == CONF_TEXT)
+    return strcmp(conf_key_text(a, k), conf_key_text(b, k)) == 0;
   return conf_key_get(a, k) == conf_key_get(b, k);
 }
 

@@ -28,13 +28,17 @@ typedef enum conf_switch {
 
 typedef enum conf_store {
   CONF_STORE_MEMORY,
+  CONF_STORE_LMDB,
 } conf_store;
+
+enum { CONF_TEXT_SIZE = 1024 }; /* of a text with its final 0 */
 
 /* Counts are for the whole process; conf_ep() has a shard's part. */
 typedef struct conf {
   conf_strings listen; /* URIs; empty: loopback */
   conf_strings names;  /* hosts answered for; empty: all */
   conf_store store;
+  char data[CONF_TEXT_SIZE]; /* directory of the durable store */
   copal_dur drain_timeout;
 
   log_level log_level;
@@ -67,7 +71,8 @@ typedef struct conf {
   uint32_t pending; /* changes under way in a shard */
 
   uint64_t store_resources;
-  uint64_t store_bytes;
+  uint64_t store_bytes; /* memory, for the store in memory */
+  uint64_t store_disk;  /* of the data file, for the durable one */
 } conf;
 
 enum { CONF_ERRORS_SIZE = 4096 };

@@ -164,6 +164,18 @@ static void read_list(const reading *r, const config_setting_t *s, const conf_ke
     add_string(r, config_setting_get_elem(s, (unsigned)i), &p, list);
 }
 
+static void read_text(const reading *r, const config_setting_t *s, const conf_key *k)
+{
+  const char *text = config_setting_get_string(s);
+  const place p = place_of(r, s, k->section);
+  if (text == NULL || *text == '\0')
+    conf_error(r->errors, PLACE_FORMAT "a string is expected", PLACE_ARGS(p));
+  else if (strlen(text) >= k->size)
+    conf_error(r->errors, PLACE_FORMAT "longer than %zu bytes", PLACE_ARGS(p), k->size - 1);
+  else
+    memcpy((char *)r->into + k->offset, text, strlen(text) + 1);
+}
+
 static void read_key(const reading *r, const config_setting_t *s, const char *section)
 {
   const place p = place_of(r, s, section);
@@ -177,6 +189,7 @@ static void read_key(const reading *r, const config_setting_t *s, const char *se
   case CONF_FACTOR: read_number(r, s, k); return;
   case CONF_WORD: read_word(r, s, k); return;
   case CONF_LIST: read_list(r, s, k); return;
+  case CONF_TEXT: read_text(r, s, k); return;
   }
 }
 

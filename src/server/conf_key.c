@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const char *const switch_words[] = {"off", "on", NULL};
-static const char *const store_words[] = {"memory", NULL};
+static const char *const store_words[] = {"memory", "lmdb", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_words[] = {"auto", "text", "json", NULL};
 
@@ -33,6 +33,10 @@ enum { SHARD_MAX = 64 }; /* beyond that resources_open() would need to be told *
   {                                                                                                \
     section, name, CONF_LIST, CONF_PLAIN, PLACE(field), 0, 0, NULL, is_live                        \
   }
+#define TEXT(section, name, field)                                                                 \
+  {                                                                                                \
+    section, name, CONF_TEXT, CONF_PLAIN, PLACE(field), 0, 0, NULL, false                          \
+  }
 #define LIVE(section, name, unit, field, min, max)                                                 \
   {                                                                                                \
     section, name, CONF_NUMBER, unit, PLACE(field), min, max, NULL, true                           \
@@ -43,6 +47,7 @@ const conf_key conf_keys[] = {
     LIST("", "listen", listen, false),
     LIST("", "names", names, true),
     WORD("", "store", store, store_words, false),
+    TEXT("", "data", data),
     LIVE("", "drain_timeout", CONF_DURATION, drain_timeout, 0, UINT32_MAX),
 
     WORD("log", "level", log_level, level_words, true),
@@ -106,6 +111,7 @@ const conf_key conf_keys[] = {
     COUNT("resources", "pending", pending, 1, 1u << 20),
     COUNT("resources", "count", store_resources, 1, UINT64_MAX),
     BYTES("resources", "memory", store_bytes, 4096, UINT64_MAX),
+    BYTES("resources", "disk", store_disk, 4u << 20, UINT64_C(1) << 46),
 };
 /* clang-format on */
 
@@ -155,6 +161,11 @@ void conf_key_set(conf *c, const conf_key *k, uint64_t value)
   case 4: memcpy(field, &v32, 4); return;
   case 8: memcpy(field, &value, 8); return;
   }
+}
+
+const char *conf_key_text(const conf *c, const conf_key *k)
+{
+  return (const char *)c + k->offset;
 }
 
 const conf_strings *conf_key_list(const conf *c, const conf_key *k)

@@ -15,6 +15,7 @@ typedef enum conf_kind {
   CONF_FACTOR, /* a decimal number kept in percent */
   CONF_WORD,   /* one of `words`, kept as an enum */
   CONF_LIST,   /* strings */
+  CONF_TEXT,   /* a string in the configuration's own memory */
 } conf_kind;
 
 typedef struct conf_key {
@@ -38,6 +39,9 @@ bool conf_section_is_known(const char *section);
 /* The field of a key as a number. */
 uint64_t conf_key_get(const conf *c, const conf_key *k);
 void conf_key_set(conf *c, const conf_key *k, uint64_t value);
+
+/* The field of a CONF_TEXT key. */
+const char *conf_key_text(const conf *c, const conf_key *k);
 
 /* The field of a CONF_LIST key. */
 const conf_strings *conf_key_list(const conf *c, const conf_key *k);

@@ -45,7 +45,8 @@ class CommandLine(unittest.TestCase):
         self.assertRegex(out, r"^copald \d+\.\d+\.\d+\n$")
         code, out, err = run("--help")
         self.assertEqual((code, err), (OK, ""))
-        for option in ("--config", "--listen", "--store", "--data", "--check-config",
+        for option in ("--config", "--listen", "--store", "--data", "--check",
+                       "--check-config",
                        "--print-config", "--log-level", "--log-format"):
             self.assertIn(option, out)
 
@@ -54,7 +55,9 @@ class CommandLine(unittest.TestCase):
                 (["--frobnicate"], "frobnicate"),
                 (["--listen"], "requires an argument"),
                 (["surplus"], "takes options only"),
-                (["--store", "disk"], "the only store"),
+                (["--store", "disk"], "the stores are memory and lmdb"),
+                (["--store", "memory", "--data", "/tmp/x"], "keeps nothing in files"),
+                (["--data", ""], "not the name of a directory"),
                 (["--log-level", "loud"], "expected is error, warn, info or debug"),
                 (["--log-format", "xml"], "expected is text, json or auto"),
                 (["--listen", "http://127.0.0.1"], "not a CoAP URI"),
@@ -71,11 +74,86 @@ class CommandLine(unittest.TestCase):
                 self.assertEqual((code, out), (USAGE, ""))
                 self.assertIn(complaint, err)
 
-    def test_durable_storage_is_refused_with_the_way_out(self):
-        code, out, err = run("--data", "/tmp/copal-data")
-        self.assertEqual((code, out), (RUNTIME, ""))
-        self.assertIn("--store memory", err)
-        self.assertFalse(os.path.exists("/tmp/copal-data"))
+
+class Storage(unittest.TestCase):
+    def setUp(self):
+        self.top = tempfile.TemporaryDirectory()
+        self.addCleanup(self.top.cleanup)
+        self.data = os.path.join(self.top.name, "data")
+
+    def test_resources_survive_kill_9(self):
+        with Daemon("--data", self.data) as d:
+            self.assertIn(f"(store: {self.data})", d.ready)
+            self.assertEqual(exchange(d.port, PUT, "a", payload=b"1")[1], CREATED)
+            d.stop(signal.SIGKILL)
+        self.assertEqual(os.stat(self.data).st_mode & 0o777, 0o700)
+        with Daemon("--data", self.data) as d:
+            self.assertEqual(exchange(d.port, GET, "a")[1:], (CONTENT, 1, b"1"))
+            listing = exchange(d.port, GET, ".well-known", "core", mid=2)[3]
+            self.assertIn(b"</a>", listing)
+
+    def test_configuration_names_the_store(self):
+        with ConfigFile(f'store = "lmdb"\ndata = "{self.data}"\n') as f, \
+                Daemon("--config", f.name) as d:
+            self.assertIn(f"(store: {self.data})", d.ready)
+        with ConfigFile('data = ""\n') as f:
+            code, _, err = run("--config", f.name, "--check-config")
+            self.assertEqual(code, CONFIG)
+            self.assertIn("data: a string is expected", err)
+
+    def test_command_line_chooses_memory_over_the_configuration(self):
+        with ConfigFile(f'store = "lmdb"\ndata = "{self.data}"\n') as f, \
+                Daemon("--config", f.name, "--store", "memory") as d:
+            self.assertIn("(store: memory)", d.ready)
+        self.assertFalse(os.path.exists(self.data))
+
+    def test_second_copald_is_refused_and_named(self):
+        with Daemon("--data", self.data) as d:
+            code, out, err = run("--data", self.data, "--listen", "coap://127.0.0.1:0")
+            self.assertEqual((code, out), (RUNTIME, ""))
+            self.assertIn(f"in use by another copald, process {d.process.pid}", err)
+            code, _, err = run("--check", self.data)
+            self.assertEqual(code, RUNTIME)
+            self.assertIn("in use", err)
+
+    def test_directory_that_cannot_be_made_is_named(self):
+        code, _, err = run("--data", "/proc/copald", "--listen", "coap://127.0.0.1:0")
+        self.assertEqual(code, RUNTIME)
+        self.assertIn("/proc/copald", err)
+
+    def test_check_says_what_is_there_and_changes_nothing(self):
+        with Daemon("--data", self.data) as d:
+            exchange(d.port, PUT, "a", payload=b"1")
+            d.stop()
+        file = os.path.join(self.data, "data.mdb")
+        with open(file, "rb") as f:
+            before = f.read()
+        code, out, err = run("--check", self.data)
+        self.assertEqual((code, err), (OK, ""))
+        self.assertRegex(out, r": 1 resources, revision 1, \d+ bytes, no damage\n$")
+        with open(file, "rb") as f:
+            self.assertEqual(f.read(), before)
+
+    def test_check_finds_damage(self):
+        with Daemon("--data", self.data) as d:
+            exchange(d.port, PUT, "a", payload=b"a body to be damaged")
+            d.stop()
+        file = os.path.join(self.data, "data.mdb")
+        with open(file, "r+b") as f:
+            content = f.read()
+            f.seek(content.index(b"a body to be damaged"))
+            f.write(b"A")
+        code, out, err = run("--check", self.data)
+        self.assertEqual(code, RUNTIME)
+        self.assertIn("/a: the checksum of its record is wrong", err)
+        self.assertIn("damaged", out)
+
+    def test_check_needs_a_store(self):
+        for name in (self.data, self.top.name):
+            code, out, err = run("--check", name)
+            self.assertEqual((code, out), (RUNTIME, ""))
+            self.assertIn("is no data directory", err)
+        self.assertEqual(os.listdir(self.top.name), [])
 
 
 class Configuration(unittest.TestCase):

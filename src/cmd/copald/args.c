@@ -8,14 +8,15 @@
 #include "server/listener.h"
 #include "server/log.h"
 
-enum { OPT_CHECK = 256, OPT_PRINT, OPT_STORE, OPT_DATA, OPT_LEVEL, OPT_FORMAT };
+enum { OPT_CHECK_CONFIG = 256, OPT_CHECK, OPT_PRINT, OPT_STORE, OPT_DATA, OPT_LEVEL, OPT_FORMAT };
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
     {"listen", required_argument, NULL, 'l'},
     {"store", required_argument, NULL, OPT_STORE},
     {"data", required_argument, NULL, OPT_DATA},
-    {"check-config", no_argument, NULL, OPT_CHECK},
+    {"check", required_argument, NULL, OPT_CHECK},
+    {"check-config", no_argument, NULL, OPT_CHECK_CONFIG},
     {"print-config", no_argument, NULL, OPT_PRINT},
     {"log-level", required_argument, NULL, OPT_LEVEL},
     {"log-format", required_argument, NULL, OPT_FORMAT},
@@ -39,17 +40,29 @@ static int add_listen(args *a, const char *uri, FILE *err)
   return conf_strings_add(&a->listen, uri) < 0 ? EXIT_RUNTIME : 0;
 }
 
+static int take_store(args *a, const char *name, FILE *err)
+{
+  if (strcmp(name, "memory") == 0)
+    a->store = CONF_STORE_MEMORY;
+  else if (strcmp(name, "lmdb") == 0)
+    a->store = CONF_STORE_LMDB;
+  else
+    return usage_error(err, "--store", name, "the stores are memory and lmdb");
+  return 0;
+}
+
 static int take_option(args *a, int option, const char *value, FILE *err)
 {
   switch (option) {
   case 'c': a->config_file = value; return 0;
   case 'l': return add_listen(a, value, err);
-  case OPT_STORE:
-    return strcmp(value, "memory") == 0
-               ? 0
-               : usage_error(err, "--store", value, "the only store of this kind is memory");
+  case OPT_STORE: return take_store(a, value, err);
   case OPT_DATA: a->data_dir = value; return 0;
-  case OPT_CHECK: a->action = ARGS_CHECK_CONFIG; return 0;
+  case OPT_CHECK:
+    a->action = ARGS_CHECK;
+    a->check_dir = value;
+    return 0;
+  case OPT_CHECK_CONFIG: a->action = ARGS_CHECK_CONFIG; return 0;
   case OPT_PRINT: a->action = ARGS_PRINT_CONFIG; return 0;
   case OPT_LEVEL:
     a->log_level = log_level_of(value);
@@ -70,7 +83,7 @@ static int take_option(args *a, int option, const char *value, FILE *err)
 
 int args_parse(args *a, int argc, char **argv, FILE *err)
 {
-  *a = (args){.log_level = -1, .log_format = -1};
+  *a = (args){.store = -1, .log_level = -1, .log_format = -1};
   int option;
   while ((option = getopt_long(argc, argv, "c:l:Vh", long_options, NULL)) != -1) {
     const int rc = take_option(a, option, optarg, err);
@@ -79,6 +92,10 @@ int args_parse(args *a, int argc, char **argv, FILE *err)
     if (a->action == ARGS_HELP || a->action == ARGS_VERSION)
       return 0;
   }
+  if (a->data_dir != NULL && a->store == CONF_STORE_MEMORY)
+    return usage_error(err, "--data", a->data_dir, "--store memory keeps nothing in files");
+  if (a->data_dir != NULL && (*a->data_dir == '\0' || strlen(a->data_dir) >= CONF_TEXT_SIZE))
+    return usage_error(err, "--data", a->data_dir, "not the name of a directory");
   if (optind < argc)
     return usage_error(err, "argument", argv[optind], "copald takes options only");
   return 0;
@@ -98,10 +115,12 @@ void args_help(FILE *out)
         "  -c, --config FILE     read the configuration from FILE, see copald.conf(5)\n"
         "  -l, --listen URI      serve this address, such as coap://192.0.2.1 or coap://[::];\n"
         "                        may be repeated; replaces the addresses of the configuration\n"
-        "      --store memory    keep resources in memory (the default)\n"
-        "      --data DIR        keep resources in files below DIR\n"
+        "      --store KIND      where resources are kept: memory (the default), or lmdb: in\n"
+        "                        files, so that what was acknowledged survives\n"
+        "      --data DIR        keep resources in files below DIR (--store lmdb)\n"
         "      --log-level L     error, warn, info or debug\n"
         "      --log-format F    text, json, or auto: text on a terminal\n"
+        "      --check DIR       read all files below DIR, say what is damaged, and exit\n"
         "      --check-config    check the configuration and exit\n"
         "      --print-config    print the configuration in effect and exit\n"
         "  -V, --version         print the version and exit\n"

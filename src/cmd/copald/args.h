@@ -17,6 +17,7 @@ enum {
 
 typedef enum args_action {
   ARGS_SERVE,
+  ARGS_CHECK,
   ARGS_CHECK_CONFIG,
   ARGS_PRINT_CONFIG,
   ARGS_VERSION,
@@ -28,7 +29,9 @@ typedef struct args {
   args_action action;
   const char *config_file; /* NULL: none */
   const char *data_dir;    /* NULL: none */
+  const char *check_dir;   /* ARGS_CHECK */
   conf_strings listen;     /* the object's own */
+  int store;               /* -1: not given */
   int log_level;           /* -1: not given */
   int log_format;          /* -1: not given */
 } args;

@@ -7,6 +7,7 @@
 
 #include "cmd/copald/args.h"
 #include "cmd/copald/notify.h"
+#include "cmd/copald/storage.h"
 #include "copal/error.h"
 #include "copal/version.h"
 #include "server/conf.h"
@@ -17,7 +18,6 @@
 #include "service/grouping.h"
 #include "service/resources.h"
 #include "service/wellknown.h"
-#include "store/memory/memory.h"
 
 enum { ADDRESSES_SIZE = 2048 };
 
@@ -29,7 +29,8 @@ typedef struct daemon_watcher {
 
 /* Everything that is opened for serving. */
 typedef struct parts {
-  store *store;
+  storage storage;
+  store *store; /* the storage's */
   service *resources;
   service *wellknown;
   roster *roster; /* NULL: no resource for memberships */
@@ -56,6 +57,10 @@ static int load_conf(const args *a, conf *c, conf_errors *errors)
     if (conf_strings_copy(&c->listen, &a->listen) < 0)
       conf_error(errors, "out of memory");
   }
+  if (a->store >= 0 || a->data_dir != NULL)
+    c->store = a->data_dir != NULL ? CONF_STORE_LMDB : (conf_store)a->store;
+  if (a->data_dir != NULL)
+    memcpy(c->data, a->data_dir, strlen(a->data_dir) + 1);
   if (a->log_level >= 0)
     c->log_level = (log_level)a->log_level;
   if (a->log_format >= 0)
@@ -95,15 +100,14 @@ static int open_grouping(parts *p, const conf *c)
   return router_mount_at(&p->router, GROUPING_PATH, p->grouping);
 }
 
-static int open_parts(parts *p, const conf *c)
+static int open_parts(parts *p, const conf *c, const logger *log, char why[SERVER_WHY_SIZE])
 {
-  const memory_store_cfg store_cfg = {.resource_max = c->store_resources,
-                                      .byte_max = c->store_bytes};
   const resources_cfg resources_conf = {.pending_max = c->pending};
   router_init(&p->router);
-  p->store = memory_store_open(&store_cfg);
-  if (p->store == NULL)
-    return COPAL_ENOSPC;
+  const int opened = storage_open(&p->storage, c, log, why);
+  if (opened < 0)
+    return opened;
+  p->store = p->storage.store;
   p->resources = resources_open(&resources_conf);
   const wellknown_cfg wellknown_conf = {.lists_obs = true,
                                         .lists_groups = c->has_membership == CONF_ON};
@@ -119,8 +123,7 @@ static int open_parts(parts *p, const conf *c)
 /* After the server: ports first, then the store, then what followed it. */
 static void close_parts(parts *p)
 {
-  if (p->store != NULL)
-    store_close(p->store);
+  storage_close(&p->storage);
   if (p->resources != NULL)
     p->resources->close(p->resources);
   if (p->wellknown != NULL)
@@ -130,7 +133,7 @@ static void close_parts(parts *p)
   roster_close(p->roster);
 }
 
-static void announce(const server *s, bool is_loopback_by_default, logger *log)
+static void announce(const server *s, const conf *c, bool is_loopback_by_default, logger *log)
 {
   char addresses[ADDRESSES_SIZE];
   server_addresses(s, addresses, sizeof addresses);
@@ -138,8 +141,8 @@ static void announce(const server *s, bool is_loopback_by_default, logger *log)
     LOG(log, LOG_LEVEL_INFO, "loopback_only", log_text("reason", "no address is configured"),
         log_text("hint", "serve others with --listen coap://0.0.0.0 --listen coap://[::]"));
   LOG(log, LOG_LEVEL_INFO, "ready", log_text("version", copal_version()),
-      log_text("addresses", addresses), log_text("store", "memory"));
-  printf("copald %s ready: %s (store: memory)\n", copal_version(), addresses);
+      log_text("addresses", addresses), log_text("store", storage_name(c)));
+  printf("copald %s ready: %s (store: %s)\n", copal_version(), addresses, storage_name(c));
   fflush(stdout);
   notify_send("READY=1");
 }
@@ -153,7 +156,7 @@ static int serve(const args *a, conf *c, logger *log)
   server *s = NULL;
   char why[SERVER_WHY_SIZE] = "out of memory";
   daemon_watcher self = {{watcher_reload, watcher_notify}, a};
-  int rc = open_parts(&p, c);
+  int rc = open_parts(&p, c, log, why);
   if (rc == 0) {
     const server_parts with = {
         c, &p.router, p.store, log, &self.hook, p.roster, is_loopback_by_default};
@@ -162,7 +165,7 @@ static int serve(const args *a, conf *c, logger *log)
   if (rc < 0) {
     LOG(log, LOG_LEVEL_ERROR, "start_failed", log_text("error", why));
   } else {
-    announce(s, is_loopback_by_default, log);
+    announce(s, c, is_loopback_by_default, log);
     rc = server_run(s);
   }
   server_close(s);
@@ -174,12 +177,6 @@ static int serve(const args *a, conf *c, logger *log)
 
 static int run(const args *a)
 {
-  if (a->data_dir != NULL) {
-    fprintf(stderr,
-            "copald: --data %s: durable storage comes with a later release; use --store memory\n",
-            a->data_dir);
-    return EXIT_RUNTIME;
-  }
   conf c;
   conf_errors errors = {.count = 0};
   int rc = 0;
@@ -205,6 +202,8 @@ int main(int argc, char **argv)
     args_help(stdout);
   else if (rc == 0 && a.action == ARGS_VERSION)
     printf("copald %s\n", copal_version());
+  else if (rc == 0 && a.action == ARGS_CHECK)
+    rc = storage_check(a.check_dir, stdout, stderr) == 0 ? 0 : EXIT_RUNTIME;
   else if (rc == 0)
     rc = run(&a);
   args_wipe(&a);

@@ -28,7 +28,8 @@ void notify_send(const char *state)
     return;
   /* RELOADING=1 must carry the time; it does no harm elsewhere. */
   char text[128];
-  const int n = snprintf(text, sizeof text, "%s\nMONOTONIC_USEC=%" PRIu64 "\n", state, clock_now());
+  const int n = snprintf(text, sizeof text, "%s\nMONOTONIC_USEC=%" PRIu64 "\n", state,
+                         clock_now() - CLOCK_AT_BOOT);
   (void)sendto(fd, text, (size_t)n, MSG_NOSIGNAL, (const struct sockaddr *)&addr,
                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
   close(fd);

@@ -413,93 +413,6 @@ static void rfc6690_3_3_listed_size_changes_links(void **state)
   assert_false(store_links_differ(&large, &large));
 }
 
-/* ------------------------------------------------------------------------------------------------
- * a naive model */
-
-enum { MODEL_KEYS = 40, MODEL_STEPS = 30000 };
-
-typedef struct model {
-  bool is_there;
-  char body[12];
-  store_rev rev;
-  store_etag etag;
-} model;
-
-static void model_condition(store_op *op, const model *m, unsigned random)
-{
-  switch (random % 6) {
-  case 0: op->must_be_absent = true; break;
-  case 1: op->must_be_present = true; break;
-  case 2: op->must_be_rev = m->rev + random / 6 % 2; break;
-  case 3:
-    op->etag_count = 1;
-    op->etags[0] = m->etag;
-    op->etags[0].bytes[0] ^= (uint8_t)(random / 6 % 2);
-    break;
-  default: break;
-  }
-}
-
-static bool model_holds(const store_op *op, const model *m)
-{
-  if (!m->is_there)
-    return !op->must_be_present && op->must_be_rev == 0 && op->etag_count == 0;
-  return !op->must_be_absent && (op->must_be_rev == 0 || op->must_be_rev == m->rev) &&
-         (op->etag_count == 0 || memcmp(op->etags[0].bytes, m->etag.bytes, STORE_ETAG_SIZE) == 0);
-}
-
-static int model_compare(void *ctx, copal_span key, const store_item *item)
-{
-  const model **at = ctx;
-  while (!(*at)->is_there)
-    (*at)++;
-  assert_true(copal_span_is_equal(item->body, copal_span_str((*at)->body)));
-  assert_true(item->rev == (*at)->rev && key.len == 4);
-  (*at)++;
-  return 0;
-}
-
-static void random_operations_match_a_naive_map(void **state)
-{
-  (void)state;
-  bed b;
-  static model map[MODEL_KEYS];
-  memset(map, 0, sizeof map);
-  bed_open(&b, &(memory_store_cfg){.stripe_count = 4});
-  unsigned random = 2024;
-  for (int step = 0; step < MODEL_STEPS; step++) {
-    random = random * 1664525u + 1013904223u;
-    const unsigned at = (random >> 8) % MODEL_KEYS;
-    model *m = &map[at];
-    char key[8];
-    char body[12];
-    snprintf(key, sizeof key, "/k%02u", at);
-    snprintf(body, sizeof body, "%d", step);
-    bed_op op = op_of(&b, (random >> 16) % 4 == 0 ? STORE_DELETE : STORE_PUT, key, body);
-    model_condition(&op.op, m, random >> 18);
-    const bool holds = model_holds(&op.op, m);
-    assert_int_equal(run(&b, &op), holds ? STORE_OK : STORE_PRECONDITION);
-    if (!holds)
-      continue;
-    assert_int_equal(b.result.created, (op.op.verb == STORE_DELETE) == m->is_there);
-    m->is_there = op.op.verb == STORE_PUT;
-    m->rev = b.result.rev;
-    m->etag = b.result.etag;
-    strcpy(m->body, body);
-    assert_int_equal(body_is(&b, key, body), m->is_there);
-    if (step % 64 == 0)
-      store_view_renew(b.p);
-  }
-  const model *next = map;
-  size_t there = 0;
-  for (int i = 0; i < MODEL_KEYS; i++)
-    there += map[i].is_there;
-  const copal_span none = copal_span_none();
-  assert_int_equal(store_list(b.p, none, none, 1000, model_compare, &next), there);
-  assert_int_equal(store_usage_now(b.s).resources, there);
-  bed_close(&b);
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -516,7 +429,6 @@ int main(void)
       cmocka_unit_test(list_is_ordered_and_continues_behind_a_key),
       cmocka_unit_test(followers_hear_of_changes_that_took_effect),
       cmocka_unit_test(rfc6690_3_3_listed_size_changes_links),
-      cmocka_unit_test(random_operations_match_a_naive_map),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store that the configuration asks for. */
+#include "cmd/copald/storage.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/copald/args.h"
+#include "copal/error.h"
+#include "server/clock.h"
+#include "store/memory/memory.h"
+
+_Static_assert((int)LMDB_WHY_SIZE <= (int)SERVER_WHY_SIZE, "a sentence of the store must fit");
+
+/* On the store's thread. */
+static void on_event(lmdb_listener *l, lmdb_event event, const char *why)
+{
+  storage *st = (storage *)l;
+  switch (event) {
+  case LMDB_EVENT_FULL:
+    LOG(&st->log, LOG_LEVEL_WARN, "store_full", log_text("reason", why),
+        log_text("hint", "changes are answered 5.03; delete resources or make room"));
+    return;
+  case LMDB_EVENT_ROOM: log_event(&st->log, LOG_LEVEL_INFO, "store_has_room", NULL, 0); return;
+  case LMDB_EVENT_FAILED:
+    LOG(&st->log, LOG_LEVEL_ERROR, "store_failed", log_text("error", why),
+        log_text("hint", "changes are answered 5.00 until copald is started again"));
+    return;
+  }
+}
+
+static int open_durable(storage *st, const conf *c, char why[SERVER_WHY_SIZE])
+{
+  const lmdb_store_cfg cfg = {
+      .resource_max = c->store_resources,
+      .byte_max = c->store_disk,
+      .now = clock_now(),
+      .listener = &st->listener,
+  };
+  return lmdb_store_open(c->data, &cfg, &st->store, why);
+}
+
+int storage_open(storage *st, const conf *c, const logger *log, char why[SERVER_WHY_SIZE])
+{
+  *st = (storage){.listener.on_event = on_event, .log = *log};
+  switch (c->store) {
+  case CONF_STORE_LMDB: return open_durable(st, c, why);
+  case CONF_STORE_MEMORY: break;
+  }
+  const memory_store_cfg cfg = {.resource_max = c->store_resources, .byte_max = c->store_bytes};
+  st->store = memory_store_open(&cfg);
+  return st->store != NULL ? COPAL_OK : COPAL_ENOSPC;
+}
+
+void storage_close(storage *st)
+{
+  store_close(st->store);
+  st->store = NULL;
+}
+
+const char *storage_name(const conf *c)
+{
+  return c->store == CONF_STORE_LMDB ? c->data : "memory";
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * checking */
+
+static void print_damage(void *ctx, const char *damage)
+{
+  fprintf(ctx, "copald: %s\n", damage);
+}
+
+/* A page that leads outside the file ends the walk through it. */
+static void on_bad_page(int number)
+{
+  static const char text[] = "copald: the data file is damaged: a page leads outside of it\n";
+  (void)number;
+  if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+    _exit(EXIT_RUNTIME);
+  _exit(EXIT_RUNTIME);
+}
+
+int storage_check(const char *dir, FILE *out, FILE *err)
+{
+  const struct sigaction action = {.sa_handler = on_bad_page};
+  char why[LMDB_WHY_SIZE];
+  lmdb_report report;
+  sigaction(SIGBUS, &action, NULL);
+  sigaction(SIGSEGV, &action, NULL);
+  sigaction(SIGABRT, &action, NULL); /* LMDB's assertions */
+  const int rc = lmdb_store_check(dir, print_damage, err, &report, why);
+  if (rc < 0) {
+    fprintf(err, "copald: %s\n", why);
+    return rc;
+  }
+  fprintf(out, "%s: %" PRIu64 " resources, revision %" PRIu64 ", %" PRIu64 " bytes, %s\n", dir,
+          report.resources, report.rev, report.bytes,
+          report.damaged == 0 ? "no damage" : "damaged");
+  return report.damaged == 0 ? COPAL_OK : COPAL_EFORMAT;
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The data directory. */
+#include "store/lmdb/env.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "copal/error.h"
+
+#define LOCK_NAME  "copald.lock"
+#define DATA_NAME  "data.mdb"
+#define RECORD_KEY "copal"
+#define ITEMS_NAME "items"
+#define TABLE_NAME "lock.mdb"
+
+enum {
+  DIRECTORY_MODE = 0700,
+  FILE_MODE = 0600,
+  READERS_MAX = 1024,
+  TABLE_SIZE = 72 << 10, /* of LMDB's table of readers, 64 bytes each */
+  DATABASES_MAX = 8,
+};
+
+static int fail(char why[LMDB_WHY_SIZE], int rc, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int fail(char why[LMDB_WHY_SIZE], int rc, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  vsnprintf(why, LMDB_WHY_SIZE, format, args);
+  va_end(args);
+  return rc;
+}
+
+/* LMDB's errors are its own below zero and those of the system above. */
+static int fail_mdb(char why[LMDB_WHY_SIZE], const char *dir, int rc)
+{
+  if (rc > 0)
+    return fail(why, -rc, "%s: %s", dir, strerror(rc));
+  return fail(why, COPAL_EFORMAT, "%s: %s", dir, mdb_strerror(rc));
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * the directory */
+
+/* Makes a new name in a directory survive a power loss. */
+static int sync_dir(const char *dir)
+{
+  const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0)
+    return -errno;
+  const int rc = fsync(fd) == 0 ? 0 : -errno;
+  close(fd);
+  return rc;
+}
+
+static int sync_parent(const char *dir)
+{
+  char *copy = strdup(dir);
+  if (copy == NULL)
+    return -ENOMEM;
+  const int rc = sync_dir(dirname(copy));
+  free(copy);
+  return rc == -EACCES ? 0 : rc; /* may be searchable but not readable */
+}
+
+static int make_dir(const char *dir, char why[LMDB_WHY_SIZE])
+{
+  if (mkdir(dir, DIRECTORY_MODE) == 0) {
+    const int rc = sync_parent(dir);
+    return rc == 0 ? 0 : fail(why, rc, "%s: %s", dir, strerror(-rc));
+  }
+  if (errno == EEXIST)
+    return 0;
+  return fail(why, -errno, "%s: cannot be made: %s", dir, strerror(errno));
+}
+
+/* The process that has the lock, as far as it said. */
+static long owner_of(int fd)
+{
+  char text[24] = "";
+  return pread(fd, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static int lock_dir(env *e, const char *dir, bool is_check, char why[LMDB_WHY_SIZE])
+{
+  char path[PATH_MAX];
+  if (snprintf(path, sizeof path, "%s/" LOCK_NAME, dir) >= (int)sizeof path)
+    return fail(why, -ENAMETOOLONG, "the name of the data directory is too long");
+  e->lock_fd = open(path, (is_check ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC, FILE_MODE);
+  if (e->lock_fd < 0)
+    return is_check && errno == ENOENT ? fail(why, -ENOENT, "%s: is no data directory", dir)
+                                       : fail(why, -errno, "%s: %s", path, strerror(errno));
+  if (flock(e->lock_fd, LOCK_EX | LOCK_NB) < 0)
+    return fail(why, -EBUSY, "%s: in use by another copald, process %ld", dir,
+                owner_of(e->lock_fd));
+  if (!is_check &&
+      (ftruncate(e->lock_fd, 0) < 0 || dprintf(e->lock_fd, "%ld\n", (long)getpid()) < 0))
+    return 0; /* who has the lock is only told for convenience; the disk may be full */
+  return 0;
+}
+
+/* LMDB maps its table of readers: on a full disk touching a page that the file does not have yet
+ * would end the process. */
+static int reserve_table(const char *dir, char why[LMDB_WHY_SIZE])
+{
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "%s/" TABLE_NAME, dir); /* shorter than the lock's */
+  const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+  if (fd < 0)
+    return fail(why, -errno, "%s: %s", path, strerror(errno));
+  const int rc = posix_fallocate(fd, 0, TABLE_SIZE);
+  close(fd);
+  return rc == 0 ? 0 : fail(why, -rc, "%s: %s", path, strerror(rc));
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * the database */
+
+/* A file that is shorter than its database says would end the process when it is read. */
+static int check_length(const env *e, const char *dir, char why[LMDB_WHY_SIZE])
+{
+  MDB_envinfo info;
+  struct stat st;
+  int fd;
+  mdb_env_info(e->mdb, &info);
+  mdb_env_get_fd(e->mdb, &fd);
+  if (fstat(fd, &st) < 0)
+    return fail(why, -errno, "%s: %s", dir, strerror(errno));
+  const uint64_t need = (uint64_t)(info.me_last_pgno + 1) * e->page;
+  if ((uint64_t)st.st_size < need && info.me_last_txnid > 0)
+    return fail(why, COPAL_EFORMAT, "%s: " DATA_NAME " has lost its end: %llu bytes of %llu", dir,
+                (unsigned long long)st.st_size, (unsigned long long)need);
+  return 0;
+}
+
+static int read_record(env *e, MDB_txn *txn, const char *dir, char why[LMDB_WHY_SIZE])
+{
+  MDB_val key = env_val(copal_span_str(RECORD_KEY));
+  MDB_val value;
+  const int rc = mdb_get(txn, e->main, &key, &value);
+  if (rc != MDB_SUCCESS)
+    return rc;
+  if (!store_record_get(env_span(value), &e->record))
+    return fail(why, COPAL_EFORMAT, "%s: the store's record is damaged", dir);
+  if (e->record.format > STORE_FORMAT)
+    return fail(why, COPAL_EFORMAT,
+                "%s: was written by a newer copald: format %u, this one knows %d", dir,
+                (unsigned)e->record.format, STORE_FORMAT);
+  return 0;
+}
+
+int env_put_record(const env *e, MDB_txn *txn, const store_record *r)
+{
+  uint8_t bytes[STORE_RECORD_SIZE];
+  store_record_put(r, bytes);
+  MDB_val key = env_val(copal_span_str(RECORD_KEY));
+  MDB_val value = env_val(copal_span_of(bytes, sizeof bytes));
+  return mdb_put(txn, e->main, &key, &value, 0);
+}
+
+/* The first record of a new store. */
+static int make_record(env *e, MDB_txn *txn)
+{
+  e->record = (store_record){.format = STORE_FORMAT};
+  if (!store_random((copal_mspan){(uint8_t *)&e->record.epoch, sizeof e->record.epoch}))
+    return EIO;
+  return env_put_record(e, txn, &e->record);
+}
+
+static int open_databases(env *e, MDB_txn *txn, const char *dir, bool is_check,
+                          char why[LMDB_WHY_SIZE])
+{
+  int rc = mdb_dbi_open(txn, NULL, 0, &e->main);
+  if (rc != MDB_SUCCESS)
+    return fail_mdb(why, dir, rc);
+  rc = read_record(e, txn, dir, why);
+  if (rc == MDB_NOTFOUND) {
+    MDB_stat stat;
+    mdb_stat(txn, e->main, &stat);
+    if (is_check || stat.ms_entries > 0)
+      return fail(why, COPAL_EFORMAT, "%s: " DATA_NAME " is not a store of copald", dir);
+    rc = make_record(e, txn);
+  }
+  if (rc == 0)
+    rc = mdb_dbi_open(txn, ITEMS_NAME, is_check ? 0 : MDB_CREATE, &e->items);
+  return rc == 0 || why[0] != '\0' ? rc : fail_mdb(why, dir, rc);
+}
+
+static int open_mdb(env *e, const char *dir, uint64_t map_size, bool is_check,
+                    char why[LMDB_WHY_SIZE])
+{
+  const unsigned flags = MDB_NOTLS | (is_check ? MDB_RDONLY | MDB_NOLOCK : 0);
+  int rc = mdb_env_create(&e->mdb);
+  if (rc == 0)
+    rc = mdb_env_set_mapsize(e->mdb, (size_t)map_size);
+  if (rc == 0)
+    rc = mdb_env_set_maxreaders(e->mdb, READERS_MAX);
+  if (rc == 0)
+    rc = mdb_env_set_maxdbs(e->mdb, DATABASES_MAX);
+  if (rc == 0)
+    rc = mdb_env_open(e->mdb, dir, flags, FILE_MODE);
+  MDB_stat stat;
+  if (rc == 0)
+    rc = mdb_env_stat(e->mdb, &stat);
+  if (rc != 0)
+    return fail_mdb(why, dir, rc);
+  e->page = stat.ms_psize;
+  return check_length(e, dir, why);
+}
+
+static int open_content(env *e, const char *dir, bool is_check, char why[LMDB_WHY_SIZE])
+{
+  MDB_txn *txn;
+  int rc = mdb_txn_begin(e->mdb, NULL, is_check ? MDB_RDONLY : 0, &txn);
+  if (rc != 0)
+    return fail_mdb(why, dir, rc);
+  rc = open_databases(e, txn, dir, is_check, why);
+  if (rc != 0) {
+    mdb_txn_abort(txn);
+    return rc;
+  }
+  rc = mdb_txn_commit(txn); /* keeps the handles */
+  if (rc != 0)
+    return fail_mdb(why, dir, rc);
+  rc = is_check ? 0 : sync_dir(dir);
+  return rc == 0 ? 0 : fail(why, rc, "%s: %s", dir, strerror(-rc));
+}
+
+int env_open(env *e, const char *dir, uint64_t map_size, bool is_check, char why[LMDB_WHY_SIZE])
+{
+  *e = (env){.lock_fd = -1};
+  why[0] = '\0';
+  int rc = is_check ? 0 : make_dir(dir, why);
+  if (rc == 0)
+    rc = lock_dir(e, dir, is_check, why);
+  if (rc == 0 && !is_check)
+    rc = reserve_table(dir, why);
+  if (rc == 0)
+    rc = open_mdb(e, dir, map_size, is_check, why);
+  if (rc == 0)
+    rc = open_content(e, dir, is_check, why);
+  if (rc != 0)
+    env_close(e);
+  return rc;
+}
+
+void env_close(env *e)
+{
+  if (e->mdb != NULL)
+    mdb_env_close(e->mdb);
+  if (e->lock_fd >= 0)
+    close(e->lock_fd);
+  *e = (env){.lock_fd = -1};
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Room in the data file. The file is made longer before it is needed, so that a full disk is found
+ * out before a change is begun, and so that there is always a reserve with which resources can be
+ * deleted. Thread: the writer's. */
+#ifndef STORE_LMDB_SPACE_H
+#define STORE_LMDB_SPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/lmdb/env.h"
+
+enum {
+  SPACE_RESERVE = 256, /* pages kept for deleting */
+  SPACE_STEP = 4096,   /* pages by which the file grows, if the disk has them */
+};
+
+typedef struct space {
+  const env *env;
+  int fd;
+  uint64_t pages;     /* that the file has, whether used or not */
+  uint64_t pages_max; /* that the map has */
+} space;
+
+typedef enum space_answer {
+  SPACE_HAS,
+  SPACE_SOON, /* after another commit: pages that the last one freed can be used then */
+  SPACE_NONE,
+} space_answer;
+
+/* Returns 0 or -errno. */
+int space_init(space *s, const env *e);
+
+/* Whether `need` pages can be taken with the reserve left over. Makes the file longer when it can.
+ */
+space_answer space_ask(space *s, uint64_t need);
+
+/* Pages that have been used so far, free ones among them. */
+uint64_t space_used(const env *e);
+
+#endif
