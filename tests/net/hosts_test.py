@@ -278,6 +278,24 @@ class Loss(Net):
                     values.append(int(got.message.payload))
 
 
+class Refused(Net):
+    """A system that does not let datagrams out."""
+
+    def test_copal_says_so_at_once(self):
+        self.home.nft("table inet wall { chain o { type filter hook output priority 0;\n"
+                      " udp dport 5683 drop;\n }\n}\n")
+        self.addCleanup(self.home.nft, "delete table inet wall\n")
+        done = self.home.start(COPAL, "get", "coap://%s/x" % self.to[0][0],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            out, err = done.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            done.kill()
+            done.communicate()
+            self.fail("copal does not end")
+        self.assertEqual((done.returncode, out), (7, b""), err)
+
+
 class Moving(Net):
     """A client whose address changes under way, as behind a NAT that forgets."""
 

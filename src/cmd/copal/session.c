@@ -327,12 +327,14 @@ void session_turn(session *s, copal_time limit)
   struct pollfd fds[SOCKETS_MAX];
   sigset_t mask;
   const int count = udp_count(s->udp);
+  const uint64_t errors = s->send_errors;
   session_flush(s);
+  const bool is_refused = s->send_errors != errors; /* which may be what the caller waits for */
   for (int i = 0; i < count; i++)
     fds[i] = (struct pollfd){.fd = udp_fd(s->udp, i), .events = POLLIN};
   const copal_time deadline = copal_ep_deadline(s->ep);
-  const copal_time end = deadline < limit ? deadline : limit;
   const copal_time now = session_now();
+  const copal_time end = is_refused ? now : deadline < limit ? deadline : limit;
   const copal_time left = end > now ? end - now : 0;
   const struct timespec timeout = {.tv_sec = (time_t)(left / 1000000),
                                    .tv_nsec = (long)(left % 1000000) * 1000};
