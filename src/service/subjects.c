@@ -40,7 +40,7 @@ struct subject {
   const handler_env *env; /* its shard */
   watch *watch;
   representation shown; /* what render() hands out */
-  store_rev seen;       /* what its observers have been shown, or are about to be */
+  store_rev seen;       /* what its observers have been told of */
   uint16_t content_format;
   selection *selection; /* NULL: a GET */
   terms *terms;         /* NULL: every change counts, and the subject is in the table */
@@ -167,7 +167,6 @@ static int render(copal_subject *base, copal_ep *ep, copal_response *r, copal_ti
   (void)ep;
 
   const bool is_there = store_get(s->env->store, s->key, &item);
-  s->seen = is_there ? item.rev : 0;
   if (!is_there) {
     *r = (copal_response){.code = COPAL_CODE_NOT_FOUND,
                           .payload = copal_span_str("The resource has been deleted")};
@@ -242,13 +241,17 @@ static void review(subject *s, copal_time now)
 {
   store_item item;
   const bool is_there = store_get(s->env->store, s->key, &item);
-  const bool is_due = s->terms != NULL && is_there ? is_wanted(s, &item, now)
-                                                   : (is_there ? item.rev : 0) != s->seen;
+  const store_rev rev = is_there ? item.rev : 0;
+  bool is_due = rev != s->seen;
+  if (s->terms != NULL && is_there)
+    is_due = is_wanted(s, &item, now);
+  s->seen = rev;
   if (is_due)
     copal_ep_notify(s->env->ep, &s->base, now);
 }
 
-/* Notifies unless the observers have been shown this revision already. */
+/* Notifies unless the observers have been told of this revision already. That one of them has been
+ * shown it is not enough: render() also runs for retransmissions. */
 static void on_change(watcher *w, copal_time now)
 {
   review((subject *)((char *)w - offsetof(subject, watcher)), now);
