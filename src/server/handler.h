@@ -68,6 +68,14 @@ typedef struct handler_req {
   copal_time now;
 } handler_req;
 
+/* A counter of a service, for the log. */
+typedef struct service_count {
+  const char *name;
+  uint64_t value;
+} service_count;
+
+enum { SERVICE_COUNT_MAX = 16 };
+
 /* A service answers the requests of the routes it is mounted on. */
 typedef struct service {
   const char *name;
@@ -76,6 +84,10 @@ typedef struct service {
    * COPAL_EPENDING and resumes later on the same thread; or returns an error for the endpoint to
    * answer. */
   int (*on_request)(struct service *s, const handler_req *req);
+
+  /* Fills in what was counted since the service was opened; returns how many counters there are.
+   * From any thread. May be NULL. */
+  size_t (*count)(struct service *s, service_count out[SERVICE_COUNT_MAX]);
 
   /* Frees the service. May be NULL. */
   void (*close)(struct service *s);

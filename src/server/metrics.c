@@ -143,9 +143,23 @@ void metrics_add(metrics *sum, const metrics *m)
     sum->ep.rejected[i] += m->ep.rejected[i];
 }
 
-void metrics_log(logger *l, const metrics *m, const store_usage *stored)
+/* Appends the counters of the services; returns the new number of fields. */
+static size_t add_services(log_field *fields, size_t count, const router *mounted)
 {
-  log_field fields[METRIC_COUNT + COPAL_ERR_COUNT + 2];
+  for (size_t i = 0; i < mounted->count; i++) {
+    service *s = mounted->mounts[i].service;
+    service_count counts[SERVICE_COUNT_MAX];
+    const size_t n = s->count != NULL ? s->count(s, counts) : 0;
+    for (size_t k = 0; k < n; k++)
+      if (counts[k].value != 0)
+        fields[count++] = log_number(counts[k].name, counts[k].value);
+  }
+  return count;
+}
+
+void metrics_log(logger *l, const metrics *m, const store_usage *stored, const router *mounted)
+{
+  log_field fields[METRIC_COUNT + COPAL_ERR_COUNT + 2 + ROUTER_MOUNT_MAX * SERVICE_COUNT_MAX];
   char rejected[COPAL_ERR_COUNT][32];
   size_t count = 0;
   fields[count++] = log_number("resources", stored->resources);
@@ -161,5 +175,6 @@ void metrics_log(logger *l, const metrics *m, const store_usage *stored)
     snprintf(rejected[i], sizeof rejected[i], "rejected_%s", copal_err_name(-i));
     fields[count++] = log_number(rejected[i], m->ep.rejected[i]);
   }
+  count = add_services(fields, count, mounted);
   log_event(l, LOG_LEVEL_INFO, "metrics", fields, count);
 }

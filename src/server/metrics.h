@@ -11,6 +11,7 @@
 #include "policy/guard.h"
 #include "server/log.h"
 #include "server/pipeline.h"
+#include "server/router.h"
 #include "store/store.h"
 #include "transport/udp.h"
 
@@ -36,8 +37,8 @@ typedef struct metrics {
 /* Adds the counters of one shard to `sum`. */
 void metrics_add(metrics *sum, const metrics *m);
 
-/* Writes everything as one line at level info; counters of rare events only when they are not zero.
- */
-void metrics_log(logger *l, const metrics *m, const store_usage *stored);
+/* Writes everything as one line at level info, with the counters of the mounted services; counters
+ * of rare events only when they are not zero. */
+void metrics_log(logger *l, const metrics *m, const store_usage *stored, const router *mounted);
 
 #endif

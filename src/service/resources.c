@@ -694,6 +694,27 @@ static int resources_on_request(service *base, const handler_req *req)
   return is_part ? on_block(s, req) : on_whole(s, req);
 }
 
+static size_t resources_count(service *base, service_count out[SERVICE_COUNT_MAX])
+{
+  const resources_counts c = resources_counts_now(base);
+  const uploads_counts u = uploads_counts_now(((resources *)base)->uploads);
+  const service_count counts[] = {
+      {"pending_refused", c.pending_refused},
+      {"patch_retries", c.patch_retries},
+      {"patch_lost", c.patch_lost},
+      {"name_retries", c.name_retries},
+      {"uploads_open", u.open},
+      {"upload_bytes", u.bytes},
+      {"uploads_finished", u.finished},
+      {"uploads_broken", u.broken},
+      {"uploads_expired", u.expired},
+      {"uploads_evicted", u.evicted},
+      {"uploads_failed", u.failed},
+  };
+  memcpy(out, counts, sizeof counts);
+  return sizeof counts / sizeof counts[0];
+}
+
 static void resources_close(service *base)
 {
   resources *s = (resources *)base;
@@ -728,8 +749,10 @@ service *resources_open(const resources_cfg *cfg)
     return NULL;
   }
   pthread_mutex_init(&s->counts_lock, NULL);
-  s->base =
-      (service){.name = "resources", .on_request = resources_on_request, .close = resources_close};
+  s->base = (service){.name = "resources",
+                      .on_request = resources_on_request,
+                      .count = resources_count,
+                      .close = resources_close};
   return &s->base;
 }
 

@@ -247,6 +247,12 @@ static int wellknown_on_request(service *base, const handler_req *req)
 /* ------------------------------------------------------------------------------------------------
  * the service */
 
+static size_t wellknown_count(service *base, service_count out[SERVICE_COUNT_MAX])
+{
+  out[0] = (service_count){"links_dropped", wellknown_usage_now(base).dropped};
+  return 1;
+}
+
 static void wellknown_close(service *base)
 {
   wellknown *k = (wellknown *)base;
@@ -277,8 +283,10 @@ service *wellknown_open(store *s, const wellknown_cfg *cfg)
     k->cfg = *cfg;
   if (k->cfg.merge_max == 0)
     k->cfg.merge_max = MERGE_MAX_DEFAULT;
-  k->base =
-      (service){.name = "wellknown", .on_request = wellknown_on_request, .close = wellknown_close};
+  k->base = (service){.name = "wellknown",
+                      .on_request = wellknown_on_request,
+                      .count = wellknown_count,
+                      .close = wellknown_close};
   k->follower.on_change = on_change;
   k->epoch = random[0];
   pthread_mutex_init(&k->dropped_lock, NULL);

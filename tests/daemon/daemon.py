@@ -85,8 +85,10 @@ def options(*values):
     """Encodes (number, bytes) pairs with small numbers and lengths."""
     out, last = b"", 0
     for number, value in values:
-        assert number - last < 13 and len(value) < 13
-        out += bytes([(number - last) << 4 | len(value)]) + value
+        delta = number - last
+        assert delta < 269 and len(value) < 13
+        head = bytes([delta << 4 | len(value)]) if delta < 13 else bytes([13 << 4 | len(value), delta - 13])
+        out += head + value
         last = number
     return out
 
@@ -110,10 +112,10 @@ def payload_of(answer):
     return answer[at + 1:]
 
 
-def request(code, *path, payload=b"", host=None, mid=1, kind=CON, observe=False):
+def request(code, *path, payload=b"", host=None, mid=1, kind=CON, block1=None):
     """The datagram of a request."""
-    opts = ([(3, host)] if host else []) + ([(6, b"")] if observe else [])
-    opts += [(11, p.encode()) for p in path]
+    opts = ([(3, host)] if host else []) + [(11, p.encode()) for p in path]
+    opts += [(27, bytes([block1]))] if block1 is not None else []
     dgram = bytes([0x40 | kind << 4 | 1, code, mid >> 8, mid & 255, 0xAB]) + options(*opts)
     return dgram + (b"\xff" + payload if payload else b"")
 

@@ -294,6 +294,14 @@ class Signals(unittest.TestCase):
             self.assertEqual(entry["rx_datagrams"], 5)
             self.assertEqual(entry["tx_datagrams"], 5)
 
+    def test_counters_of_services_are_logged(self):
+        with Daemon() as d:
+            self.assertEqual(exchange(d.port, PUT, "a", payload=b"x" * 16, block1=0x08)[1], 0x5f)
+            self.assertEqual(exchange(d.port, PUT, "b", payload=b"x", block1=0x10, mid=2)[1], 0x88)
+            _, _, log = d.stop()
+            total = [e for e in events(log) if e["event"] == "metrics"][-1]
+            self.assertEqual((total["uploads_open"], total["uploads_broken"]), (1, 1))
+
     def test_sighup_applies_what_can_change_live_and_names_the_rest(self):
         with ConfigFile("server = { shards = 1 }\n") as f, Daemon("--config", f.name) as d:
             self.assertEqual(exchange(d.port, PUT, "x", payload=b"1")[1], CREATED)

@@ -39,6 +39,19 @@ static void metrics_add_up_and_keep_extremes(void **state)
   assert_int_equal(sum.shard.arena_peak, 9);
 }
 
+static size_t count_one(service *s, service_count out[SERVICE_COUNT_MAX])
+{
+  (void)s;
+  out[0] = (service_count){"never", 0};
+  out[1] = (service_count){"once", 1};
+  return 2;
+}
+
+static service counting = {.name = "counting", .count = count_one};
+static service silent = {.name = "silent"};
+static const router mounted = {.count = 2,
+                               .mounts = {{.service = &counting}, {.service = &silent}}};
+
 static void metrics_line_leaves_out_rare_zeros(void **state)
 {
   (void)state;
@@ -50,14 +63,15 @@ static void metrics_line_leaves_out_rare_zeros(void **state)
   const store_usage usage = {.resources = 11, .bytes = 22};
   assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
   log_init(&l, fds[1], LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
-  metrics_log(&l, &m, &usage);
+  metrics_log(&l, &m, &usage, &mounted);
   const ssize_t n = read(fds[0], buf, LOG_LINE_MAX);
   assert_true(n > 0);
   buf[n] = '\0';
   assert_non_null(strstr(buf, " resources=11 store_bytes=22 "));
   assert_non_null(strstr(buf, " rx_requests=7 "));
   assert_non_null(strstr(buf, " timeouts=2 "));
-  assert_non_null(strstr(buf, " rejected_EFORMAT=4\n"));
+  assert_non_null(strstr(buf, " rejected_EFORMAT=4 once=1\n"));
+  assert_null(strstr(buf, "never"));
   assert_null(strstr(buf, "dup_replayed"));
   assert_null(strstr(buf, "rejected_ESHORT"));
   close(fds[0]);
@@ -75,7 +89,7 @@ static void metrics_line_with_everything_fits(void **state)
   const store_usage usage = {UINT64_MAX, UINT64_MAX};
   assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
   log_init(&l, fds[1], LOG_LEVEL_INFO, LOG_FORMAT_JSON);
-  metrics_log(&l, &m, &usage);
+  metrics_log(&l, &m, &usage, &mounted);
   const ssize_t n = read(fds[0], buf, sizeof buf - 1);
   assert_true(n > 0);
   buf[n] = '\0';

@@ -57,8 +57,8 @@ static scene *open_scene(const char *name)
 {
   scene *s = calloc(1, sizeof *s);
   const copal_addr server = addr_of(1), client = addr_of(2);
-  s->root.face = (service){"root", probe_on_request, NULL};
-  s->sub.face = (service){"sub", probe_on_request, NULL};
+  s->root.face = (service){.name = "root", .on_request = probe_on_request};
+  s->sub.face = (service){.name = "sub", .on_request = probe_on_request};
   entropy_init(&s->entropy);
   router_init(&s->router);
   assert_int_equal(router_mount_at(&s->router, "/a", &s->root.face), COPAL_OK);
