@@ -248,14 +248,14 @@ static int keep(uploads *t, upload *u, const copal_assembly_step *step, copal_sp
 static int take(uploads *t, upload *u, const handler_req *req, bool *is_whole)
 {
   copal_assembly_step step;
+  unlink_age(t, u);
+  link_newest(t, u); /* first, so that others give way to it and not it to others */
+  u->touched = req->now;
   int err = copal_assembly_take(&u->assembly, req->coap, req->env->limits->body_max, &step);
   if (err == COPAL_OK)
     err = keep(t, u, &step, req->coap->msg->payload);
   t->counts.broken += err == COPAL_EINCOMPLETE;
   *is_whole = err == COPAL_OK && step.is_last;
-  unlink_age(t, u);
-  link_newest(t, u);
-  u->touched = req->now;
   return err;
 }
 

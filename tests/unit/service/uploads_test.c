@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unfinished uploads: what tells them apart, and their limits. RFC 7959 section 2.5, RFC 9175
+ * section 3. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "copal/error.h"
+#include "copal/registry.h"
+#include "server/arena.h"
+#include "service/uploads.h"
+
+enum { BLOCK = 1024 };
+
+static uploads *table;
+static arena room;
+static handler_limits limits = {.body_max = 1 << 20};
+static handler_env env = {.limits = &limits};
+static copal_time now;
+
+/* Whose block it is. */
+typedef struct who {
+  uint8_t client;
+  uint16_t port;
+  const char *path;
+  const char *tag; /* NULL: none */
+} who;
+
+static const who plain = {1, 5683, "/a", NULL};
+
+static upload *whole;
+static copal_span body;
+
+/* Feeds block `num`, full of `fill`; the last one has `len` bytes. */
+static int put(const who *w, uint32_t num, bool more, char fill, size_t len)
+{
+  static uint8_t payload[BLOCK];
+  uint8_t bytes[32];
+  copal_wr wr = copal_wr_init((copal_mspan){bytes, sizeof bytes});
+  copal_opt_wr o = copal_opt_wr_init(&wr);
+  if (w->tag)
+    copal_opt_put(&o, COPAL_OPT_REQUEST_TAG, copal_span_str(w->tag));
+  memset(payload, fill, sizeof payload);
+  const copal_msg msg = {.code = COPAL_CODE_PUT,
+                         .options = copal_wr_done(&wr),
+                         .payload = copal_span_of(payload, more ? BLOCK : len)};
+  const copal_path path = {.remote = {.ip = {[15] = w->client}, .port = w->port}};
+  const copal_req coap = {.msg = &msg,
+                          .path = &path,
+                          .has_block1 = true,
+                          .block1 = {.num = num, .more = more, .szx = 6}};
+  const handler_req req = {
+      .env = &env, .coap = &coap, .arena = &room, .key = copal_span_str(w->path), .now = now};
+  const int err = uploads_take(table, &req, &whole, &body);
+  arena_reset(&room);
+  return err;
+}
+
+static int first(const who *w, char fill)
+{
+  const int err = put(w, 0, true, fill, BLOCK);
+  assert_null(whole);
+  return err;
+}
+
+/* Finishes an upload whose `count` blocks have come, all full of `fill`. */
+static void finish(const who *w, uint32_t count, char fill)
+{
+  assert_int_equal(put(w, count, false, fill, 10), COPAL_OK);
+  assert_non_null(whole);
+  assert_int_equal(body.len, count * BLOCK + 10);
+  for (size_t i = 0; i < body.len; i++)
+    assert_int_equal(body.ptr[i], fill);
+  upload_forget(table, whole);
+}
+
+static uploads_counts counts(void)
+{
+  return uploads_counts_now(table);
+}
+
+static void open_with(const uploads_cfg *cfg)
+{
+  uploads_close(table);
+  table = uploads_open(cfg);
+  assert_non_null(table);
+}
+
+static int setup(void **state)
+{
+  static const uploads_cfg defaults;
+  (void)state;
+  now = 1000 * (copal_time)COPAL_SECOND;
+  table = NULL;
+  open_with(&defaults);
+  return arena_init(&room, 4096);
+}
+
+static int teardown(void **state)
+{
+  (void)state;
+  uploads_close(table);
+  arena_wipe(&room);
+  return 0;
+}
+
+static void rfc7959_2_5_interleaved_clients_do_not_mix(void **state)
+{
+  const who others[] = {
+      {1, 5683, "/a", NULL}, {2, 5683, "/a", NULL}, {1, 5684, "/a", NULL}, {1, 5683, "/b", NULL}};
+  (void)state;
+  for (uint32_t num = 0; num < 3; num++)
+    for (size_t i = 0; i < 4; i++)
+      assert_int_equal(put(&others[i], num, true, (char)('a' + i), BLOCK), COPAL_OK);
+  assert_int_equal(counts().open, 4);
+  assert_int_equal(counts().bytes, 12 * BLOCK);
+  for (size_t i = 0; i < 4; i++)
+    finish(&others[i], 3, (char)('a' + i));
+  assert_int_equal(counts().open, 0);
+  assert_int_equal(counts().bytes, 0);
+  assert_int_equal(counts().finished, 4);
+}
+
+static void rfc9175_3_request_tags_keep_transfers_apart(void **state)
+{
+  const who tags[] = {
+      {1, 5683, "/a", NULL}, {1, 5683, "/a", ""}, {1, 5683, "/a", "x"}, {1, 5683, "/a", "xx"}};
+  (void)state;
+  for (size_t i = 0; i < 4; i++)
+    assert_int_equal(first(&tags[i], (char)('a' + i)), COPAL_OK);
+  assert_int_equal(counts().open, 4);
+  for (size_t i = 0; i < 4; i++)
+    finish(&tags[i], 1, (char)('a' + i));
+}
+
+static void rfc7959_2_9_2_a_gap_ends_the_upload(void **state)
+{
+  (void)state;
+  assert_int_equal(first(&plain, 'a'), COPAL_OK);
+  assert_int_equal(put(&plain, 2, true, 'a', BLOCK), COPAL_EINCOMPLETE);
+  assert_int_equal(put(&plain, 1, true, 'a', BLOCK), COPAL_EINCOMPLETE);
+  assert_int_equal(counts().open, 0);
+  assert_int_equal(counts().bytes, 0);
+  assert_int_equal(counts().broken, 2);
+}
+
+static void rfc7959_2_5_block_0_starts_over(void **state)
+{
+  (void)state;
+  assert_int_equal(first(&plain, 'a'), COPAL_OK);
+  assert_int_equal(put(&plain, 1, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(first(&plain, 'b'), COPAL_OK);
+  assert_int_equal(counts().open, 1);
+  assert_int_equal(counts().bytes, BLOCK);
+  finish(&plain, 1, 'b');
+}
+
+static void a_repeated_block_is_counted_once(void **state)
+{
+  (void)state;
+  assert_int_equal(first(&plain, 'a'), COPAL_OK);
+  assert_int_equal(put(&plain, 1, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&plain, 1, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(counts().bytes, 2 * BLOCK);
+  finish(&plain, 2, 'a');
+}
+
+static void an_upload_expires_when_its_next_block_is_late(void **state)
+{
+  const uploads_cfg cfg = {.lifetime = 10 * COPAL_SECOND};
+  const who other = {2, 5683, "/a", NULL};
+  (void)state;
+  open_with(&cfg);
+  assert_int_equal(first(&plain, 'a'), COPAL_OK);
+  assert_int_equal(first(&other, 'b'), COPAL_OK);
+  now += 9 * COPAL_SECOND;
+  assert_int_equal(put(&plain, 1, true, 'a', BLOCK), COPAL_OK);
+  now += 9 * COPAL_SECOND;
+  finish(&plain, 2, 'a');
+  assert_int_equal(counts().expired, 1);
+  assert_int_equal(put(&other, 1, false, 'b', 1), COPAL_EINCOMPLETE);
+}
+
+static void another_shards_clock_may_be_behind(void **state)
+{
+  (void)state;
+  assert_int_equal(first(&plain, 'a'), COPAL_OK);
+  now -= COPAL_SECOND;
+  finish(&plain, 1, 'a');
+  assert_int_equal(counts().expired, 0);
+}
+
+static void one_address_has_only_its_share(void **state)
+{
+  const uploads_cfg cfg = {.per_client = 2};
+  const who three[] = {{1, 1, "/a", NULL}, {1, 2, "/a", NULL}, {1, 3, "/a", NULL}};
+  const who other = {2, 1, "/a", NULL};
+  (void)state;
+  open_with(&cfg);
+  assert_int_equal(first(&other, 'o'), COPAL_OK);
+  for (size_t i = 0; i < 3; i++)
+    assert_int_equal(first(&three[i], 'a'), COPAL_OK);
+  assert_int_equal(counts().evicted, 1);
+  assert_int_equal(put(&three[0], 1, false, 'a', 1), COPAL_EINCOMPLETE); /* its oldest */
+  finish(&three[1], 1, 'a');
+  finish(&three[2], 1, 'a');
+  finish(&other, 1, 'o'); /* older than all of them */
+}
+
+static void beyond_the_count_the_oldest_gives_way(void **state)
+{
+  const uploads_cfg cfg = {.count_max = 2};
+  const who three[] = {{1, 1, "/a", NULL}, {2, 1, "/a", NULL}, {3, 1, "/a", NULL}};
+  (void)state;
+  open_with(&cfg);
+  assert_int_equal(first(&three[0], 'a'), COPAL_OK);
+  assert_int_equal(first(&three[1], 'b'), COPAL_OK);
+  assert_int_equal(put(&three[0], 1, true, 'a', BLOCK), COPAL_OK); /* has been heard of since */
+  assert_int_equal(first(&three[2], 'c'), COPAL_OK);
+  assert_int_equal(counts().open, 2);
+  assert_int_equal(counts().evicted, 1);
+  assert_int_equal(put(&three[1], 1, false, 'b', 1), COPAL_EINCOMPLETE);
+  finish(&three[0], 2, 'a');
+  finish(&three[2], 1, 'c');
+}
+
+static void beyond_the_bytes_the_one_that_waits_gives_way(void **state)
+{
+  const uploads_cfg cfg = {.byte_max = 3 * BLOCK};
+  const who idle = {2, 1, "/a", NULL};
+  (void)state;
+  open_with(&cfg);
+  assert_int_equal(first(&plain, 'a'), COPAL_OK);
+  assert_int_equal(first(&idle, 'b'), COPAL_OK);
+  assert_int_equal(put(&plain, 1, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&plain, 2, true, 'a', BLOCK), COPAL_OK); /* is the older, but active */
+  assert_int_equal(counts().evicted, 1);
+  assert_int_equal(counts().bytes, 3 * BLOCK);
+  assert_int_equal(put(&plain, 3, true, 'a', BLOCK), COPAL_ENOSLOT); /* too large alone */
+  assert_int_equal(counts().failed, 1);
+  assert_int_equal(counts().open, 0);
+  assert_int_equal(counts().bytes, 0);
+}
+
+static void rfc7959_2_9_3_too_large_ends_the_upload(void **state)
+{
+  (void)state;
+  limits.body_max = 2 * BLOCK;
+  assert_int_equal(first(&plain, 'a'), COPAL_OK);
+  assert_int_equal(put(&plain, 1, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&plain, 2, false, 'a', 1), COPAL_ETOOBIG);
+  assert_int_equal(counts().open, 0);
+  limits.body_max = 1 << 20;
+}
+
+static void a_large_body_goes_through_a_file(void **state)
+{
+  (void)state;
+  for (uint32_t i = 0; i < 200; i++)
+    assert_int_equal(put(&plain, i, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(counts().bytes, 200 * BLOCK);
+  finish(&plain, 200, 'a');
+}
+
+static void without_a_place_for_files_large_bodies_fail(void **state)
+{
+  const uploads_cfg cfg = {.dir = "/nonexistent"};
+  uint32_t i = 0;
+  int err = COPAL_OK;
+  (void)state;
+  open_with(&cfg);
+  for (; err == COPAL_OK && i < 100; i++)
+    err = put(&plain, i, true, 'a', BLOCK);
+  assert_int_equal(err, COPAL_ENOSLOT);
+  assert_int_equal(i, 65); /* 64 KiB are held in memory */
+  assert_int_equal(counts().failed, 1);
+  assert_int_equal(counts().bytes, 0);
+  assert_int_equal(first(&plain, 'a'), COPAL_OK);
+  finish(&plain, 1, 'a'); /* small ones still work */
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      TEST(rfc7959_2_5_interleaved_clients_do_not_mix),
+      TEST(rfc9175_3_request_tags_keep_transfers_apart),
+      TEST(rfc7959_2_9_2_a_gap_ends_the_upload),
+      TEST(rfc7959_2_5_block_0_starts_over),
+      TEST(a_repeated_block_is_counted_once),
+      TEST(an_upload_expires_when_its_next_block_is_late),
+      TEST(another_shards_clock_may_be_behind),
+      TEST(one_address_has_only_its_share),
+      TEST(beyond_the_count_the_oldest_gives_way),
+      TEST(beyond_the_bytes_the_one_that_waits_gives_way),
+      TEST(rfc7959_2_9_3_too_large_ends_the_upload),
+      TEST(a_large_body_goes_through_a_file),
+      TEST(without_a_place_for_files_large_bodies_fail),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bodies on their way in: memory, file, view. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "store/staging.h"
+
+static const char dir[] = "/tmp";
+static uint8_t bytes[STAGING_MEMORY_MAX + 5000];
+
+static void fill(uint8_t seed)
+{
+  for (size_t i = 0; i < sizeof bytes; i++)
+    bytes[i] = (uint8_t)(i * 31 + i / 251 + seed);
+}
+
+static void assert_body(staging *s, size_t len)
+{
+  copal_span body;
+  assert_int_equal(staging_view(s, &body), 0);
+  assert_int_equal(body.len, len);
+  if (len > 0)
+    assert_memory_equal(body.ptr, bytes, len);
+}
+
+static void an_empty_body_is_empty(void **state)
+{
+  staging s = {0};
+  (void)state;
+  assert_int_equal(staging_put(&s, dir, 0, copal_span_none()), 0);
+  assert_body(&s, 0);
+  staging_wipe(&s);
+  staging_wipe(&s);
+}
+
+static void pieces_make_the_body_on_both_sides_of_the_file(void **state)
+{
+  const size_t sizes[] = {1,           4095, 4096, 4097, STAGING_MEMORY_MAX, STAGING_MEMORY_MAX + 1,
+                          sizeof bytes};
+  (void)state;
+  fill(1);
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    staging s = {0};
+    for (size_t at = 0; at < sizes[i]; at += 1000) {
+      const size_t len = sizes[i] - at < 1000 ? sizes[i] - at : 1000;
+      assert_int_equal(staging_put(&s, dir, at, copal_span_of(bytes + at, len)), 0);
+    }
+    assert_int_equal(s.fd_plus_1 > 0, sizes[i] > STAGING_MEMORY_MAX);
+    assert_body(&s, sizes[i]);
+    assert_body(&s, sizes[i]);
+    staging_wipe(&s);
+    assert_int_equal(s.fd_plus_1, 0);
+  }
+}
+
+static void writing_goes_on_after_a_view(void **state)
+{
+  staging s = {0};
+  const size_t half = STAGING_MEMORY_MAX + 100;
+  (void)state;
+  fill(2);
+  assert_int_equal(staging_put(&s, dir, 0, copal_span_of(bytes, half)), 0);
+  assert_body(&s, half);
+  assert_int_equal(staging_put(&s, dir, half, copal_span_of(bytes + half, sizeof bytes - half)), 0);
+  assert_body(&s, sizeof bytes);
+  staging_wipe(&s);
+}
+
+static void writing_earlier_makes_that_the_end(void **state)
+{
+  (void)state;
+  for (int is_large = 0; is_large < 2; is_large++) {
+    staging s = {0};
+    fill(3);
+    const size_t len = is_large ? sizeof bytes : 1000;
+    assert_int_equal(staging_put(&s, dir, 0, copal_span_of(bytes, len)), 0);
+    assert_int_equal(staging_put(&s, dir, 100, copal_span_of(bytes + 100, 50)), 0);
+    assert_body(&s, 150);
+    staging_wipe(&s);
+  }
+}
+
+static void a_gap_is_refused(void **state)
+{
+  staging s = {0};
+  (void)state;
+  assert_int_equal(staging_put(&s, dir, 1, copal_span_of(bytes, 1)), -EINVAL);
+  assert_int_equal(staging_put(&s, dir, 0, copal_span_of(bytes, 10)), 0);
+  assert_int_equal(staging_put(&s, dir, 11, copal_span_of(bytes, 1)), -EINVAL);
+  staging_wipe(&s);
+}
+
+static void without_a_directory_memory_is_the_limit(void **state)
+{
+  staging s = {0};
+  (void)state;
+  fill(4);
+  assert_int_equal(staging_put(&s, "/nonexistent", 0, copal_span_of(bytes, STAGING_MEMORY_MAX)), 0);
+  assert_int_equal(staging_put(&s, "/nonexistent", STAGING_MEMORY_MAX, copal_span_of(bytes, 1)),
+                   -ENOENT);
+  assert_body(&s, STAGING_MEMORY_MAX); /* what was there stays */
+  staging_wipe(&s);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(an_empty_body_is_empty),
+      cmocka_unit_test(pieces_make_the_body_on_both_sides_of_the_file),
+      cmocka_unit_test(writing_goes_on_after_a_view),
+      cmocka_unit_test(writing_earlier_makes_that_the_end),
+      cmocka_unit_test(a_gap_is_refused),
+      cmocka_unit_test(without_a_directory_memory_is_the_limit),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
