@@ -66,11 +66,11 @@ static int read_block1(const copal_msg *msg, copal_req *req)
 
 /* Remembers the request where running it twice would matter, or where a duplicate must get no
  * second answer. A safe confirmable request needs no entry: it may simply run again, RFC 7252
- * section 4.5. */
-static int remember(copal_ep *ep, turn *t, copal_time now)
+ * section 4.5; a block of a body, even of a FETCH, may not. */
+static int remember(copal_ep *ep, turn *t, bool is_block, copal_time now)
 {
   const bool is_con = t->msg->type == COPAL_CON;
-  const bool is_safe = copal_code_is_safe(t->msg->code);
+  const bool is_safe = copal_code_is_safe(t->msg->code) && !is_block;
 
   if (is_con && is_safe)
     return COPAL_OK;
@@ -238,7 +238,7 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
   if (!err)
     err = read_block1(msg, &req);
   if (!err)
-    err = remember(ep, &t, now);
+    err = remember(ep, &t, req.has_block1, now);
   if (err)
     return err;
 

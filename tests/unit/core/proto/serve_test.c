@@ -268,6 +268,20 @@ static int observe_and_fail(fixture *f, const copal_req *req)
   return answer_or_fail(f, req);
 }
 
+/* The last block completes the body: run again, it would be taken for one without those before it.
+ */
+static void rfc7959_2_5_duplicate_block_of_a_fetch_replays_the_reply(void **state)
+{
+  fixture *f = *state;
+  fx_answer(f, COPAL_CODE_CONTENT, "x");
+  assert_int_equal(fx_feed(f, "41 05 12 34 aa d1 0e 10 ff 'q'"), COPAL_OK); /* Block1 1/0/16 */
+  fx_expect(f, "61 45 12 34 aa ff 'x'");
+  fx_answer(f, COPAL_CODE_REQUEST_ENTITY_INCOMPLETE, "");
+  assert_int_equal(fx_feed(f, "41 05 12 34 aa d1 0e 10 ff 'q'"), COPAL_OK);
+  fx_expect(f, "61 45 12 34 aa ff 'x'");
+  assert_int_equal(f->calls, 1);
+}
+
 static void rfc7641_4_2_an_error_in_place_of_a_success_carries_no_observe(void **state)
 {
   fixture *f = *state;
@@ -1018,6 +1032,7 @@ int main(void)
       TEST(without_a_chunk_a_group_gets_no_answer),
       TEST(rfc7252_4_5_duplicate_fetches_an_answer_that_could_not_be_sent),
       TEST(an_answer_to_a_non_that_could_not_be_sent_is_lost),
+      TEST(rfc7959_2_5_duplicate_block_of_a_fetch_replays_the_reply),
       TEST(rfc7641_4_2_an_error_in_place_of_a_success_carries_no_observe),
       TEST(without_an_exchange_a_group_gets_no_answer),
   };
