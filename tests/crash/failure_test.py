@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The durable store on disks that fail, lie full or are cut off in the middle of a commit."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+
+import coap
+from coap import (CHANGED, CONTENT, CREATED, DELETE, DELETED, GET, INTERNAL, MAX_AGE, NOT_FOUND,
+                  PUT, UNAVAILABLE, Copald, Line, path)
+
+SHIM = os.path.join(os.environ.get("COPAL_BUILD_DIR", "build/dev"), "failio.so")
+KILL_POINTS = 24
+TMPFS_SIZE = 6 << 20
+
+
+def failing(rule, arm=None):
+    """The environment in which system calls on the data file fail."""
+    env = {"LD_PRELOAD": SHIM, "FAILIO": rule,
+           "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+    if arm:
+        env["FAILIO_ARM"] = arm
+    return env
+
+
+class Failure(unittest.TestCase):
+    def setUp(self):
+        top = tempfile.TemporaryDirectory(prefix="copal-fail-")
+        self.addCleanup(top.cleanup)
+        self.top, self.data = top.name, os.path.join(top.name, "data")
+        self.arm_file = os.path.join(self.top, "arm")
+
+    def start(self, *args, **more):
+        copald = Copald(self.data, *args, **more)
+        line = Line(copald.port)
+        self.addCleanup(self.end, copald, line)
+        return copald, line
+
+    @staticmethod
+    def end(copald, line):
+        line.close()
+        if copald.process.poll() is None:
+            copald.kill()
+
+    def arm(self):
+        with open(self.arm_file, "w", encoding="ascii"):
+            pass
+
+    def put(self, line, key, body=b"x"):
+        return line.ask(PUT, path(key), body)
+
+    def fails_for_good(self, rule):
+        copald, line = self.start(env=failing(rule, self.arm_file))
+        self.assertEqual(self.put(line, "/a", b"acknowledged").code, CREATED)
+        self.arm()
+        self.assertEqual(self.put(line, "/a", b"lost").code, INTERNAL)
+        os.remove(self.arm_file)  # a sync that works again proves nothing
+        self.assertEqual(self.put(line, "/b").code, INTERNAL)
+        self.assertEqual(line.ask(DELETE, path("/a")).code, INTERNAL)
+        for _ in range(3):
+            answer = line.ask(GET, path("/a"))
+            self.assertEqual((answer.code, answer.payload), (CONTENT, b"acknowledged"))
+        self.assertIn("</a>", line.ask(GET, path("/.well-known/core")).payload.decode())
+        self.assertIn('"event":"store_failed"', copald.read_log())
+        copald.stop()
+        copald, line = self.start()
+        self.assertIn(line.ask(GET, path("/a")).payload, (b"acknowledged", b"lost"))
+        self.assertEqual(self.put(line, "/b").code, CREATED)
+        copald.stop()
+        self.assertEqual(coap.check(self.data), 2)
+
+    def test_failed_fsync_ends_acknowledging_for_good(self):
+        self.fails_for_good("sync:1:EIO")
+
+    def test_failed_write_ends_acknowledging_for_good(self):
+        self.fails_for_good("pwrite:1:EIO")
+
+    def test_short_write_ends_acknowledging_for_good(self):
+        self.fails_for_good("pwrite:1:short")
+
+    def test_failed_write_of_the_meta_page_leaves_reads(self):
+        self.fails_for_good("meta:1:EIO")
+
+    def refuses_and_recovers(self, rule):
+        copald, line = self.start(env=failing(rule, self.arm_file))
+        for i in range(20):
+            self.assertEqual(self.put(line, f"/r{i}", b"x" * 900).code, CREATED)
+        self.arm()
+        answer = self.put(line, "/a")
+        self.assertEqual(answer.code, UNAVAILABLE)
+        self.assertIsNotNone(answer.get(MAX_AGE))
+        self.assertEqual(line.ask(GET, path("/r1")).payload, b"x" * 900)
+        self.assertEqual(line.ask(GET, path("/a")).code, NOT_FOUND)
+        os.remove(self.arm_file)
+        self.assertEqual(self.put(line, "/a").code, CREATED)
+        log = copald.read_log()
+        self.assertIn('"event":"store_full"', log)
+        self.assertIn('"event":"store_has_room"', log)
+        self.assertNotIn("store_failed", log)
+        copald.stop()
+        self.assertEqual(coap.check(self.data), 21)
+
+    def test_write_without_room_is_refused_until_there_is_some(self):
+        self.refuses_and_recovers("pwrite:1:ENOSPC")
+
+    def killed_at(self, rule):
+        """Load up to the kill inside a system call; then everything acknowledged is there."""
+        if os.path.exists(self.data):
+            shutil.rmtree(self.data)
+        copald = Copald(self.data, env=failing(rule), wait=False)
+        known = {}
+        try:
+            copald.wait_until_ready()
+        except AssertionError:
+            copald.wait()
+        else:
+            self.load(copald, known)
+        copald, line = self.start()
+        for key, bodies in known.items():
+            answer = line.ask(GET, path(key))
+            found = answer.payload if answer.code == CONTENT else None
+            self.assertIn(found, bodies, (rule, key))
+        self.end(copald, line)
+        coap.check(self.data)
+
+    def load(self, copald, known):
+        """Writes until copald is dead. `known`: what each resource may be afterwards."""
+        line = Line(copald.port)
+        for i in range(200):
+            key, body = f"/r{i % 7}", b"%d-" % i * (1 + i % 5 * 60)
+            before = known.get(key, [None])
+            known[key] = before + [body]
+            line.send(None, PUT, path(key), body)
+            while line.under_way and copald.process.poll() is None:
+                time.sleep(0.0005)
+                for _, answer in line.receive():
+                    self.assertIn(answer.code, (CREATED, CHANGED))
+                    known[key] = [body]
+            if line.under_way:
+                break
+        line.close()
+        self.end(copald, line)
+        copald.wait()
+
+    def test_sigkill_in_front_of_any_system_call(self):
+        for call in ("any", "pwrite", "meta", "sync"):
+            for nth in range(1, KILL_POINTS, 1 if call == "any" else 3):
+                with self.subTest(call=call, nth=nth):
+                    self.killed_at(f"{call}:{nth}:kill")
+
+
+class FullDisk(Failure):
+    """On a file system that is really full."""
+
+    def setUp(self):
+        super().setUp()
+        os.mkdir(self.data)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={TMPFS_SIZE},mode=700", "tmpfs",
+                               self.data], capture_output=True, check=False)
+        if done.returncode != 0:
+            self.skipTest("a small tmpfs cannot be mounted here")
+        # What was added last is undone first: after copald has ended.
+        self.addCleanup(subprocess.run, ["umount", "-l", self.data], check=False)
+
+    def fill(self, line, size=1000):
+        for i in range(20000):
+            answer = self.put(line, f"/f{i}", b"f" * size)
+            if answer.code == UNAVAILABLE:
+                self.assertIsNotNone(answer.get(MAX_AGE))
+                return i
+            self.assertEqual(answer.code, CREATED)
+        raise AssertionError("the disk is never full")
+
+    def check_full_and_recover(self, line, count):
+        for i in range(0, count, max(1, count // 50)):
+            self.assertEqual(line.ask(GET, path(f"/f{i}")).payload, b"f" * 1000)
+        for i in range(count):
+            self.assertEqual(line.ask(DELETE, path(f"/f{i}")).code, DELETED, i)
+        self.assertEqual(self.put(line, "/new", b"n" * 1000).code, CREATED)
+
+    def test_full_disk_refuses_writes_and_takes_deletes(self):
+        copald, line = self.start()
+        count = self.fill(line)
+        self.assertGreater(count, 1000)
+        self.check_full_and_recover(line, count)
+        again = self.fill(line)
+        self.assertGreater(again, count * 8 // 10)
+        self.assertNotIn("store_failed", copald.read_log())
+        self.assertEqual(copald.stop(), 0)
+        self.assertEqual(coap.check(self.data), again + 1)
+
+    def test_disk_filled_by_others_is_survived(self):
+        copald, line = self.start()
+        for i in range(100):
+            self.assertEqual(self.put(line, f"/f{i}", b"f" * 1000).code, CREATED)
+        others = os.path.join(self.data, "others")
+        with open(others, "wb") as f:
+            try:
+                while True:
+                    f.write(bytes(65536))
+                    f.flush()
+            except OSError:
+                pass
+        count = 100 + self.fill_from(line, 100)
+        for i in range(0, count, 2):
+            self.assertEqual(line.ask(DELETE, path(f"/f{i}")).code, DELETED)
+        os.remove(others)
+        self.assertEqual(self.put(line, "/new", b"n" * 1000).code, CREATED)
+        self.assertEqual(line.ask(GET, path("/f1")).payload, b"f" * 1000)
+        self.assertEqual(copald.stop(), 0)
+
+    def fill_from(self, line, first):
+        for i in range(first, 20000):
+            if self.put(line, f"/f{i}", b"f" * 1000).code == UNAVAILABLE:
+                return i - first
+        raise AssertionError("the disk is never full")
+
+    def test_full_disk_survives_kill_9(self):
+        copald, line = self.start()
+        count = self.fill(line)
+        copald.kill()
+        copald, line = self.start()
+        self.assertEqual(self.put(line, "/new", b"n" * 1000).code, UNAVAILABLE)
+        self.check_full_and_recover(line, count)
+
+
+# The tests of a failing disk are not run again on a full one.
+for name in [n for n in dir(Failure) if n.startswith("test_")]:
+    setattr(FullDisk, name, None)
+
+if __name__ == "__main__":
+    if not os.access(SHIM, os.R_OK) or not os.access(coap.COPALD, os.X_OK):
+        print("skipped: copald or failio.so is not built")
+        sys.exit(77)
+    unittest.main()
