@@ -30,27 +30,50 @@ static bool is_served_host(const pipeline *p, copal_span options)
   return false;
 }
 
+/* "." and ".." are resolved before a URI becomes options. RFC 7252 section 5.10.1. */
+static bool is_dot_segment(copal_span segment)
+{
+  return (segment.len == 1 || segment.len == 2) && memcmp(segment.ptr, "..", segment.len) == 0;
+}
+
+static int write_key(copal_wr *w, copal_span options)
+{
+  copal_opt_iter it = copal_opt_iter_init(options);
+  for (copal_opt opt; copal_opt_next(&it, &opt) && opt.number <= COPAL_OPT_URI_PATH;) {
+    if (opt.number != COPAL_OPT_URI_PATH)
+      continue;
+    if (is_dot_segment(opt.value))
+      return COPAL_EURI;
+    copal_wr_u8(w, '/');
+    copal_uri_put_segment(w, opt.value);
+  }
+  if (w->len == 0)
+    copal_wr_u8(w, '/');
+  return w->err;
+}
+
 /* Writes the canonical path of a request into memory of the arena. Returns COPAL_OK, COPAL_ENOSLOT
- * when the arena is spent, or COPAL_ENOSPC when the path is longer than allowed. */
+ * when the arena is spent, COPAL_ENOSPC when the path is longer than allowed, or COPAL_EURI when it
+ * has a dot segment. */
 static int make_key(pipeline *p, copal_span options, copal_span *key)
 {
-  /* Percent-encoding triples a byte at most, and an option has a byte of its own for the slash. The
-   * query comes along and is cut off: "?" is encoded within a path. */
+  /* Percent-encoding triples a byte at most, and an option has a byte of its own for the slash. */
   const size_t room = 3 * options.len + 1;
   uint8_t *buf = arena_take(&p->arena, room);
   if (buf == NULL)
     return COPAL_ENOSLOT;
   copal_wr w = copal_wr_init((copal_mspan){buf, room});
-  const int rc = copal_uri_path_from_options(options, COPAL_OPT_URI_PATH, COPAL_OPT_URI_QUERY, &w);
+  const int rc = write_key(&w, options);
   if (rc < 0)
     return rc;
-  const uint8_t *query = memchr(buf, '?', w.len);
-  *key = copal_span_of(buf, query == NULL ? w.len : (size_t)(query - buf));
+  *key = copal_wr_done(&w);
   return key->len > p->limits.key_max ? COPAL_ENOSPC : COPAL_OK;
 }
 
 static int answer_bad_key(pipeline *p, int why, copal_time now)
 {
+  if (why == COPAL_EURI)
+    return answer(p, COPAL_CODE_BAD_REQUEST, "Uri-Path is a dot segment", now);
   if (why == COPAL_ENOSPC) {
     char text[64];
     snprintf(text, sizeof text, "Path longer than %u bytes", (unsigned)p->limits.key_max);
@@ -61,25 +84,12 @@ static int answer_bad_key(pipeline *p, int why, copal_time now)
   return why;
 }
 
-/* "." and ".." are resolved before a URI becomes options. RFC 7252 section 5.10.1. */
-static bool has_dot_segment(copal_span options)
-{
-  copal_opt_iter it = copal_opt_iter_init(options);
-  for (copal_opt opt; copal_opt_next(&it, &opt);)
-    if (opt.number == COPAL_OPT_URI_PATH && (opt.value.len == 1 || opt.value.len == 2) &&
-        memcmp(opt.value.ptr, "..", opt.value.len) == 0)
-      return true;
-  return false;
-}
-
 static int route(pipeline *p, const copal_req *req, copal_time now)
 {
   if (!is_served_host(p, req->msg->options)) {
     p->stats.foreign_hosts++;
     return answer(p, COPAL_CODE_NOT_FOUND, "Host not served here", now);
   }
-  if (has_dot_segment(req->msg->options))
-    return answer(p, COPAL_CODE_BAD_REQUEST, "Uri-Path is a dot segment", now);
   copal_span key;
   const int rc = make_key(p, req->msg->options, &key);
   if (rc < 0)
