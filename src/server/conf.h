@@ -70,6 +70,11 @@ typedef struct conf {
   handler_limits limits;
   uint32_t pending; /* changes under way in a shard */
 
+  uint32_t uploads, uploads_per_client; /* unfinished bodies in blocks */
+  uint64_t upload_bytes;                /* of all of them */
+  copal_dur upload_lifetime;            /* between two blocks */
+  char upload_dir[CONF_TEXT_SIZE];
+
   uint64_t store_resources;
   uint64_t store_bytes; /* memory, for the store in memory */
   uint64_t store_disk;  /* of the data file, for the durable one */

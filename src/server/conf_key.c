@@ -102,6 +102,12 @@ const conf_key conf_keys[] = {
 
     COUNT("observe", "confirm_every", observe_confirm_every, 1, 65535),
 
+    COUNT("uploads", "count", uploads, 1, 1u << 20),
+    COUNT("uploads", "per_client", uploads_per_client, 1, 1u << 20),
+    BYTES("uploads", "size", upload_bytes, 1024, UINT64_MAX),
+    TIME("uploads", "lifetime", upload_lifetime, 1000000, UINT32_MAX),
+    TEXT("uploads", "directory", upload_dir),
+
     LIVE("resources", "body", CONF_BYTES, limits.body_max, 1, 1u << 30),
     LIVE("resources", "patch", CONF_BYTES, limits.patch_max, 1, 1u << 30),
     LIVE("resources", "default_max_age", CONF_SECONDS, limits.default_max_age_s, 0,

@@ -102,7 +102,14 @@ static int open_grouping(parts *p, const conf *c)
 
 static int open_parts(parts *p, const conf *c, const logger *log, char why[SERVER_WHY_SIZE])
 {
-  const resources_cfg resources_conf = {.pending_max = c->pending};
+  const resources_cfg resources_conf = {
+      .pending_max = c->pending,
+      .uploads = {.count_max = c->uploads,
+                  .per_client = c->uploads_per_client,
+                  .byte_max = c->upload_bytes,
+                  .lifetime = c->upload_lifetime,
+                  .dir = c->upload_dir},
+  };
   router_init(&p->router);
   const int opened = storage_open(&p->storage, c, log, why);
   if (opened < 0)
