@@ -31,10 +31,11 @@ typedef struct check {
 static void damaged(check *c, copal_span key, const char *what)
 {
   char text[NAME_MAX_SHOWN + 128];
+  const char *name = key.len > 0 ? (const char *)key.ptr : ""; /* not all damage has a key */
   const int shown = key.len < NAME_MAX_SHOWN ? (int)key.len : NAME_MAX_SHOWN;
   c->report->damaged++;
-  snprintf(text, sizeof text, "%.*s%s%s%s", shown, (const char *)key.ptr,
-           key.len > NAME_MAX_SHOWN ? "..." : "", key.len > 0 ? ": " : "", what);
+  snprintf(text, sizeof text, "%.*s%s%s%s", shown, name, key.len > NAME_MAX_SHOWN ? "..." : "",
+           key.len > 0 ? ": " : "", what);
   c->each(c->ctx, text);
 }
 
