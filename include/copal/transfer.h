@@ -107,10 +107,10 @@ typedef struct copal_transfer_request {
   bool negotiates_late;    /* the first request does not name a block size for the response, later
                               ones do. RFC 7959 section 2.4 */
   bool asks_size;          /* asks for the size of the response body. RFC 7959 section 4 */
-  bool has_fresh_tokens;   /* every message gets a token of its own; otherwise all blocks have that
-                              of the first, because there are servers that tell uploads apart by it.
-                              Always set for a secured path (RFC 9175 section 4.2) and for blocks of
-                              notifications */
+  bool has_fresh_tokens;   /* every message gets a token of its own; otherwise those of an upload in
+                              blocks have that of its first, because there are servers that tell
+                              uploads apart by it. Always so on a secured path (RFC 9175 section
+                              4.2), for downloads and for blocks of notifications */
   bool is_observe;         /* GET and FETCH: registers an observation. RFC 7641, RFC 7959 section
                               2.6 */
   int8_t restarts;         /* how often the transfer may begin again; 0: COPAL_TRANSFER_RESTARTS;

@@ -150,11 +150,13 @@ static void act(copal_transfer *t, int step, const copal_msg *msg, copal_time no
 /* ---------------------------------------------------------------------------------------- events
  */
 
-/* Keeps the token that the endpoint drew, for all further blocks. */
+/* Keeps the token that the endpoint drew for the first block of an upload. Downloads have nothing
+ * to gain from that: a duplicate of a safe request may be answered anew, and late. */
 static void keep_token(copal_transfer *t, const copal_msg *msg)
 {
   const copal_transfer_request *rq = t->request;
-  if (rq->has_fresh_tokens || (rq->path->flags & COPAL_PATH_SECURE) || rq->token.len)
+  if (!t->is_blockwise || rq->has_fresh_tokens || (rq->path->flags & COPAL_PATH_SECURE) ||
+      rq->token.len)
     return;
   if (msg->token.len > sizeof t->token)
     return;
