@@ -35,7 +35,7 @@ typedef struct server_parts {
   store *store;
   logger *log;
   server_watcher *watcher;
-  roster *roster; /* told of the sockets; NULL: groups are joined at the start only */
+  roster *roster;     /* told of the sockets; NULL: groups are joined at the start only */
   bool skips_missing; /* go without listen addresses that this machine does not have */
 } server_parts;
 

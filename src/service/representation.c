@@ -39,5 +39,6 @@ void representation_confirm(representation *r, const handler_env *env, const sto
                             copal_time now)
 {
   r->etag = item->etag;
-  fill(r, COPAL_CODE_VALID, STORE_NO_FORMAT, representation_max_age(env, item, now), copal_span_none());
+  fill(r, COPAL_CODE_VALID, STORE_NO_FORMAT, representation_max_age(env, item, now),
+       copal_span_none());
 }

@@ -413,8 +413,8 @@ static void repeat_last(copal_ep *ep, observer *o, copal_time now)
   }
 }
 
-/* Who registered through a group is notified at a random instant of the leisure period, lest all the
- * members speak at once. RFC 7252 section 8.2. */
+/* Who registered through a group is notified at a random instant of the leisure period, lest all
+ * the members speak at once. RFC 7252 section 8.2. */
 static void take_leisure(copal_ep *ep, observer *o, copal_time now)
 {
   const bool is_member = (o->path.flags & COPAL_PATH_GROUP) != 0;
