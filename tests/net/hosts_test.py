@@ -265,6 +265,41 @@ class Loss(Net):
         for values in seen:
             self.assertEqual(values, sorted(values))
 
+    def test_observing_programs_end_with_the_last_state(self):
+        """The payload is larger than a block, so that notifications are completed with GETs."""
+        body = lambda n: b"%d:" % n + bytes(48 + n % 10 for _ in range(1500))
+        writer = Client(link.hosts[1])
+        self.addCleanup(writer.close)
+        near = ["coap://%s%s" % (self.to[0][0], self.path)]
+        self.upload(body(0), near[0])
+        programs = {"copal": [COPAL, "observe", "--json", "--duration", "14", *near]}
+        if LIBCOAP:
+            programs["libcoap"] = [LIBCOAP, "-m", "get", "-s", "14", "-w", *near]
+        running = {name: self.home.start(*args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                   for name, args in programs.items()}
+        time.sleep(1)
+        self.home.lose(self.PERCENT)
+        try:
+            for n in range(1, 6):
+                self.upload(body(n), near[0])
+                time.sleep(0.2)
+            outputs = {name: process.communicate(timeout=40)[0].decode()
+                       for name, process in running.items()}
+        finally:
+            self.home.lose(0)
+        for name, out in outputs.items():
+            self.assertIn(body(0).decode(), out, name)
+            self.assertIn(body(5).decode(), out, name)
+            last = max(range(6), key=lambda n: out.rfind("%d:%d%d" % (n, n, n)))
+            self.assertEqual(last, 5, (name, out[-3000:]))
+
+    def upload(self, body, uri):
+        """Writes from a host that loses nothing."""
+        sent = self.file("state", body)
+        done = link.hosts[1].start(COPAL, "put", "--content-format", "0", "-d", "@" + sent, uri,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.assertEqual(done.wait(20), 0)
+
     def drink(self, observers, seen, seconds):
         """Takes what has come, acknowledges it and keeps what is newer. RFC 7641 section 3.4."""
         time.sleep(seconds)
