@@ -199,7 +199,8 @@ typedef struct copal_ep_cfg {
   uint32_t mid_count;   /* Message ID counters, a power of two; default 16. Peers share them by a
                            keyed hash */
   uint32_t timer_slots; /* slots of the timer wheel, a power of two; default 64 */
-  copal_dur timer_tick; /* width of a slot; default 1 ms */
+  copal_dur timer_tick; /* width of a slot, rounded up to a power of two of microseconds; default
+                           1 ms, which becomes 1024 us */
 } copal_ep_cfg;
 
 #define COPAL_EP_CFG_INIT                                                                          \
@@ -292,13 +293,14 @@ COPAL_API int copal_ep_unreachable(copal_ep *ep, const copal_path *path, copal_s
                                    copal_time now);
 
 /* Sends a request. Returns COPAL_OK and its handle, or COPAL_ENOSLOT, COPAL_ENOSPC (does not fit
- * `message_max`), COPAL_EINVAL (a confirmable request to a group, options out of order, a token in
- * use). Beyond NSTART it waits its turn. RFC 7252 sections 4.2, 4.7, 5.3.1, 8.1. */
+ * `message_max`), COPAL_EINVAL (a confirmable request or a GET with an ETag to a group, options out
+ * of order, a token in use, entropy that draws no free one). Beyond NSTART it waits its turn. RFC
+ * 7252 sections 4.2, 4.7, 5.3.1, 8.1, 8.2.1. */
 COPAL_API int copal_ep_request(copal_ep *ep, const copal_request *request, copal_xref *exchange,
                                copal_time now);
 
-/* Sends an Empty confirmable message; the peer's Reset arrives as COPAL_EVENT_RESET. RFC 7252
- * section 4.3. */
+/* Sends an Empty confirmable message; the peer's Reset arrives as COPAL_EVENT_RESET. Returns
+ * COPAL_OK and its handle, COPAL_ENOSLOT, or COPAL_EINVAL (a group). RFC 7252 section 4.3. */
 COPAL_API int copal_ep_ping(copal_ep *ep, const copal_path *path, copal_client *client,
                             copal_xref *exchange, copal_time now);
 
@@ -316,7 +318,9 @@ COPAL_API int copal_ep_cancel(copal_ep *ep, copal_xref exchange, copal_time now)
 COPAL_API int copal_ep_respond(copal_ep *ep, const copal_response *response, copal_time now);
 
 /* Takes an exchange for the request whose on_request() is running, so that it can be answered
- * later. COPAL_ENOSLOT when there is none; the caller answers 5.03 then. */
+ * later. COPAL_ENOSLOT when there is none; the caller answers 5.03 then. COPAL_EINVAL when no
+ * request is being handled, or when it has been answered or deferred already. RFC 7252 section
+ * 5.2.2. */
 COPAL_API int copal_ep_defer(copal_ep *ep, copal_xref *exchange);
 
 /* Answers a deferred request: piggybacked when no Empty ACK has left yet, else as a separate
@@ -326,7 +330,8 @@ COPAL_API int copal_ep_defer(copal_ep *ep, copal_xref *exchange);
 COPAL_API int copal_ep_resume(copal_ep *ep, copal_xref exchange, const copal_response *response,
                               copal_time now);
 
-/* Gives a deferred request up without an answer: a confirmable one has been or is acknowledged. */
+/* Gives a deferred request up without an answer: a confirmable one has been or is acknowledged.
+ * COPAL_ENOTFOUND when the exchange is gone. */
 COPAL_API int copal_ep_abandon(copal_ep *ep, copal_xref exchange, copal_time now);
 
 /* Makes the client of the request whose on_request() is running (`wants_observe` is set) an
@@ -342,6 +347,7 @@ COPAL_API void copal_ep_notify(copal_ep *ep, copal_subject *subject, copal_time 
 /* Ends all relations of the subject without a word; calls on_idle(). */
 COPAL_API void copal_ep_end_subject(copal_ep *ep, copal_subject *subject, copal_time now);
 
+/* The counters, which live as long as the endpoint; and what is in use now. */
 COPAL_API const copal_stats *copal_ep_stats(const copal_ep *ep);
 COPAL_API copal_usage copal_ep_usage(const copal_ep *ep);
 

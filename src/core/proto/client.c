@@ -12,6 +12,9 @@
 #include "core/proto/send.h"
 #include "core/wire/option_check.h"
 
+/* Random tokens hardly ever meet; that one is drawn so often shows entropy that repeats. */
+enum { DRAWS_MAX = 8 };
+
 static bool is_group(const exchange *x)
 {
   return (x->path.flags & COPAL_PATH_GROUP) != 0;
@@ -159,22 +162,45 @@ static int write_request(const copal_request *rq, const exchange *x, copal_wr *w
   return copal_msg_write(w, &m, rq->opts ? rq->opts : &no_options, rq->opts ? rq->opt_count : 0);
 }
 
+/* Draws a token into `room`, if it can be one that no other request along the path has. */
+static copal_span draw_token(copal_ep *ep, const copal_path *path, copal_mspan room)
+{
+  const copal_span token = copal_span_of(room.ptr, room.len);
+  int draws = 0;
+
+  do
+    ep->cfg.entropy->fill(ep->cfg.entropy, room);
+  while (exchange_find_token(ep, path, token) && ++draws < DRAWS_MAX);
+  return token;
+}
+
 static int choose_token(copal_ep *ep, const copal_request *rq, exchange *x)
 {
   uint8_t drawn[COPAL_TOKEN_MAX];
   copal_span token = rq->token;
 
-  if (token.len == 0 && !rq->has_token) {
-    const copal_mspan room = {drawn, ep->cfg.token_len};
-    do {
-      ep->cfg.entropy->fill(ep->cfg.entropy, room);
-      token = copal_span_of(drawn, room.len);
-    } while (exchange_find_token(ep, rq->path, token));
-  }
+  if (token.len == 0 && !rq->has_token)
+    token = draw_token(ep, rq->path, (copal_mspan){drawn, ep->cfg.token_len});
   if (token.len > ep->cfg.token_cap || exchange_find_token(ep, rq->path, token))
     return COPAL_EINVAL;
   exchange_set_token(x, token);
   return COPAL_OK;
+}
+
+static bool has_option(const copal_request *rq, uint16_t number)
+{
+  for (size_t i = 0; rq->opts && i < rq->opt_count; i++) {
+    if (rq->opts[i].number == number)
+      return true;
+  }
+  return false;
+}
+
+/* What must not be sent to a group: a confirmable message, and a GET with an ETag, because the
+ * representations of two members may well have the same one. RFC 7252 sections 8.1 and 8.2.1. */
+static bool suits_group(const copal_request *rq)
+{
+  return rq->type == COPAL_NON && (rq->code != COPAL_CODE_GET || !has_option(rq, COPAL_OPT_ETAG));
 }
 
 static int check_request(const copal_request *rq)
@@ -183,7 +209,7 @@ static int check_request(const copal_request *rq)
     return COPAL_EINVAL;
   if (rq->type != COPAL_CON && rq->type != COPAL_NON)
     return COPAL_EINVAL;
-  if (rq->type == COPAL_CON && (rq->path->flags & COPAL_PATH_GROUP))
+  if ((rq->path->flags & COPAL_PATH_GROUP) && !suits_group(rq))
     return COPAL_EINVAL;
   return COPAL_OK;
 }

@@ -149,6 +149,8 @@ bool dedup_make_room(copal_ep *ep, size_t len, const dedup *spare, copal_time no
 {
   const size_t needed = chunks_for(ep, len);
 
+  if (needed > ep->chunks.count) /* hopeless: then nobody shall lose an entry for it */
+    return false;
   for (int i = 0; i < EVICT_MAX && ep->chunks.count - ep->chunks.used < needed; i++) {
     if (copal_list_is_empty(&ep->dedup_by_age) || oldest(ep) == spare)
       return false;

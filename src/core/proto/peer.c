@@ -42,12 +42,16 @@ bool peer_is_free(const copal_ep *ep, const peer *p)
   return p->outstanding < ep->cfg.params.nstart && !copal_timer_is_armed(&p->quiet);
 }
 
-/* Time that `len` bytes take at the rate, in microseconds, kept below the longest duration. */
+/* Time that a datagram of `len` bytes takes at the rate: whole milliseconds, rounded up, kept below
+ * the longest duration. Datagrams are below 64 KiB, so 32 bits are enough. */
 static copal_dur time_at_rate(size_t len, uint32_t bytes_per_second)
 {
-  const uint32_t seconds = ((uint32_t)len + bytes_per_second - 1) / bytes_per_second;
-  const uint32_t most = UINT32_MAX / COPAL_SECOND;
-  return (seconds < most ? seconds : most) * COPAL_SECOND;
+  const uint32_t scaled = (uint32_t)len * (COPAL_SECOND / COPAL_MILLISECOND);
+  const uint32_t most = UINT32_MAX / COPAL_MILLISECOND;
+  if (bytes_per_second >= scaled)
+    return COPAL_MILLISECOND;
+  const uint32_t ms = (scaled + bytes_per_second - 1) / bytes_per_second;
+  return (ms < most ? ms : most) * COPAL_MILLISECOND;
 }
 
 void peer_probed(copal_ep *ep, peer *p, size_t len, copal_time now)

@@ -576,6 +576,32 @@ static void probing_rate_0_turns_the_limit_off(void **state)
   fx_expect_nothing(f); /* NSTART holds */
 }
 
+static void probing_rate_is_kept_to_the_millisecond(void **state)
+{
+  static const struct {
+    uint32_t rate;  /* bytes per second */
+    copal_time gap; /* behind the 12 bytes of a NON */
+  } cases[] = {{5, 2400 * COPAL_MILLISECOND},
+               {1000, 12 * COPAL_MILLISECOND},
+               {7000, 2 * COPAL_MILLISECOND},
+               {UINT32_MAX, COPAL_MILLISECOND}};
+  fixture *f = *state;
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    f->cfg.params = copal_params_default();
+    f->cfg.params.probing_rate = cases[i].rate;
+    f->cfg.params.nstart = 2;
+    fx_restart(f);
+    get(f, COPAL_NON);
+    const copal_time t0 = f->now;
+    assert_int_equal(fx_request(f, COPAL_NON, COPAL_CODE_PUT, NULL), COPAL_OK);
+    fx_expect_nothing(f);
+    fx_advance(f, cases[i].gap + TICK);
+    fx_expect(f, "58 03 %m %t");
+    const copal_time gap = fx_last(f)->at - t0;
+    assert_true(gap >= cases[i].gap && gap <= cases[i].gap + TICK);
+  }
+}
+
 /* ------------------------------------------------------------------------------------ ping */
 
 static void rfc7252_4_3_ping_is_answered_by_reset(void **state)
@@ -707,6 +733,29 @@ static void rfc7252_8_1_group_requests_are_non_confirmable(void **state)
 }
 
 /* A Reset meant for one of them would end the other: its sender does not know about the group. */
+static void rfc7252_8_2_1_a_get_to_a_group_carries_no_etag(void **state)
+{
+  fixture *f = *state;
+  const copal_opt opts[] = {{COPAL_OPT_ETAG, copal_span_str("a")},
+                            {COPAL_OPT_URI_PATH, copal_span_str("b")}};
+  copal_path group = f->peer;
+  group.flags = COPAL_PATH_GROUP;
+  copal_request rq = fx_request_init(f, COPAL_NON, COPAL_CODE_GET);
+  rq.path = &group;
+  rq.opts = opts;
+  rq.opt_count = 2;
+  assert_int_equal(copal_ep_request(f->ep, &rq, NULL, f->now), COPAL_EINVAL);
+  fx_expect_nothing(f);
+  rq.path = &f->peer;
+  assert_int_equal(copal_ep_request(f->ep, &rq, NULL, f->now), COPAL_OK);
+  fx_expect(f, "58 01 %m %t 41 'a' 71 'b'");
+  rq.path = &group;
+  rq.opts++;
+  rq.opt_count--;
+  assert_int_equal(copal_ep_request(f->ep, &rq, NULL, f->now), COPAL_OK);
+  fx_expect_to(f, &group, "58 01 %m %t b1 'b'");
+}
+
 static void rfc7252_8_1_group_and_unicast_message_ids_differ(void **state)
 {
   fixture *f = *state;
@@ -851,6 +900,19 @@ static void rfc7252_5_3_1_tokens_are_drawn_at_the_length_asked(void **state)
   fx_expect(f, "44 01 %m %t");
 }
 
+static void entropy_that_repeats_draws_no_second_token(void **state)
+{
+  fixture *f = *state;
+  f->fill = 0x55;
+  fx_restart(f);
+  assert_int_equal(fx_request(f, COPAL_CON, COPAL_CODE_GET, NULL), COPAL_OK);
+  fx_expect(f, "48 01 %m 55 55 55 55 55 55 55 55");
+  assert_int_equal(fx_request(f, COPAL_CON, COPAL_CODE_GET, NULL), COPAL_EINVAL);
+  fx_expect_nothing(f);
+  fx_expect_no_event(f);
+  fx_expect_idle(f);
+}
+
 static void pools_of_the_client_run_out_one_by_one(void **state)
 {
   fixture *f = *state;
@@ -968,6 +1030,7 @@ int main(void)
       TEST(rfc7252_4_7_a_response_ends_probing),
       TEST(probing_rate_outlives_a_cancelled_request),
       TEST(probing_rate_0_turns_the_limit_off),
+      TEST(probing_rate_is_kept_to_the_millisecond),
       TEST(rfc7252_4_3_ping_is_answered_by_reset),
       TEST(a_ping_is_retransmitted_and_given_up),
       TEST(a_ping_waits_for_its_turn_and_may_be_cancelled),
@@ -976,12 +1039,14 @@ int main(void)
       TEST(rfc7252_8_2_group_responses_are_matched_by_token_alone),
       TEST(a_group_request_for_one_ends_with_the_first),
       TEST(rfc7252_8_1_group_requests_are_non_confirmable),
+      TEST(rfc7252_8_2_1_a_get_to_a_group_carries_no_etag),
       TEST(rfc7252_8_1_group_and_unicast_message_ids_differ),
       TEST(rfc7252_8_1_unicast_avoids_the_message_id_of_a_group),
       TEST(several_responses_from_one_peer_until_the_timeout),
       TEST(bad_requests_are_refused_without_a_trace),
       TEST(a_token_in_use_at_the_peer_is_refused),
       TEST(rfc7252_5_3_1_tokens_are_drawn_at_the_length_asked),
+      TEST(entropy_that_repeats_draws_no_second_token),
       TEST(pools_of_the_client_run_out_one_by_one),
       TEST(strangers_do_not_keep_the_client_from_asking),
       TEST(a_client_without_callback_is_allowed),

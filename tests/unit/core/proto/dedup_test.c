@@ -263,6 +263,22 @@ static void a_reply_that_cannot_be_kept_makes_duplicates_silent(void **state)
   fx_expect_idle(f);
 }
 
+static void a_reply_that_never_fits_costs_nobody_an_entry(void **state)
+{
+  fixture *f = *state;
+  f->cfg.chunk_count = 2;
+  f->cfg.chunk_size = 16;
+  fx_restart(f);
+  fx_answer(f, COPAL_CODE_CHANGED, "");
+  post(f, &f->peer, 1);
+  fx_answer(f, COPAL_CODE_CHANGED, "0123456789abcdef0123456789abcdef");
+  assert_int_equal(fx_feed(f, "40 02 12 34"), COPAL_OK);
+  fx_expect(f, "60 44 12 34 ff '0123456789abcdef0123456789abcdef'");
+  assert_int_equal(fx_stats(f)->chunks_refused, 1);
+  assert_int_equal(fx_stats(f)->dedup_evicted, 0);
+  post_again(f, &f->peer, 1);
+}
+
 static void replies_kept_give_way_to_newer_ones(void **state)
 {
   fixture *f = *state;
@@ -364,6 +380,7 @@ int main(void)
       TEST(when_all_peers_are_taken_the_oldest_entries_go),
       TEST(without_any_place_an_unsafe_request_is_refused),
       TEST(a_reply_that_cannot_be_kept_makes_duplicates_silent),
+      TEST(a_reply_that_never_fits_costs_nobody_an_entry),
       TEST(replies_kept_give_way_to_newer_ones),
       TEST(sweeping_is_due_when_the_oldest_entry_is_over),
       TEST(an_entry_out_of_its_lifetime_lets_its_exchange_go),

@@ -98,8 +98,9 @@ static void rfc7252_4_7_quiet_time_follows_size_and_rate(void **state)
   static const struct {
     size_t len;
     uint32_t rate;
-    copal_time seconds;
-  } all[] = {{1, 1, 1}, {100, 1, 100}, {100, 3, 34}, {100, 1000, 1}, {65535, 1, 4294}};
+    copal_time ms;
+  } all[] = {{1, 1, 1000},        {100, 1, 100000}, {100, 3, 33334},     {100, 1000, 100},
+             {65535, 1, 4294967}, {100, 99999, 2},  {100, UINT32_MAX, 1}};
   fixture *f = *state;
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     f->cfg.params = copal_params_default();
@@ -107,8 +108,8 @@ static void rfc7252_4_7_quiet_time_follows_size_and_rate(void **state)
     fx_restart(f);
     peer *p = take(f, &f->peer);
     peer_probed(f->ep, p, all[i].len, f->now);
-    assert_true(p->quiet.due - f->now == all[i].seconds * COPAL_SECOND);
-    fx_advance(f, (all[i].seconds + 1) * COPAL_SECOND);
+    assert_true(p->quiet.due - f->now == all[i].ms * COPAL_MILLISECOND);
+    fx_advance(f, (all[i].ms + 2) * COPAL_MILLISECOND);
     assert_null(find(f, &f->peer)); /* gone with its timer */
   }
 }
