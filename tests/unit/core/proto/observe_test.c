@@ -4,6 +4,7 @@
 
 static const copal_time second = COPAL_SECOND;
 static const copal_time ms = COPAL_MILLISECOND;
+static const copal_time leisure = 5 * COPAL_SECOND; /* RFC 7252 section 4.8 */
 
 /* ----------------------------------------------------------------------------------------- stage
  */
@@ -348,6 +349,56 @@ static void rfc7641_4_1_a_non_request_registers(void **state)
   assert_int_equal(n.type, COPAL_NON);
   assert_true(n.has_observe);
   assert_int_equal(things[0].subject.count, 1);
+}
+
+/* A Non-confirmable GET to a group with that Observe value; nothing is said at once. */
+static void get_by_group(fixture *f, uint8_t observe_value)
+{
+  copal_path path = f->peer;
+  path.flags = COPAL_PATH_GROUP;
+  const uint8_t bytes[] = {
+      0x51, 0x01, (uint8_t)(++request_mid >> 8), (uint8_t)request_mid, 0xaa, 0x61, observe_value};
+  assert_int_equal(fx_feed_bytes(f, &path, bytes, sizeof bytes), COPAL_OK);
+  fx_expect_nothing(f);
+}
+
+static void rfc10020_3_7_a_group_request_registers(void **state)
+{
+  fixture *f = *state;
+  get_by_group(f, 0);
+  assert_int_equal(things[0].subject.count, 1);
+  fx_advance(f, leisure);
+  const note n = next_note(f);
+  assert_int_equal(n.type, COPAL_NON);
+  assert_true(n.has_observe);
+  get_by_group(f, 1);
+  fx_advance(f, leisure);
+  assert_false(next_note(f).has_observe);
+  expect_no_relations(f);
+}
+
+static void rfc10020_3_7_notifications_of_a_group_wait_for_leisure(void **state)
+{
+  fixture *f = *state;
+  get_by_group(f, 0);
+  fx_advance(f, leisure);
+  (void)next_note(f);
+  change(f, &things[0], "a1");
+  fx_expect_nothing(f);
+  change(f, &things[0], "a2");
+  fx_expect_nothing(f);
+  fx_advance(f, leisure);
+  const note n = next_note(f);
+  assert_int_equal(n.type, COPAL_CON); /* the client's interest is verified */
+  assert_string_equal(n.payload, "a2");
+}
+
+static void rfc10020_3_7_an_error_to_a_group_establishes_nothing(void **state)
+{
+  fixture *f = *state;
+  asked->code = COPAL_CODE_NOT_FOUND;
+  get_by_group(f, 0);
+  expect_no_relations(f);
 }
 
 static void rfc7641_4_2_error_establishes_nothing(void **state)
@@ -1193,6 +1244,9 @@ int main(void)
       TEST(rfc7641_2_other_values_of_observe_mean_nothing),
       TEST(rfc8132_2_4_fetch_registers),
       TEST(rfc7641_4_1_a_non_request_registers),
+      TEST(rfc10020_3_7_a_group_request_registers),
+      TEST(rfc10020_3_7_notifications_of_a_group_wait_for_leisure),
+      TEST(rfc10020_3_7_an_error_to_a_group_establishes_nothing),
       TEST(rfc7641_4_2_error_establishes_nothing),
       TEST(rfc7641_4_2_error_answers_a_renewal_and_ends_it),
       TEST(rfc7641_4_1_beyond_the_relations_it_is_an_ordinary_get),
