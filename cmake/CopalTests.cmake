@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Functions that register tests. Labels: unit sim rfc interop gates fuzz examples bench.
+# Functions that register tests. Labels: unit sim rfc interop net gates fuzz examples bench.
 # Exit status 77 means skipped: the test could not run and its last output line says why.
 if(COPAL_TESTS)
   pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
