@@ -126,6 +126,55 @@ static void udp_reply_leaves_from_the_address_that_was_asked(void **state)
   udp_close(client);
 }
 
+static void udp_local_side_changes_with_each_datagram(void **state)
+{
+  (void)state;
+  udp *server = open_at("0.0.0.0", &(udp_cfg){0});
+  udp *client = open_at("127.0.0.1", &(udp_cfg){0});
+  uint16_t locals[3];
+  for (int i = 0; i < 3; i++) {
+    const char *asked = i == 1 ? "127.0.0.2" : "127.0.0.1";
+    const copal_path to = {.remote = addr_of(asked, port_of(server))};
+    send_text(client, &to, "ask");
+    udp_flush(client);
+    const copal_path path = expect_text(server, "ask");
+    locals[i] = path.local;
+    send_text(server, &path, "answer");
+    udp_flush(server);
+    const copal_addr from = expect_text(client, "answer").remote;
+    assert_memory_equal(&from, &to.remote, sizeof from);
+  }
+  assert_int_equal(locals[0], locals[2]);
+  assert_int_not_equal(locals[0], locals[1]);
+  udp_close(server);
+  udp_close(client);
+}
+
+static void udp_sockets_of_one_address_answer_from_it(void **state)
+{
+  (void)state;
+  udp *server = NULL;
+  copal_addr at = addr_of("127.0.0.1", 0);
+  assert_int_equal(udp_open(&(udp_cfg){0}, &server), 0);
+  assert_int_equal(udp_bind(server, &at, true), 0);
+  at.port = port_of(server);
+  assert_int_equal(udp_bind(server, &at, true), 1);
+  udp *client = open_at("127.0.0.1", &(udp_cfg){0});
+  const copal_addr peer = addr_of("127.0.0.1", port_of(client));
+  /* The table counts from 1, and each socket has taken an entry. */
+  for (uint16_t local = 1; local <= 2; local++)
+    send_text(server, &(copal_path){.remote = peer, .local = local}, "answer");
+  udp_flush(server);
+  assert_int_equal(udp_stats_now(server)->tx_datagrams, 2);
+  udp_slot *slots = NULL;
+  wait_for(client, POLLIN);
+  assert_int_equal(udp_recv(client, 0, &slots), 2);
+  for (int i = 0; i < 2; i++)
+    assert_memory_equal(&slots[i].path.remote, &at, sizeof at);
+  udp_close(server);
+  udp_close(client);
+}
+
 static void udp_v6_reply_leaves_from_the_address_that_was_asked(void **state)
 {
   (void)state;
@@ -456,6 +505,8 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(udp_carries_datagrams_both_ways_in_order),
       cmocka_unit_test(udp_reply_leaves_from_the_address_that_was_asked),
+      cmocka_unit_test(udp_local_side_changes_with_each_datagram),
+      cmocka_unit_test(udp_sockets_of_one_address_answer_from_it),
       cmocka_unit_test(udp_v6_reply_leaves_from_the_address_that_was_asked),
       cmocka_unit_test(udp_v6_socket_leaves_ipv4_alone),
       cmocka_unit_test(udp_group_flag_shows_a_multicast_destination),
