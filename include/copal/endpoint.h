@@ -196,9 +196,9 @@ typedef struct copal_ep_cfg {
   uint8_t szx_max; /* largest block sent, 0 to 6; default 6. Set `has_szx_max` to mean 0 */
   bool has_szx_max;
   bool has_proxy;       /* pass Proxy-Uri and Proxy-Scheme requests to the server instead of 5.05 */
-  uint32_t mid_count;   /* Message ID counters, a power of two; default 16. Peers share them by a
-                           keyed hash */
-  uint32_t timer_slots; /* slots of the timer wheel, a power of two; default 64 */
+  uint32_t mid_count;   /* Message ID counters, a power of two up to 2^24; default 16. Peers share
+                           them by a keyed hash */
+  uint32_t timer_slots; /* slots of the timer wheel, a power of two up to 2^24; default 64 */
   copal_dur timer_tick; /* width of a slot, rounded up to a power of two of microseconds; default
                            1 ms, which becomes 1024 us */
 } copal_ep_cfg;
@@ -259,8 +259,8 @@ typedef struct copal_usage {
 
 /* --------------------------------------------------------------------------------- functions */
 
-/* Bytes of memory an endpoint of this configuration needs, or 0 when the configuration is invalid.
- */
+/* Bytes of memory an endpoint of this configuration needs, or 0 when the configuration is invalid
+ * or no memory can be that large. */
 COPAL_API size_t copal_ep_size(const copal_ep_cfg *cfg);
 
 /* Makes an endpoint in `mem`, which is lent until copal_ep_wipe() and aligned for any object. `cfg`

@@ -4,10 +4,11 @@
 
 #include <string.h>
 
-void *copal_carve(copal_carver *c, size_t size)
+void *copal_carve(copal_carver *c, uint64_t size)
 {
-  uint8_t *part = c->mem ? c->mem + c->len : NULL;
-  c->len += copal_pool_item_size(size);
+  const uint64_t unit = copal_pool_item_size(1);
+  uint8_t *part = c->mem ? c->mem + (size_t)c->len : NULL;
+  c->len += (size + unit - 1) & ~(unit - 1);
   return part;
 }
 
@@ -21,7 +22,7 @@ void *copal_carve_zeros(copal_carver *c, size_t size)
 
 void copal_carve_pool(copal_carver *c, copal_pool *pool, size_t size, uint32_t count)
 {
-  uint8_t *part = copal_carve(c, copal_pool_item_size(size) * count);
+  uint8_t *part = copal_carve(c, (uint64_t)copal_pool_item_size(size) * count);
   if (part)
     copal_pool_init(pool, part, size, count);
 }
@@ -29,7 +30,10 @@ void copal_carve_pool(copal_carver *c, copal_pool *pool, size_t size, uint32_t c
 void copal_carve_map(copal_carver *c, copal_map *map, uint32_t count)
 {
   const uint32_t buckets = copal_map_bucket_count(count);
-  void *part = copal_carve_zeros(c, sizeof(copal_map_link *) * buckets);
-  if (part)
-    copal_map_init(map, part, buckets);
+  const uint64_t size = (uint64_t)sizeof(copal_map_link *) * buckets;
+  uint8_t *part = copal_carve(c, size);
+  if (!part)
+    return;
+  memset(part, 0, (size_t)size);
+  copal_map_init(map, part, buckets);
 }

@@ -12,11 +12,11 @@
 
 typedef struct copal_carver {
   uint8_t *mem; /* aligned for any object; NULL to measure only */
-  size_t len;   /* bytes handed out */
+  uint64_t len; /* bytes handed out; when measuring it may exceed any size_t */
 } copal_carver;
 
 /* Hands out `size` bytes, aligned for any object, or NULL when measuring. */
-void *copal_carve(copal_carver *c, size_t size);
+void *copal_carve(copal_carver *c, uint64_t size);
 
 /* Hands out `size` bytes of zeros, or NULL when measuring. */
 void *copal_carve_zeros(copal_carver *c, size_t size);

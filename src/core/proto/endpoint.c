@@ -116,17 +116,17 @@ static int on_refused(copal_ep *ep, const copal_path *path, copal_span quoted, c
 {
   copal_rd r = copal_rd_init(quoted);
   const uint8_t first = copal_rd_u8(&r);
-  copal_rd_u8(&r);
-  const uint16_t mid = copal_rd_u16(&r);
-  const copal_span token = copal_rd_span(&r, copal_ext_get(&r, first & 15));
+  copal_msg m = {.type = (copal_type)(first >> 4 & 3), .code = copal_rd_u8(&r)};
+  m.mid = copal_rd_u16(&r);
+  m.token = copal_rd_span(&r, copal_ext_get(&r, first & 15));
 
   if (r.err) /* too short to tell: proves nothing */
     return COPAL_ESTRAY;
-  exchange *x = exchange_find_mid(ep, path, mid);
+  exchange *x = exchange_find_mid(ep, path, m.mid);
   if (!x)
-    return observe_on_unreachable(ep, path, mid, token, now) ? COPAL_OK : COPAL_ESTRAY;
-  if ((first >> 4 & 3) != x->type || x->state == EXCHANGE_QUEUED ||
-      !copal_span_is_equal(token, exchange_token(x)))
+    return observe_on_unreachable(ep, path, &m, now) ? COPAL_OK : COPAL_ESTRAY;
+  if (m.type != (copal_type)x->type || x->state == EXCHANGE_QUEUED ||
+      !copal_span_is_equal(m.token, exchange_token(x)))
     return COPAL_ESTRAY;
   if (x->is_client) {
     client_end(ep, x, COPAL_EVENT_UNREACHABLE, now);

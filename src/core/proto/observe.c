@@ -496,12 +496,14 @@ bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copa
   return true;
 }
 
-bool observe_on_unreachable(copal_ep *ep, const copal_path *path, uint16_t mid, copal_span token,
+bool observe_on_unreachable(copal_ep *ep, const copal_path *path, const copal_msg *quoted,
                             copal_time now)
 {
   observer *o = find_observer(ep, path, ep_path_hash(ep, path));
-  relation *r = o ? find_mid(o, mid) : NULL;
-  if (!r || !copal_span_is_equal(token_of(r), token))
+  relation *r = o ? find_mid(o, quoted->mid) : NULL;
+  if (!r || !copal_span_is_equal(token_of(r), quoted->token))
+    return false;
+  if (quoted->type != (o->in_flight == r ? COPAL_CON : COPAL_NON)) /* or acknowledged since */
     return false;
   ep->stats.relations_lost++;
   end_relation(ep, r);

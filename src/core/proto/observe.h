@@ -84,9 +84,9 @@ void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token);
 bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copal_msg *msg,
                                 copal_time now);
 
-/* The network refused the notification with that Message ID and token. Returns false when there is
- * none. */
-bool observe_on_unreachable(copal_ep *ep, const copal_path *path, uint16_t mid, copal_span token,
+/* The network refused a message, of which type, Message ID and token are known. Returns false when
+ * it is no notification that may still be on its way. */
+bool observe_on_unreachable(copal_ep *ep, const copal_path *path, const copal_msg *quoted,
                             copal_time now);
 
 /* The timer of an observer fired. */

@@ -36,10 +36,10 @@ bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copa
   return false;
 }
 
-bool observe_on_unreachable(copal_ep *ep, const copal_path *path, uint16_t mid, copal_span token,
+bool observe_on_unreachable(copal_ep *ep, const copal_path *path, const copal_msg *quoted,
                             copal_time now)
 {
-  (void)ep, (void)path, (void)mid, (void)token, (void)now;
+  (void)ep, (void)path, (void)quoted, (void)now;
   return false;
 }
 

@@ -17,7 +17,8 @@ enum {
   CHUNK_SIZE_MAX = 4096,
   MESSAGE_MIN = 64,
   NOTIFICATION_HEAD = COPAL_HEADER_SIZE + COPAL_TOKEN_MAX, /* what differs between receivers */
-  TOKEN_LEN_MIN = 4, /* RFC 7252 section 5.3.1: 32 bits of randomness */
+  SLOTS_MAX = 1 << 24, /* of each table below that is not made of pools: its size fits 32 bits */
+  TOKEN_LEN_MIN = 4,   /* RFC 7252 section 5.3.1: 32 bits of randomness */
 };
 
 static uint32_t default_u32(uint32_t v, uint32_t otherwise)
@@ -61,13 +62,15 @@ static bool is_valid(const copal_ep_cfg *c)
          c->chunk_size <= CHUNK_SIZE_MAX && c->message_max >= MESSAGE_MIN &&
          c->token_cap >= COPAL_TOKEN_MAX && c->token_len >= TOKEN_LEN_MIN &&
          c->token_len <= COPAL_TOKEN_MAX && c->szx_max <= COPAL_SZX_MAX &&
-         is_power_of_two(c->mid_count) && is_power_of_two(c->timer_slots);
+         is_power_of_two(c->mid_count) && c->mid_count <= SLOTS_MAX &&
+         is_power_of_two(c->timer_slots) && c->timer_slots <= SLOTS_MAX;
 }
 
 /* Where a member of `*ep` is, also when there is no `ep` and its place is never looked at. */
 #define PLACE(ep, member) ((void *)((uintptr_t)(ep) + offsetof(copal_ep, member)))
 
-/* The plan of an endpoint's memory; with `ep` NULL it only measures. */
+/* The plan of an endpoint's memory; with `ep` NULL it only measures. Returns the size, or 0 when no
+ * memory is that large: counts are the caller's, and on 32 bits a sum of them must not wrap. */
 static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
 {
   copal_carver c = {.mem = (uint8_t *)ep};
@@ -91,7 +94,7 @@ static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
     ep->mids = mids;
     copal_timerq_init(&ep->timers, slots, cfg->timer_slots, cfg->timer_tick, now);
   }
-  return c.len;
+  return c.len <= SIZE_MAX ? (size_t)c.len : 0;
 }
 
 static int take_cfg(const copal_ep_cfg *given, copal_ep_cfg *cfg)

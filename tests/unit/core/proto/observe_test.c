@@ -1010,8 +1010,11 @@ static void rfc7641_4_3_network_error_ends_the_relation(void **state)
   observe(f, 0xbb);
   change(f, asked, "a1");
   const note n = expect_note(f, COPAL_CON, 0xaa, "a1");
-  const uint8_t quoted[] = {0x41, 0x45, (uint8_t)(n.mid >> 8), (uint8_t)n.mid, 0xaa};
+  uint8_t quoted[] = {0x51, 0x45, (uint8_t)(n.mid >> 8), (uint8_t)n.mid, 0xaa};
   const copal_span quote = copal_span_of(quoted, sizeof quoted);
+  assert_int_equal(copal_ep_unreachable(f->ep, &f->peer, quote, f->now), COPAL_ESTRAY); /* type */
+  assert_int_equal(asked->subject.count, 2);
+  quoted[0] = 0x41;
   assert_int_equal(copal_ep_unreachable(f->ep, &f->peer, quote, f->now), COPAL_OK);
   assert_int_equal(fx_stats(f)->relations_lost, 1);
   assert_int_equal(asked->subject.count, 1);

@@ -56,7 +56,9 @@ static void values_out_of_range_are_refused(void **state)
   REFUSE(f, token_len, 3); /* RFC 7252 section 5.3.1: 32 bits at least */
   REFUSE(f, token_len, 9);
   REFUSE(f, mid_count, 3);
+  REFUSE(f, mid_count, 1u << 25);
   REFUSE(f, timer_slots, 100);
+  REFUSE(f, timer_slots, 1u << 31);
   f->cfg.has_szx_max = true;
   REFUSE(f, szx_max, 7);
   f->cfg.params = p;
@@ -118,6 +120,21 @@ static void size_grows_with_each_pool(void **state)
   assert_true(copal_ep_size(&c) >= base + 16 * (65535 - 8));
 }
 
+/* Pools beyond every memory have their true size or, where size_t cannot hold it, none: never a
+ * small one that has wrapped. */
+static void the_size_of_huge_pools_does_not_wrap(void **state)
+{
+  fixture *f = *state;
+  copal_ep_cfg c = f->cfg;
+  c.exchange_count = c.peer_count = c.dedup_count = c.chunk_count = UINT32_MAX;
+  c.relation_count = UINT32_MAX;
+  c.token_cap = UINT16_MAX;
+  c.chunk_size = 4096;
+  const uint64_t least = (uint64_t)UINT32_MAX * (UINT16_MAX + 4096);
+  const size_t size = copal_ep_size(&c);
+  assert_true(least > SIZE_MAX ? size == 0 : size > least);
+}
+
 static void wipe_cancels_each_client_exchange_once(void **state)
 {
   fixture *f = *state;
@@ -175,10 +192,16 @@ static void wipe_of_null_is_safe(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      TEST(defaults_are_those_of_the_header), TEST(values_out_of_range_are_refused),
-      TEST(values_at_the_edge_are_taken),     TEST(memory_too_small_is_refused),
-      TEST(size_grows_with_each_pool),        TEST(wipe_cancels_each_client_exchange_once),
-      TEST(wipe_takes_no_new_requests),       TEST(wipe_of_null_is_safe),
+      TEST(defaults_are_those_of_the_header),
+      TEST(values_out_of_range_are_refused),
+      TEST(values_at_the_edge_are_taken),
+      TEST(memory_too_small_is_refused),
+      TEST(size_grows_with_each_pool),
+      TEST(wipe_cancels_each_client_exchange_once),
+      TEST(the_size_of_huge_pools_does_not_wrap),
+      TEST(wipe_cancels_each_client_exchange_once),
+      TEST(wipe_takes_no_new_requests),
+      TEST(wipe_of_null_is_safe),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
