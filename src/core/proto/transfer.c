@@ -177,6 +177,7 @@ static void stale_on_end(copal_transfer *t, copal_time now)
 static void on_response(copal_transfer *t, const copal_event *e, copal_time now)
 {
   t->exchange = 0;
+  assert(!t->relation || !e->is_notification);
   if (e->is_notification)
     t->relation = e->exchange;
   else

@@ -56,11 +56,13 @@ static void add_wishes(draft *d, const copal_transfer *t)
     add(d, COPAL_OPT_SIZE2, copal_span_none());
 }
 
+/* Only the end of a request body registers the observation: what is answered before it is no
+ * representation. */
 static void add_sending(draft *d, const copal_transfer *t)
 {
   const int64_t size = transfer_body_size(t);
 
-  if (t->request->is_observe)
+  if (t->request->is_observe && t->is_last)
     add(d, COPAL_OPT_OBSERVE, copal_span_none());
   if (t->is_blockwise)
     add_block(d, COPAL_OPT_BLOCK1, t->sent, !t->is_last, t->szx1);

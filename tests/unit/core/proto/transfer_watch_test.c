@@ -433,6 +433,25 @@ static void a_server_that_does_not_observe_answers_once(void **state)
   assert_int_equal(s.states, 0);
 }
 
+static void the_end_of_a_long_fetch_registers_the_observation(void **state)
+{
+  stage s;
+  stage_init(&s, *state, COPAL_CODE_FETCH, 16);
+  s.rq.is_observe = true;
+  s.rq.body = copal_span_str(STAGE_BODY);
+  begin(&s);
+  fx_expect(s.f, "48 05 %m %t b1 'a' d1 03 08 d1 14 24 " BLOCK_0);
+  feed(&s, "68 5f %m %t d1 0e 08");
+  fx_expect(s.f, "48 05 %m %t b1 'a' d1 03 18 " BLOCK_1);
+  feed(&s, "68 5f %m %t 61 09 d1 08 18"); /* an Observe that nobody asked for */
+  fx_expect(s.f, "48 05 %m %t 60 51 'a' d1 03 20 " REST);
+  feed(&s, "68 45 %m %t 41 'v' 21 01 d1 04 08 41 20 " BLOCK_0);
+  fx_expect(s.f, "48 05 %m %t b1 'a' c1 10");
+  feed(&s, "68 45 %m %t 41 'v' d1 06 10 " REST);
+  expect_state(&s, COPAL_OK, "0123456789abcdefrest");
+  assert_int_equal(copal_transfer_cancel(&s.t, s.f->now), COPAL_OK);
+}
+
 static void canceling_takes_observation_and_request_along(void **state)
 {
   stage s;
@@ -502,6 +521,7 @@ int main(void)
       TEST(an_observation_that_ends_while_it_fetches_ends_after_it),
       TEST(a_last_notification_without_observe_is_completed),
       TEST(a_server_that_does_not_observe_answers_once),
+      TEST(the_end_of_a_long_fetch_registers_the_observation),
       TEST(canceling_takes_observation_and_request_along),
       TEST(the_end_of_the_endpoint_ends_an_observation),
       TEST(a_receiver_that_fails_does_not_end_an_observation),
