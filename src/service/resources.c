@@ -208,24 +208,27 @@ static void resubmit(pending *p)
 /* ------------------------------------------------------------------------------------------------
  * reading */
 
-/* Shows what was asked for, and begins an observation when the client wants one. The conditions in
- * the query are read into view->conditions. */
+/* Shows what was asked for, and begins an observation when the client wants one, under the
+ * conditions in the query. */
 static int answer_view(resources *s, const handler_req *req, const ask *a,
-                       const subjects_view *view, conditions *c)
+                       const subjects_view *wanted)
 {
+  conditions c;
+  subjects_view view = *wanted;
   problem why;
   subject *observed = NULL;
-  if (!conditions_parse(c, req->coap->msg->options, &why))
+  if (!conditions_parse(&c, req->coap->msg->options, &why))
     return refuse(req, &why);
+  view.conditions = &c;
   if (req->coap->wants_observe) {
-    const conditions_value v = conditions_value_of(view->format, view->body);
-    if (!conditions_suit(c, &v, &why))
+    const conditions_value v = conditions_value_of(view.format, view.body);
+    if (!conditions_suit(&c, &v, &why))
       return refuse(req, &why);
-    observed = subjects_observe(s->subjects, req, view);
+    observed = subjects_observe(s->subjects, req, &view);
   }
   const store_item item =
-      observed != NULL ? subjects_item(req->env, view->item, c, req->now) : *view->item;
-  const int err = answer_read(req, &item, ask_has_valid(a, &item), view->format, view->body);
+      observed != NULL ? subjects_item(req->env, view.item, &c, req->now) : *view.item;
+  const int err = answer_read(req, &item, ask_has_valid(a, &item), view.format, view.body);
   subject_settle(observed);
   return err;
 }
@@ -245,10 +248,8 @@ static int on_get(resources *s, const handler_req *req, const ask *a)
     return problem_reply(req, COPAL_CODE_NOT_ACCEPTABLE, "Only Content-Format %u is available",
                          (unsigned)item.content_format);
   }
-  conditions c;
-  const subjects_view view = {
-      .item = &item, .format = item.content_format, .body = item.body, .conditions = &c};
-  return answer_view(s, req, a, &view, &c);
+  const subjects_view view = {.item = &item, .format = item.content_format, .body = item.body};
+  return answer_view(s, req, a, &view);
 }
 
 static int on_fetch(resources *s, const handler_req *req, const ask *a)
@@ -269,16 +270,14 @@ static int on_fetch(resources *s, const handler_req *req, const ask *a)
   problem why;
   if (!patch_select(&job, reply_to(req).accept, &body, &format, &why))
     return refuse(req, &why);
-  conditions c;
   const subjects_view view = {.item = &item,
                               .format = format,
                               .body = copal_span_of(body.ptr, body.len),
                               .is_fetch = true,
                               .fetch_format = a->content_format,
                               .fetch = req->coap->msg->payload,
-                              .accept = reply_to(req).accept,
-                              .conditions = &c};
-  const int err = answer_view(s, req, a, &view, &c);
+                              .accept = reply_to(req).accept};
+  const int err = answer_view(s, req, a, &view);
   free(body.ptr);
   return err;
 }
