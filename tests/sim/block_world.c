@@ -81,10 +81,10 @@ void block_world_open(block_world *w, uint64_t seed, const net_link *link, uint8
     n->cfg.sink = &n->sink;
     n->cfg.entropy = &n->entropy;
     n->cfg.server = i == BLOCK_SERVER ? server : NULL;
-    n->cfg.dedup_count = 4096;
-    n->cfg.dedup_per_peer = 2048;
+    n->cfg.dedup_count = 1024;
+    n->cfg.dedup_per_peer = 512;
     n->cfg.exchange_count = 32;
-    n->cfg.chunk_count = 1024;
+    n->cfg.chunk_count = 512;
     n->cfg.params = copal_params_default();
     n->cfg.params.nstart = 4;
     n->cfg.szx_max = server_szx;
