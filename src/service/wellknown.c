@@ -11,6 +11,7 @@
 #include "copal/link.h"
 #include "copal/registry.h"
 #include "service/ask.h"
+#include "service/backfill.h"
 #include "service/grouping.h"
 #include "service/linkindex.h"
 #include "service/problem.h"
@@ -21,7 +22,7 @@ enum {
   MERGE_MAX_DEFAULT = 256 << 10,
   LINK_ROOM = 64,       /* of a link beside its path and the resource's attributes */
   SLICE_DEFAULT = 1024, /* when the client names no block size, RFC 7959 section 2.2 */
-  LIST_PAGE = 1000,     /* resources listed at once when the index is filled */
+  FILLING_RETRY_S = 1,  /* Max-Age of the answer while the index is being filled */
 };
 
 typedef struct wellknown {
@@ -29,7 +30,8 @@ typedef struct wellknown {
   store_follower follower;
   wellknown_cfg cfg;
   linkindex *index;
-  uint64_t epoch; /* of entity-tags */
+  backfill backfill; /* what the store held when it was opened */
+  uint64_t epoch;    /* of entity-tags */
   pthread_mutex_t dropped_lock;
   uint64_t dropped;
 } wellknown;
@@ -85,53 +87,19 @@ static void on_change(store_follower *f, const store_change *change)
   wellknown *k = (wellknown *)((char *)f - offsetof(wellknown, follower));
   if (!change->links_changed || !can_be_target(change->key))
     return;
-  if (change->item != NULL)
+  const bool is_shown = backfill_enter(&k->backfill, change->key);
+  if (is_shown && change->item != NULL)
     add_resource(k, change->key, change->item);
-  else
+  else if (is_shown)
     linkindex_remove(k->index, change->key);
+  backfill_leave(&k->backfill);
 }
 
-/* One page of what the store held before it was followed. */
-typedef struct filling {
-  wellknown *k;
-  uint8_t last[STORE_KEY_MAX];
-  size_t last_len;
-} filling;
-
-static int fill_one(void *ctx, copal_span key, const store_item *item)
+static void show(backfill *b, copal_span key, const store_item *item)
 {
-  filling *f = ctx;
+  wellknown *k = (wellknown *)((char *)b - offsetof(wellknown, backfill));
   if (can_be_target(key))
-    add_resource(f->k, key, item);
-  memcpy(f->last, key.ptr, key.len);
-  f->last_len = key.len;
-  return 0;
-}
-
-static void ignore_wake(store_waker *w)
-{
-  (void)w;
-}
-
-static int fill(wellknown *k, store *s)
-{
-  store_waker waker = {.wake = ignore_wake};
-  store_port *port;
-  const int err = store_port_open(s, &waker, &port);
-  filling *f = malloc(sizeof *f);
-  if (err != COPAL_OK || f == NULL) {
-    free(f);
-    if (err == COPAL_OK)
-      store_port_close(port);
-    return COPAL_ENOSLOT;
-  }
-  *f = (filling){.k = k};
-  while (store_list(port, copal_span_none(), copal_span_of(f->last, f->last_len), LIST_PAGE,
-                    fill_one, f) == LIST_PAGE)
-    store_view_renew(port);
-  store_port_close(port);
-  free(f);
-  return COPAL_OK;
+    add_resource(k, key, item);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -230,6 +198,18 @@ static int on_get(wellknown *k, const handler_req *req)
                 (uint32_t)slice.total);
 }
 
+/* A listing with half of the resources would mislead. A group hears nothing. */
+static int refuse_for_now(const handler_req *req)
+{
+  if ((req->coap->path->flags & COPAL_PATH_GROUP) != 0)
+    return COPAL_OK;
+  problem why;
+  const reply r = reply_to(req);
+  problem_set_unavailable(&why, FILLING_RETRY_S,
+                          "The listing is being made after a restart; try again");
+  return problem_send(&why, &r);
+}
+
 static int wellknown_on_request(service *base, const handler_req *req)
 {
   wellknown *k = (wellknown *)base;
@@ -241,6 +221,8 @@ static int wellknown_on_request(service *base, const handler_req *req)
   if (accept != REPLY_ANY_FORMAT && accept != COPAL_CF_LINK_FORMAT)
     return problem_reply(req, COPAL_CODE_NOT_ACCEPTABLE,
                          "Only Content-Format 40 (link-format) is available");
+  if (!backfill_is_over(&k->backfill))
+    return refuse_for_now(req);
   return on_get(k, req);
 }
 
@@ -256,6 +238,8 @@ static size_t wellknown_count(service *base, service_count out[SERVICE_COUNT_MAX
 static void wellknown_close(service *base)
 {
   wellknown *k = (wellknown *)base;
+  backfill_stop(&k->backfill);
+  backfill_wipe(&k->backfill);
   linkindex_close(k->index);
   pthread_mutex_destroy(&k->dropped_lock);
   free(k);
@@ -291,12 +275,18 @@ service *wellknown_open(store *s, const wellknown_cfg *cfg)
   k->epoch = random[0];
   pthread_mutex_init(&k->dropped_lock, NULL);
   k->index = linkindex_open(random[1]);
-  if (k->index == NULL || add_self(k) != COPAL_OK || fill(k, s) != COPAL_OK) {
+  k->backfill.show = show;
+  store_follow(s, &k->follower);
+  if (k->index == NULL || add_self(k) != COPAL_OK || backfill_open(&k->backfill, s) != COPAL_OK) {
     wellknown_close(&k->base);
     return NULL;
   }
-  store_follow(s, &k->follower);
   return &k->base;
+}
+
+void wellknown_settle(service *base)
+{
+  backfill_stop(&((wellknown *)base)->backfill);
 }
 
 wellknown_usage wellknown_usage_now(service *base)

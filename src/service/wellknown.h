@@ -27,9 +27,14 @@ typedef struct wellknown_usage {
 } wellknown_usage;
 
 /* Opens the service, lists what the store holds and follows it from there; before the first commit
- * only (store_follow()). `cfg` is copied; NULL means all defaults. Returns NULL without memory.
- * Closed with service->close() after the store. */
+ * only (store_follow()). When the store holds much, that goes on behind the return, and discovery
+ * is answered 5.03 until it is done. `cfg` is copied; NULL means all defaults. Returns NULL without
+ * memory, and then the store must be closed without a commit. Closed with service->close() after
+ * the store. */
 service *wellknown_open(store *s, const wellknown_cfg *cfg);
+
+/* Ends what goes on behind wellknown_open(): before the store is closed. */
+void wellknown_settle(service *s);
 
 /* Reads the usage of a service that wellknown_open() made. From any thread. */
 wellknown_usage wellknown_usage_now(service *s);

@@ -130,6 +130,8 @@ static int open_parts(parts *p, const conf *c, const logger *log, char why[SERVE
 /* After the server: ports first, then the store, then what followed it. */
 static void close_parts(parts *p)
 {
+  if (p->wellknown != NULL)
+    wellknown_settle(p->wellknown);
   storage_close(&p->storage);
   if (p->resources != NULL)
     p->resources->close(p->resources);
