@@ -33,7 +33,8 @@ void dedup_sweep(copal_ep *ep, copal_time now);
 copal_time dedup_deadline(const copal_ep *ep);
 
 /* Makes room for `len` bytes of kept messages by giving up the oldest entries, but not `spare` (may
- * be NULL). Returns false when that is not enough, and gives nothing up for what could never fit. */
+ * be NULL). Returns false when that is not enough, and gives nothing up for what could never fit.
+ */
 bool dedup_make_room(copal_ep *ep, size_t len, const dedup *spare, copal_time now);
 
 #endif
