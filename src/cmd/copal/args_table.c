@@ -65,7 +65,7 @@ const cmd_def cmd_defs[CMD_COUNT] = {
      "  copal ipatch --retry 3 -d '{\"a\":1}' --content-format merge-patch localhost/x\n"},
     {CMD_OBSERVE, "observe", COPAL_CODE_GET, "URI", "watch a resource change",
      "  copal observe localhost/sensors/temperature\n"
-     "  copal observe -c 1 --duration 60 --json 'localhost/sensors/temperature?c.gt=25'\n"
+     "  copal observe -c 2 --duration 60 --json 'localhost/sensors/temperature?c.gt=25'\n"
      "  copal observe --exec 'logger -t lamp' coap://192.0.2.1/lamp\n"
      "  copal observe --poll 10 coap://[2001:db8::1]/clock\n"},
     {CMD_DISCOVER, "discover", COPAL_CODE_GET, "[HOST|URI] [FILTER...]",
