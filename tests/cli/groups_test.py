@@ -153,7 +153,7 @@ class Answers(unittest.TestCase):
 
     def test_usage(self):
         for args in (["-o", "x"], ["--interface", "none0"], ["--multicast-hops", "0"],
-                     ["--multicast-hops", "256"]):
+                     ["--multicast-hops", "256"], ["--etag", "aa"], ["-O", "ETag=0xaa"]):
             self.assertEqual(copal("get", *args, "coap://%s/" % GROUP).returncode, 2, args)
 
 

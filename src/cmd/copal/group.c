@@ -172,11 +172,29 @@ static status complain_unsent(const group *g, const job *j, int e)
   return STATUS_INTERNAL;
 }
 
+/* A GET to a group carries no ETag: members may have the same for different representations.
+ * RFC 7252 section 8.2.1. */
+static status check_options(const group *g, const job *j)
+{
+  buf message = {0};
+  bool has_etag = false;
+  for (size_t i = 0; i < j->options.count; i++)
+    has_etag = has_etag || j->options.opts[i].number == COPAL_OPT_ETAG;
+  if (!has_etag || args_code(g->args) != COPAL_CODE_GET)
+    return STATUS_OK;
+  buf_text(&message, "a group cannot be asked whether an ETag is still valid; ask its members");
+  run_complain(g->args, &message);
+  buf_wipe(&message);
+  return STATUS_USAGE;
+}
+
 status group_ask(group *g, const job *j)
 {
   uint32_t list[INTERFACES_MAX];
-  size_t count;
-  status s = choose_interfaces(g, &j->target.paths[0].remote, list, &count);
+  size_t count = 0;
+  status s = check_options(g, j);
+  if (s == STATUS_OK)
+    s = choose_interfaces(g, &j->target.paths[0].remote, list, &count);
   /* With a token of the user's there can be one question only. */
   for (size_t i = 0; s == STATUS_OK && i < (g->args->has_token ? 1 : count); i++) {
     const int e = ask_on(g, j, list[i]);
