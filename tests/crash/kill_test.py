@@ -237,7 +237,7 @@ def kills(top, rng, count):
 
 def main():
     parser = argparse.ArgumentParser(description="SIGKILL under load")
-    parser.add_argument("--cycles", type=int, default=110)
+    parser.add_argument("--cycles", type=int, default=150)
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
     args = parser.parse_args()
     if not os.access(coap.COPALD, os.X_OK):
