@@ -132,9 +132,11 @@ def path(key):
 class Copald:
     """A running copald with a data directory."""
 
-    def __init__(self, data, *args, env=None, wait=True):
+    def __init__(self, data, *args, env=None, wait=True, listen=("coap://127.0.0.1:0",)):
         self.log = open(data + ".log", "ab")
-        command = [COPALD, "--data", data, "--listen", "coap://127.0.0.1:0", *args]
+        command = [COPALD, "--data", data, *args]
+        for uri in listen:
+            command += ["--listen", uri]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log,
                                         env=dict(os.environ, **(env or {})))
         self.port = None
@@ -144,7 +146,7 @@ class Copald:
     def wait_until_ready(self):
         readable, _, _ = select.select([self.process.stdout], [], [], WAIT_S)
         line = self.process.stdout.readline().decode() if readable else ""
-        found = re.search(r"coap://127\.0\.0\.1:(\d+)", line)
+        found = re.search(r"coap://(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)", line)
         assert found, "copald does not start:\n" + self.read_log()[-2000:]
         self.port = int(found.group(1))
 

@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The conformance tests of tests/rfc against the durable store, where every answer to a change
+comes later and from another thread."""
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+
+import coap
+
+BODY_MAX = 8192  # as tests/rfc/run.py has it
+RUN = os.path.join(os.environ.get("COPAL_SOURCE_DIR", "."), "tests", "rfc", "run.py")
+
+
+def free_port():
+    """A UDP port that is free on IPv4 and IPv6 now."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        s.bind(("::", 0))
+        return s.getsockname()[1]
+
+
+def main():
+    if not os.access(coap.COPALD, os.X_OK):
+        print(f"skipped: no program {coap.COPALD}")
+        return 77
+    with tempfile.TemporaryDirectory(prefix="copal-rfc-") as top:
+        config = os.path.join(top, "copald.conf")
+        with open(config, "w", encoding="ascii") as f:
+            f.write(f"resources: {{ body = {BODY_MAX}; }};\n")
+        data = os.path.join(top, "data")
+        port = free_port()
+        copald = coap.Copald(data, "--config", config,
+                             listen=(f"coap://0.0.0.0:{port}", f"coap://[::1]:{port}"))
+        done = subprocess.run([sys.executable, RUN, "--target", f"127.0.0.1:{copald.port}",
+                               *sys.argv[1:]], check=False)
+        ended = copald.stop()
+        coap.check(data)
+        if ended != 0:
+            print(f"FAIL copald ended with {ended}:\n{copald.read_log()[-4000:]}")
+        return done.returncode or ended
+
+
+if __name__ == "__main__":
+    sys.exit(main())
