@@ -22,6 +22,7 @@ enum {
   COPAL_CLASS_SIGNAL = 7, /* RFC 8323 section 5 */
 };
 
+/* The code c.dd of a class (0 to 7) and a detail (0 to 31), and its two parts. */
 static inline copal_code copal_code_of(unsigned cls, unsigned detail)
 {
   return (copal_code)(cls << 5 | (detail & 31));
@@ -37,6 +38,8 @@ static inline unsigned copal_code_detail(copal_code c)
   return (unsigned)c & 31;
 }
 
+/* What a message with the code is: 0.00 Empty, a request (class 0), a response (classes 2, 4 and
+ * 5), or a signal of a reliable transport (class 7). RFC 7252 section 3, RFC 8323 section 5. */
 static inline bool copal_code_is_empty(copal_code c)
 {
   return c == 0;

@@ -26,10 +26,13 @@ typedef struct copal_wr {
   uint8_t *buf;
   size_t len; /* bytes written */
   size_t cap; /* bytes available in `buf` */
-  int err;    /* COPAL_OK or COPAL_ENOSPC */
+  int err;    /* COPAL_OK, COPAL_ENOSPC, or COPAL_EINVAL for what has no encoding */
 } copal_wr;
 
+/* A reader of `bytes`, which are borrowed as long as it and its spans are used. */
 COPAL_API copal_rd copal_rd_init(copal_span bytes);
+
+/* Reads one byte, or two as a big-endian unsigned integer. */
 COPAL_API uint8_t copal_rd_u8(copal_rd *r);
 COPAL_API uint16_t copal_rd_u16(copal_rd *r);
 
@@ -45,12 +48,17 @@ COPAL_API copal_rd copal_rd_sub(copal_rd *r, size_t n);
 /* What is left, without consuming it. */
 COPAL_API copal_span copal_rd_rest(const copal_rd *r);
 
+/* A writer into `room`, which is lent as long as the writer is used. */
 COPAL_API copal_wr copal_wr_init(copal_mspan room);
+
+/* Writes one byte, or two in big-endian order. */
 COPAL_API void copal_wr_u8(copal_wr *w, uint8_t v);
 COPAL_API void copal_wr_u16(copal_wr *w, uint16_t v);
 
-/* Writes the low `n` bytes (0 to 4) of `v`, big-endian. */
+/* Writes the low `n` bytes (0 to 4) of `v`, big-endian. More than 4 is COPAL_EINVAL. */
 COPAL_API void copal_wr_be(copal_wr *w, uint32_t v, size_t n);
+
+/* Writes all bytes of `s`, or none and COPAL_ENOSPC. */
 COPAL_API void copal_wr_span(copal_wr *w, copal_span s);
 
 /* Reserves `n` bytes to be filled later; returns their offset for copal_wr_patch(). */

@@ -81,7 +81,7 @@ typedef struct copal_response {
   size_t opt_count;
   copal_span payload; /* the whole body, or a part of it */
   uint32_t offset;    /* where `payload` begins in the body */
-  uint32_t total;     /* size of the body; 0 means that `payload` is all of it */
+  uint32_t total;     /* bytes of the body, below 4 GiB; 0 means that `payload` is all of it */
 } copal_response;
 
 typedef struct copal_server {
@@ -311,7 +311,8 @@ COPAL_API int copal_ep_cancel(copal_ep *ep, copal_xref exchange, copal_time now)
 /* Answers the request whose on_request() is running: piggybacked, or as a message of its own;
  * sliced into a block when the body is larger than a block or the client asked for one; held back
  * when the request came by multicast or with No-Response. Returns COPAL_OK, COPAL_EINVAL (no
- * request is being handled, answered already, options out of order), COPAL_ENOSPC (header and
+ * request is being handled, answered already, not the code of a response, options out of order, the
+ * payload does not hold the block due or exceeds the total), COPAL_ENOSPC (header and
  * options alone exceed `message_max`) or COPAL_ENOSLOT (the sink is full: nothing was sent, the
  * handler may still defer; or nowhere to keep the answer to a group). RFC 7252 sections 5.2 and
  * 8.2, RFC 7959 section 2.4, RFC 7967. */
@@ -325,7 +326,8 @@ COPAL_API int copal_ep_defer(copal_ep *ep, copal_xref *exchange);
 
 /* Answers a deferred request: piggybacked when no Empty ACK has left yet, else as a separate
  * response, confirmable when the request was. COPAL_ENOTFOUND when the exchange is gone (the peer
- * vanished or sent a Reset); COPAL_ENOSLOT when the sink is full: try again. RFC 7252 section
+ * vanished or sent a Reset); COPAL_ENOSLOT when the sink is full: try again.
+ * COPAL_EINVAL and COPAL_ENOSPC as copal_ep_respond(); then the exchange waits on. RFC 7252 section
  * 5.2.2. */
 COPAL_API int copal_ep_resume(copal_ep *ep, copal_xref exchange, const copal_response *response,
                               copal_time now);

@@ -32,6 +32,7 @@ typedef struct copal_link_iter {
   copal_rd rd;
 } copal_link_iter;
 
+/* Begins with the first link of `document`, which is borrowed as long as its links are used. */
 COPAL_API copal_link_iter copal_link_iter_init(copal_span document);
 
 /* Steps to the next link. Returns false at the end or at a syntax error: then `it->rd.err` is
@@ -60,6 +61,7 @@ typedef struct copal_link_wr {
   bool is_first;
 } copal_link_wr;
 
+/* Begins a document where `w`, which is lent, stands. Errors are those of `w`. */
 COPAL_API copal_link_wr copal_link_wr_init(copal_wr *w);
 
 /* `target` must be percent-encoded already. */

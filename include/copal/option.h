@@ -72,6 +72,7 @@ typedef struct copal_opt_iter {
   uint32_t number; /* number of the last option */
 } copal_opt_iter;
 
+/* Begins a walk over `options`, which are borrowed as long as it lasts. */
 COPAL_API copal_opt_iter copal_opt_iter_init(copal_span options);
 
 /* Steps to the next option. Returns false at the end of the run or at a format error (then
@@ -99,6 +100,7 @@ typedef struct copal_opt_wr {
   uint16_t last; /* number of the last option written */
 } copal_opt_wr;
 
+/* Begins an option run where `w` stands. */
 COPAL_API copal_opt_wr copal_opt_wr_init(copal_wr *w);
 
 /* Appends one option. A descending number sets `w->err` to COPAL_EINVAL. */
@@ -118,7 +120,11 @@ typedef struct copal_opt_list {
   int err; /* COPAL_OK, or COPAL_ENOSPC when the array was too small */
 } copal_opt_list;
 
+/* An empty list of up to `cap` options in two arrays, which are lent as long as it is used. */
 COPAL_API copal_opt_list copal_opt_list_init(copal_opt *opts, uint8_t (*uints)[4], size_t cap);
+
+/* Adds an option behind those of its number and of lower ones, its value as given or as uint.
+ * Without room the list stays as it is and `err` becomes COPAL_ENOSPC. RFC 7252 section 3.2. */
 COPAL_API void copal_opt_list_add(copal_opt_list *l, uint16_t number, copal_span value);
 COPAL_API void copal_opt_list_add_uint(copal_opt_list *l, uint16_t number, uint32_t value);
 

@@ -23,6 +23,7 @@ typedef struct copal_mspan {
   size_t len;
 } copal_mspan;
 
+/* A span over `len` bytes at `ptr`; and the empty one. */
 static inline copal_span copal_span_of(const void *ptr, size_t len)
 {
   copal_span s;

@@ -44,7 +44,7 @@ static int cut_block(const copal_response *r, uint32_t total, uint32_t offset, u
 
   if ((offset && offset >= total) || offset >> (szx + SZX_BIAS) > COPAL_BLOCK_NUM_MAX)
     return COPAL_EBLOCK;
-  if (offset < r->offset || offset > have_end)
+  if (offset < r->offset || offset > have_end || have_end > total)
     return COPAL_EINVAL;
   const size_t len = smaller(size, have_end - offset);
   const bool more = len < total - offset;

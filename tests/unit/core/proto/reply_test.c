@@ -234,6 +234,10 @@ static void a_part_that_does_not_cover_the_block_is_the_handlers_mistake(void **
   assert_int_equal(fx_feed(f, "40 01 00 03 d1 0a 13"), COPAL_OK); /* only half of 128 */
   assert_int_equal(f->respond_result, COPAL_EINVAL);
   fx_expect(f, "60 00 00 03");
+  f->response.total = 160;
+  assert_int_equal(fx_feed(f, "40 01 00 04 d1 0a 22"), COPAL_OK); /* 64 bytes from 128 on of 160 */
+  assert_int_equal(f->respond_result, COPAL_EINVAL);
+  fx_expect(f, "60 00 00 04");
 }
 
 static void errors_are_never_sliced(void **state)
