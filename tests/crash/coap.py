@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Just enough CoAP for many requests under way at once, and copald to send them to."""
+import atexit
 import os
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 
 COPALD = os.environ.get("COPALD") or os.path.join(os.environ.get("COPAL_BUILD_DIR", "build/dev"),
@@ -129,6 +132,19 @@ def path(key):
     return [(URI_PATH, s.encode()) for s in key.strip("/").split("/")]
 
 
+RUNNING = set()
+
+
+def kill_all():
+    """No copald outlives its test, however that ends."""
+    for process in RUNNING:
+        process.kill()
+
+
+atexit.register(kill_all)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
 class Copald:
     """A running copald with a data directory."""
 
@@ -139,6 +155,7 @@ class Copald:
             command += ["--listen", uri]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log,
                                         env=dict(os.environ, **(env or {})))
+        RUNNING.add(self.process)
         self.port = None
         if wait:
             self.wait_until_ready()
@@ -164,6 +181,7 @@ class Copald:
 
     def wait(self):
         code = self.process.wait(WAIT_S)
+        RUNNING.discard(self.process)
         self.process.stdout.close()
         self.log.close()
         return code

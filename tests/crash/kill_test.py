@@ -228,6 +228,8 @@ def kills(top, rng, count):
         load.run(copald, rng.random() * LOAD_S)
         if cycle % 20 == 19:
             coap.check(data)
+        if cycle % 100 == 99:
+            print(f"{cycle + 1} kills, {load.acknowledged} acknowledged changes", flush=True)
     copald = Copald(data)
     resources = load.verify(copald)
     assert copald.stop() == 0
