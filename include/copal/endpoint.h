@@ -30,6 +30,7 @@
 #include "copal/params.h"
 #include "copal/path.h"
 #include "copal/platform.h"
+#include "copal/qblock.h"
 #include "copal/registry.h"
 #include "copal/span.h"
 #include "copal/time.h"
@@ -67,8 +68,9 @@ typedef struct copal_entropy {
 typedef struct copal_req {
   const copal_msg *msg;
   const copal_path *path;
-  bool has_block1;
-  bool has_block2;
+  bool has_block1; /* Block1, or Q-Block1: then `is_qblock1` too */
+  bool has_block2; /* Block2, or Q-Block2, whose blocks the endpoint sends by itself */
+  bool is_qblock1;
   copal_block block1;
   copal_block block2; /* what the client asks for; SZX clamped to the endpoint's limit */
   bool wants_observe; /* a GET or FETCH with Observe 0: see copal_ep_observe() */
@@ -201,12 +203,14 @@ typedef struct copal_ep_cfg {
   uint32_t timer_slots; /* slots of the timer wheel, a power of two up to 2^24; default 64 */
   copal_dur timer_tick; /* width of a slot, rounded up to a power of two of microseconds; default
                            1 ms, which becomes 1024 us */
+  const copal_qblock *qblock; /* lent for the endpoint's life; NULL: Q-Block1 and Q-Block2 are not
+                                 understood, and answered 4.02. RFC 9177 */
 } copal_ep_cfg;
 
 #define COPAL_EP_CFG_INIT                                                                          \
   {                                                                                                \
     sizeof(copal_ep_cfg), {0, 0, 0, 0, 0, 0, 0, 0, 0}, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0,   \
-        0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0                                              \
+        0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, NULL                                        \
   }
 
 /* ---------------------------------------------------------------------------------- counters */
@@ -352,6 +356,9 @@ COPAL_API void copal_ep_end_subject(copal_ep *ep, copal_subject *subject, copal_
 /* The counters, which live as long as the endpoint; and what is in use now. */
 COPAL_API const copal_stats *copal_ep_stats(const copal_ep *ep);
 COPAL_API copal_usage copal_ep_usage(const copal_ep *ep);
+
+/* All zero without Q-Block. */
+COPAL_API void copal_ep_qblock_stats(const copal_ep *ep, copal_qblock_stats *stats);
 
 COPAL_END_DECLS
 

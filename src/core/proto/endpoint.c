@@ -10,6 +10,7 @@
 #include "core/proto/ep.h"
 #include "core/proto/exchange.h"
 #include "core/proto/observe.h"
+#include "core/proto/qblock.h"
 #include "core/proto/send.h"
 #include "core/proto/serve.h"
 #include "core/wire/option_split.h"
@@ -59,6 +60,8 @@ static int on_acknowledgement(copal_ep *ep, const copal_path *path, const copal_
     client_on_reset(ep, x, now);
   else {
     ep->stats.resets += msg->type == COPAL_RST;
+    if (msg->type == COPAL_ACK)
+      qblock_on_acknowledgement(ep, x, now);
     serve_end(ep, x);
   }
   return COPAL_OK;
@@ -164,7 +167,8 @@ static void on_timer(copal_ep *ep, copal_timer *t, copal_time now)
     return;
   }
   if (!copal_pool_has(&ep->exchanges, t)) {
-    observe_on_timer(ep, t, now);
+    if (!qblock_on_timer(ep, t, now))
+      observe_on_timer(ep, t, now);
     return;
   }
   exchange *x = COPAL_AROUND(t, exchange, timer);

@@ -71,6 +71,7 @@ typedef struct reply_rules {
   uint8_t no_response; /* RFC 7967: classes held back */
   bool has_block2;
   copal_block block2;
+  bool is_qblock2; /* what `block2` says came as Q-Block2 */
   bool has_observe;
   uint32_t observe; /* 24 bits */
 } reply_rules;
@@ -129,6 +130,9 @@ typedef struct turn {
   bool wants_observe;
   bool is_answered;
   bool is_deferred;
+  bool is_continuous;       /* with Q-Block2: further sets may follow */
+  uint32_t wanted;          /* with Q-Block2: blocks asked for, from `rules.block2` on */
+  struct qblock_flow *flow; /* that puts the request to the handler once more, or NULL */
 } turn;
 
 struct copal_ep {
@@ -147,6 +151,7 @@ struct copal_ep {
   copal_dur transmit_span, exchange_lifetime, non_lifetime;
   uint32_t critical_requests, critical_responses; /* options understood, see option_check.h */
   turn *turn;                                     /* NULL outside on_request() */
+  struct qblock *qblock;                          /* NULL: Q-Block is off */
   bool is_ending; /* copal_ep_wipe() is under way: no new exchanges */
   bool is_busy;   /* inside a call that may call back */
 };

@@ -9,6 +9,7 @@
 #include "core/proto/exchange.h"
 #include "core/proto/mid.h"
 #include "core/proto/observe.h"
+#include "core/proto/qblock.h"
 #include "core/proto/refusal.h"
 #include "core/proto/reply.h"
 #include "core/proto/send.h"
@@ -148,6 +149,7 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
     return COPAL_OK;
   }
   observe_settle(ep, t, r->code, now);
+  const size_t rest = qblock_plan(ep, t, r);
   copal_msg head = head_for(ep, t, r->code, now);
   copal_wr w = send_begin(ep, t->path);
   const bool is_unsent = w.err && t->dedup && t->rules.is_confirmable;
@@ -161,10 +163,12 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
     dedup_keep_reply(ep, t->dedup, copal_wr_done(&w), now);
     return COPAL_OK;
   }
-  const int challenged = challenge_replace(ep, t->path, &w, &head, &t->rules, now);
+  const int challenged = challenge_replace(ep, t->path, &w, rest, &head, &t->rules, now);
   if (challenged < 0 || (challenged && t->rules.is_group)) /* a group member keeps silent instead */
     return challenged < 0 ? challenged : COPAL_OK;
   const int sent = dispatch(ep, t, &w, now);
+  if (!challenged)
+    qblock_follow(ep, t, r, now);
   challenge_probe(ep, t->path, now);
   return sent;
 }
@@ -192,7 +196,7 @@ int copal_ep_respond(copal_ep *ep, const copal_response *r, copal_time now)
   turn *t = ep->turn;
   if (!t || t->is_answered || t->is_deferred || !copal_code_is_response(r->code))
     return COPAL_EINVAL;
-  const int err = respond(ep, t, r, now);
+  const int err = t->flow ? qblock_continue(ep, t, r, now) : respond(ep, t, r, now);
   if (err != COPAL_EBLOCK)
     return err;
   respond_error(ep, t, err, 0, now); /* the client's mistake, not the handler's */
@@ -238,6 +242,8 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
   if (!err)
     err = read_block1(msg, &req);
   if (!err)
+    err = qblock_read(ep, &t, &req, offender);
+  if (!err)
     err = remember(ep, &t, req.has_block1, now);
   if (err)
     return err;
@@ -268,7 +274,7 @@ int copal_ep_defer(copal_ep *ep, copal_xref *ref)
   turn *t = ep->turn;
   if (!t || t->is_answered || t->is_deferred)
     return COPAL_EINVAL;
-  exchange *x = exchange_take(ep, t->path);
+  exchange *x = t->flow ? NULL : exchange_take(ep, t->path);
   if (!x)
     return COPAL_ENOSLOT;
 
@@ -325,7 +331,7 @@ static int write_late(copal_ep *ep, exchange *x, const copal_msg *as, copal_wr *
   head.token = exchange_token(x);
   int err = w->err ? w->err : reply_write(ep, w, &head, &x->rules, r);
   if (!err)
-    err = challenge_replace(ep, &x->path, w, &head, &x->rules, now);
+    err = challenge_replace(ep, &x->path, w, 0, &head, &x->rules, now);
   return err < 0 ? err : COPAL_OK;
 }
 

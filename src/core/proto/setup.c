@@ -9,6 +9,7 @@
 #include "core/proto/client.h"
 #include "core/proto/ep.h"
 #include "core/proto/observe.h"
+#include "core/proto/qblock.h"
 #include "core/proto/slice.h"
 #include "core/wire/option_check.h"
 
@@ -63,7 +64,7 @@ static bool is_valid(const copal_ep_cfg *c)
          c->token_cap >= COPAL_TOKEN_MAX && c->token_len >= TOKEN_LEN_MIN &&
          c->token_len <= COPAL_TOKEN_MAX && c->szx_max <= COPAL_SZX_MAX &&
          is_power_of_two(c->mid_count) && c->mid_count <= SLOTS_MAX &&
-         is_power_of_two(c->timer_slots) && c->timer_slots <= SLOTS_MAX;
+         is_power_of_two(c->timer_slots) && c->timer_slots <= SLOTS_MAX && qblock_is_valid(c);
 }
 
 /* Where a member of `*ep` is, also when there is no `ep` and its place is never looked at. */
@@ -86,6 +87,7 @@ static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
   copal_carve_map(&c, PLACE(ep, exchange_by_token), cfg->exchange_count);
   copal_carve_map(&c, PLACE(ep, exchange_by_mid), cfg->exchange_count);
   observe_lay_out(&c, ep, cfg);
+  qblock_lay_out(&c, ep, cfg);
   mid_counter *mids = copal_carve_zeros(&c, sizeof(mid_counter) * cfg->mid_count);
   void *slots = copal_carve(&c, copal_timerq_size(cfg->timer_slots));
   uint8_t *scratch = copal_carve(&c, cfg->message_max);
@@ -153,8 +155,8 @@ int copal_ep_init(copal_mspan mem, const copal_ep_cfg *given, copal_ep **out, co
   ep->transmit_span = copal_max_transmit_span(&ep->cfg.params);
   ep->exchange_lifetime = copal_exchange_lifetime(&ep->cfg.params);
   ep->non_lifetime = copal_non_lifetime(&ep->cfg.params);
-  ep->critical_requests = CRITICAL_REQUESTS | slice_understood();
-  ep->critical_responses = CRITICAL_RESPONSES;
+  ep->critical_requests = CRITICAL_REQUESTS | slice_understood() | qblock_understood(&ep->cfg);
+  ep->critical_responses = CRITICAL_RESPONSES | qblock_understood(&ep->cfg);
   *out = ep;
   return COPAL_OK;
 }

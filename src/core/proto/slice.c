@@ -37,7 +37,7 @@ static void add(own_opt *own, size_t *count, uint16_t number, uint32_t value)
 
 /* Cuts the block at `offset` out of what the handler supplied. */
 static int cut_block(const copal_response *r, uint32_t total, uint32_t offset, uint8_t szx,
-                     own_opt *own, size_t *count, copal_span *part)
+                     bool is_qblock2, own_opt *own, size_t *count, copal_span *part)
 {
   const size_t size = copal_block_size(szx);
   const uint32_t have_end = r->offset + (uint32_t)r->payload.len;
@@ -51,9 +51,12 @@ static int cut_block(const copal_response *r, uint32_t total, uint32_t offset, u
   if (more && len < size)
     return COPAL_EINVAL; /* the handler owes a full block */
   const copal_block block = {.num = offset >> (szx + SZX_BIAS), .more = more, .szx = szx};
-  add(own, count, COPAL_OPT_BLOCK2, copal_block_value(block));
-  if (offset == 0)
+  if (!is_qblock2)
+    add(own, count, COPAL_OPT_BLOCK2, copal_block_value(block));
+  if (offset == 0 || is_qblock2) /* RFC 9177 section 4.6 */
     add(own, count, COPAL_OPT_SIZE2, total);
+  if (is_qblock2)
+    add(own, count, COPAL_OPT_Q_BLOCK2, copal_block_value(block));
   *part = copal_span_of(r->payload.ptr + (offset - r->offset), len);
   return COPAL_OK;
 }
@@ -71,8 +74,8 @@ int slice_choose(const copal_ep *ep, const reply_rules *rules, const copal_respo
     return COPAL_OK;
   while (szx > 0 && copal_block_size(szx) > room)
     szx--;
-  if (copal_block_size(szx) > room)
+  if (copal_block_size(szx) > room || (rules->is_qblock2 && szx != rules->block2.szx))
     return COPAL_ENOSPC;
-  return cut_block(r, total, rules->has_block2 ? copal_block_offset(rules->block2) : 0, szx, own,
-                   count, part);
+  return cut_block(r, total, rules->has_block2 ? copal_block_offset(rules->block2) : 0, szx,
+                   rules->is_qblock2, own, count, part);
 }
