@@ -14,6 +14,14 @@
 
 enum { SHARDS_AUTO_MAX = 64 };
 
+/* Bodies on their way cost little until there are any. */
+static copal_qblock qblock_default(void)
+{
+  copal_qblock q = copal_qblock_default();
+  q.flow_count = 256;
+  return q;
+}
+
 void conf_init(conf *c)
 {
   *c = (conf){
@@ -42,6 +50,8 @@ void conf_init(conf *c)
       .observe_confirm_every = 10,
       .timer_slots = 4096,
       .timer_tick = 4 * COPAL_MILLISECOND,
+      .has_qblock = CONF_ON,
+      .qblock = qblock_default(),
       .guard_is_on = CONF_ON,
       .joins_all_nodes = CONF_ON,
       .has_membership = CONF_OFF,
@@ -128,6 +138,9 @@ static void check_endpoint(const conf *c, conf_errors *e)
   if (copal_params_check(&c->params) < 0)
     conf_error(e, "transmission: the values do not go together: ack_delay must be below "
                   "ack_timeout, and EXCHANGE_LIFETIME below 71 minutes");
+  if (copal_qblock_check(&c->qblock) < 0)
+    conf_error(e, "qblock: non_receive_timeout must be at least a second above non_timeout times "
+                  "random_factor");
   if (!is_power_of_two(c->block))
     conf_error(e, "limits.block: %" PRIu32 " is not a power of two", c->block);
   if (!is_power_of_two(c->mid_counters))
@@ -219,6 +232,7 @@ copal_ep_cfg conf_ep(const conf *c, uint32_t shards)
   ep.mid_count = share_power(c->mid_counters, shards);
   ep.timer_slots = c->timer_slots;
   ep.timer_tick = c->timer_tick;
+  ep.qblock = c->has_qblock == CONF_ON ? &c->qblock : NULL;
   return ep;
 }
 

@@ -58,6 +58,9 @@ typedef struct conf {
   uint16_t chunk, message, token;
   uint32_t block; /* bytes: 16 to 1024 */
 
+  conf_switch has_qblock; /* RFC 9177 */
+  copal_qblock qblock;    /* of each shard */
+
   conf_switch guard_is_on;
   guard_cfg guard;      /* but for its networks, which stand in `trusted` */
   conf_strings trusted; /* networks */
@@ -113,7 +116,7 @@ void conf_print(const conf *c, FILE *out);
  * runs go to `live`, the others to `restart`; separated by spaces and cut at `size`. */
 void conf_compare(const conf *a, const conf *b, char *live, char *restart, size_t size);
 
-/* The part of one of `shards` shards; hooks are left empty. */
+/* The part of one of `shards` shards; hooks are left empty. Lends from `c`. */
 copal_ep_cfg conf_ep(const conf *c, uint32_t shards);
 
 /* Shards to run: as configured, or one per processor this process may use. */

@@ -88,6 +88,16 @@ const conf_key conf_keys[] = {
     COUNT("limits", "timer_slots", timer_slots, 2, 1u << 20),
     TIME("limits", "timer_tick", timer_tick, 100, 1000000),
 
+    WORD("qblock", "enabled", has_qblock, switch_words, false),
+    COUNT("qblock", "max_payloads", qblock.max_payloads, 1, COPAL_QBLOCK_PAYLOADS_MAX),
+    TIME("qblock", "non_timeout", qblock.non_timeout, 1000, UINT32_MAX),
+    {"qblock", "random_factor", CONF_FACTOR, CONF_PLAIN, PLACE(qblock.random_percent), 100, 1000,
+     NULL, false},
+    TIME("qblock", "non_receive_timeout", qblock.non_receive_timeout, 1000, UINT32_MAX),
+    COUNT("qblock", "non_max_retransmit", qblock.non_max_retransmit, 0, 20),
+    TIME("qblock", "non_partial_timeout", qblock.non_partial_timeout, 1000, UINT32_MAX),
+    COUNT("qblock", "bodies", qblock.flow_count, 1, 1u << 16),
+
     WORD("amplification", "guard", guard_is_on, switch_words, false),
     BYTES("amplification", "free", guard.free_size, 0, 65535),
     BYTES("amplification", "burst", guard.burst, 0, 1u << 30),

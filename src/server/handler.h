@@ -59,6 +59,12 @@ typedef struct handler_env {
   copal_timerq *timers;    /* of service_timer objects only; NULL: the shard has none */
 } handler_env;
 
+/* Wants to know how a request was answered. */
+typedef struct handler_note {
+  /* The answer leaves now, on the shard that received the request. */
+  void (*on_answer)(struct handler_note *n, copal_code code);
+} handler_note;
+
 /* One request. */
 typedef struct handler_req {
   const handler_env *env; /* valid for the shard's life: keep it across a deferral */
@@ -66,6 +72,7 @@ typedef struct handler_req {
   arena *arena;   /* reset when on_request() has returned */
   copal_span key; /* canonical URI path: "/a/b" */
   copal_time now;
+  handler_note *note; /* lent until the answer; NULL: nobody */
 } handler_req;
 
 /* A counter of a service, for the log. */

@@ -87,6 +87,11 @@ static const metric table[] = {
 
     RARE("probed", ep.probed),
     RARE("challenged", ep.challenged),
+    RARE("qblock_blocks", qblock.blocks),
+    RARE("qblock_sets", qblock.sets),
+    RARE("qblock_refused", qblock.refused),
+    RARE("qblock_ended", qblock.ended),
+    RARE("qblock_withheld", qblock.withheld),
     RARE("guard_drawn", guard.drawn),
     RARE("guard_refused", guard.refused),
     RARE("guard_verified", guard.verified),

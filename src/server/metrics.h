@@ -28,6 +28,7 @@ typedef struct shard_stats {
 typedef struct metrics {
   copal_stats ep;
   copal_usage usage;
+  copal_qblock_stats qblock;
   udp_stats udp;
   pipeline_stats pipeline;
   guard_stats guard;

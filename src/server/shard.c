@@ -286,6 +286,7 @@ static void fill_metrics(shard *s, metrics *m)
 {
   m->ep = *copal_ep_stats(s->ep);
   m->usage = copal_ep_usage(s->ep);
+  copal_ep_qblock_stats(s->ep, &m->qblock);
   m->udp = *udp_stats_now(s->udp);
   m->pipeline = s->pipeline.stats;
   if (s->guard != NULL)

@@ -13,11 +13,13 @@ reply reply_to(const handler_req *req)
   reply r = {
       .env = req->env,
       .now = req->now,
+      .note = req->note,
       .accept = copal_opt_uint_or(coap->msg->options, COPAL_OPT_ACCEPT, REPLY_ANY_FORMAT),
   };
   if (coap->has_block1) {
     r.has_block1 = true;
     r.block1 = coap->block1;
+    r.is_qblock1 = coap->is_qblock1;
   }
   return r;
 }
@@ -48,7 +50,9 @@ static int deliver(const reply *r, const copal_response *response)
 
 int reply_send(const reply *r, const copal_response *response)
 {
-  if (!r->has_block1)
+  if (r->note != NULL)
+    r->note->on_answer(r->note, response->code);
+  if (!r->has_block1 || r->is_qblock1)
     return deliver(r, response);
   copal_opt opts[REPLY_OPT_MAX + 1];
   uint8_t uints[REPLY_OPT_MAX + 1][4];

@@ -33,6 +33,7 @@ typedef struct resources {
   pendings *pendings;
   subjects *subjects;
   uploads *uploads;
+  qbodies *qbodies;
   pthread_mutex_t counts_lock;
   resources_counts counts;
 } resources;
@@ -676,6 +677,29 @@ static int on_block(resources *s, const handler_req *req)
   return result;
 }
 
+/* The same for Q-Block1, whose blocks come in any order. */
+static int on_qblock(resources *s, const handler_req *req)
+{
+  qbody *whole;
+  copal_span body;
+  handler_note *note;
+  const int err = qbodies_take(s->qbodies, req, &whole, &body, &note);
+  if (err < 0 && err != COPAL_EPENDING)
+    return refuse_block(s, req, err);
+  if (whole == NULL)
+    return err;
+  copal_msg msg = *req->coap->msg;
+  copal_req coap = *req->coap;
+  handler_req assembled = *req;
+  msg.payload = body;
+  coap.msg = &msg;
+  assembled.coap = &coap;
+  assembled.note = note;
+  const int result = on_whole(s, &assembled);
+  qbody_handled(whole, result);
+  return result;
+}
+
 static int resources_on_request(service *base, const handler_req *req)
 {
   resources *s = (resources *)base;
@@ -690,7 +714,9 @@ static int resources_on_request(service *base, const handler_req *req)
                          (unsigned)req->env->limits->key_max);
   const bool is_part =
       req->coap->has_block1 && (req->coap->block1.num != 0 || req->coap->block1.more);
-  return is_part ? on_block(s, req) : on_whole(s, req);
+  if (!is_part)
+    return on_whole(s, req);
+  return req->coap->is_qblock1 ? on_qblock(s, req) : on_block(s, req);
 }
 
 static size_t resources_count(service *base, service_count out[SERVICE_COUNT_MAX])
@@ -720,6 +746,7 @@ static void resources_close(service *base)
   pendings_close(s->pendings);
   subjects_close(s->subjects);
   uploads_close(s->uploads);
+  qbodies_close(s->qbodies);
   pthread_mutex_destroy(&s->counts_lock);
   free(s);
 }
@@ -740,10 +767,12 @@ service *resources_open(const resources_cfg *cfg)
   s->pendings = pendings_open(s->cfg.shard_max, s->cfg.pending_max);
   s->subjects = subjects_open();
   s->uploads = uploads_open(&s->cfg.uploads);
-  if (s->pendings == NULL || s->subjects == NULL || s->uploads == NULL) {
+  s->qbodies = qbodies_open(&s->cfg.qbodies);
+  if (s->pendings == NULL || s->subjects == NULL || s->uploads == NULL || s->qbodies == NULL) {
     pendings_close(s->pendings);
     subjects_close(s->subjects);
     uploads_close(s->uploads);
+    qbodies_close(s->qbodies);
     free(s);
     return NULL;
   }

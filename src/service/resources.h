@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "server/handler.h"
+#include "service/qbodies.h"
 #include "service/uploads.h"
 
 /* Limits; a field that is zero takes the default named. */
@@ -18,6 +19,7 @@ typedef struct resources_cfg {
   uint32_t shard_max;   /* shards (handler_env objects) served; default 64 */
   uint32_t retry_s;     /* Max-Age of 5.03, seconds; default 1 */
   uploads_cfg uploads;
+  qbodies_cfg qbodies;
 } resources_cfg;
 
 /* What happened since the service was opened, all shards together. */

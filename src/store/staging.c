@@ -106,6 +106,38 @@ int staging_put(staging *s, const char *dir, size_t offset, copal_span bytes)
   return 0;
 }
 
+/* Zeros up to `offset`; a file has them by itself. */
+static int fill_gap(staging *s, const char *dir, size_t offset)
+{
+  if (s->fd_plus_1 == 0 && offset > STAGING_MEMORY_MAX) {
+    const int err = move_to_file(s, dir);
+    if (err < 0)
+      return err;
+  }
+  if (s->fd_plus_1 == 0) {
+    const int err = grow(s, offset);
+    if (err < 0)
+      return err;
+    memset(s->bytes + s->len, 0, offset - s->len);
+  }
+  s->len = offset;
+  return 0;
+}
+
+int staging_write(staging *s, const char *dir, size_t offset, copal_span bytes)
+{
+  const size_t before = s->len;
+  int err = 0;
+  unmap(s);
+  if (offset > s->len)
+    err = fill_gap(s, dir, offset);
+  if (err == 0)
+    err = staging_put(s, dir, offset, bytes);
+  if (s->len < before)
+    s->len = before;
+  return err;
+}
+
 int staging_view(staging *s, copal_span *body)
 {
   if (s->fd_plus_1 > 0 && s->mapped == 0 && s->len > 0) {

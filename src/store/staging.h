@@ -24,6 +24,10 @@ enum { STAGING_MEMORY_MAX = 65536 }; /* bytes kept in memory before the file is 
  * files are made. Returns 0 or -errno. */
 int staging_put(staging *s, const char *dir, size_t offset, copal_span bytes);
 
+/* Writes at any `offset`; what lies between is zero until it is written. The end never moves back.
+ * Returns as staging_put(). */
+int staging_write(staging *s, const char *dir, size_t offset, copal_span bytes);
+
 /* The body in one piece, lent until the next call with the same object. Returns 0 or -errno. */
 int staging_view(staging *s, copal_span *body);
 
