@@ -16,7 +16,7 @@ _copal_options()
     --connect-to --ipv4 --ipv6 --help -s -v -t -4 -6 -h'
   local request='--accept --option --etag --hop-limit --host --token --block-size --output --include
     --pretty --no-pretty --non --con -a -O -o -i'
-  local single='--if-match --if-none-match --write-out --retry --interface --multicast-hops -w'
+  local single='--qblock --if-match --if-none-match --write-out --retry --interface --multicast-hops -w'
   local body='--data --content-format -d -c'
   case $1 in
   ping) echo "$common --count --interval -c" ;;

@@ -52,6 +52,7 @@ typedef struct args {
   uint8_t no_response; /* bit map of RFC 7967 section 2.1 */
   uint8_t szx;
   bool has_szx;
+  bool is_qblock;
 
   const char *output; /* NULL: standard output */
   const char *write_out;

@@ -364,6 +364,7 @@ STORE(no_pretty, true)
 STORE(connect_to, value)
 STORE(interface, value)
 STORE(is_continue, true)
+STORE(is_qblock, true)
 STORE(exec, value)
 STORE(no_reconnect, true)
 STORE(wants_help, true)
@@ -405,6 +406,8 @@ const arg_def arg_defs[] = {
      apply_token},
     {0, "block-size", "BYTES", FOR_REQUESTS, in_request,
      "largest block in either direction, 16 to 1024", apply_block_size},
+    {0, "qblock", NULL, FOR_SINGLES, in_request,
+     "send large bodies in sets of blocks when the server can, RFC 9177", apply_is_qblock},
 
     {'o', "output", "FILE", FOR_REQUESTS, in_output, "write the body to a file", apply_output},
     {0, "continue", NULL, BIT(CMD_GET), in_output,

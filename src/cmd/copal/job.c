@@ -86,6 +86,10 @@ static copal_params parameters(const args *a)
 {
   copal_params p = copal_params_default();
   p.probing_rate = PROBING_RATE;
+  if (a->is_qblock) { /* sets are paced by RFC 9177 section 7.2 instead */
+    p.nstart = UINT8_MAX;
+    p.probing_rate = 0;
+  }
   if (a->ack_timeout > 0) {
     p.ack_timeout = a->ack_timeout;
     p.processing_delay = a->ack_timeout;
@@ -103,6 +107,7 @@ status run_open_session(const args *a, trace *t, session **s)
   *t = (trace){.style = style_for(STDERR_FILENO, a->color), .start = session_now()};
   const session_cfg cfg = {.params = parameters(a),
                            .token_cap = (uint16_t)a->token.len,
+                           .has_qblock = a->is_qblock,
                            .trace = a->verbose ? t : NULL,
                            .hops = a->hops};
   if (copal_params_check(&cfg.params) != COPAL_OK) {
@@ -161,6 +166,8 @@ transfer job_transfer(const job *j, const args *a, const copal_path *path)
       .body = buf_span(&j->body),
       .szx = a->has_szx ? a->szx : COPAL_SZX_MAX,
       .has_szx = a->has_szx,
+      .is_qblock = a->is_qblock,
+      .non_timeout = a->ack_timeout,
       .timeout = a->timeout,
   };
   t.wait = what_to_wait_for(a, t.type);

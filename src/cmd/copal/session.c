@@ -37,6 +37,7 @@ struct session {
   copal_entropy entropy;
   udp *udp;
   copal_ep *ep;
+  copal_qblock qblock;
   void *mem;
   trace *trace;
   uint64_t send_errors; /* seen so far */
@@ -185,6 +186,8 @@ static int make_endpoint(session *s, const session_cfg *cfg)
   ep.entropy = &s->entropy;
   ep.token_cap = cfg->token_cap > TOKEN_CAP_DEFAULT ? cfg->token_cap : TOKEN_CAP_DEFAULT;
   ep.message_max = (uint16_t)(1152 + (ep.token_cap - TOKEN_CAP_DEFAULT));
+  s->qblock = copal_qblock_default();
+  ep.qblock = cfg->has_qblock ? &s->qblock : NULL;
   ep.exchange_count = EXCHANGES;
   ep.peer_count = PEERS;
   ep.dedup_count = DEDUPS;

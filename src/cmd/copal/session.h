@@ -15,8 +15,9 @@ typedef struct session session;
 typedef struct session_cfg {
   copal_params params;
   uint16_t token_cap; /* bytes, 0: default */
-  trace *trace;       /* lent for the session's life; NULL: none */
-  uint8_t hops;       /* hop limit of multicast datagrams; 0: the system's default, which is 1 */
+  bool has_qblock; /* Q-Block2 in responses is understood, and whole sets of requests may leave */
+  trace *trace;    /* lent for the session's life; NULL: none */
+  uint8_t hops;    /* hop limit of multicast datagrams; 0: the system's default, which is 1 */
 } session_cfg;
 
 /* How an exchange ended. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "cmd/copal/qtransfer.h"
 #include "copal/error.h"
 #include "copal/registry.h"
 
@@ -506,6 +507,8 @@ void transfer_run(session *s, const transfer *t, transfer_result *r)
            .szx = fitting_szx(t),
            .resume_at = t->resume_at};
   step next;
+  if (t->is_qblock && qtransfer_run(s, t, r))
+    return;
   *r = (transfer_result){0};
   x.resume_at -= x.resume_at % copal_block_size(x.szx);
   do

@@ -35,8 +35,10 @@ typedef struct transfer {
   copal_span token;
   bool has_token;
   copal_span body;
-  uint8_t szx;       /* largest block, 0 to 6 */
-  bool has_szx;      /* ask the server for blocks of that size */
+  uint8_t szx;           /* largest block, 0 to 6 */
+  bool has_szx;          /* ask the server for blocks of that size */
+  bool is_qblock;        /* try Q-Block1 and Q-Block2 first */
+  copal_dur non_timeout; /* of those, microseconds; 0: the default of RFC 9177 section 7.2 */
   copal_dur timeout; /* for all of it, microseconds; 0: none beyond the transmission parameters */
   session_wait wait;
   transfer_sink *sink;       /* NULL: the body is collected in the result */
