@@ -62,6 +62,7 @@ static call calls[CALLS];
 static unsigned call_count;
 static copal_time now;
 static copal_ep_cfg cfg;
+static copal_qblock qblock;
 static uint8_t body[BODY];
 
 static uint8_t next(tape *t)
@@ -418,6 +419,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   cfg.dedup_per_peer = 2;
   cfg.relation_count = cfg.observer_count = cfg.relation_per_peer = 2;
   cfg.notify_con_every = 2;
+  qblock = copal_qblock_default();
+  qblock.flow_count = 2;
+  cfg.qblock = (pools & 8) != 0 ? &qblock : NULL;
   cfg.chunk_count = 6;
   cfg.chunk_size = 64;
   cfg.message_max = 256;
