@@ -50,7 +50,7 @@ void conf_init(conf *c)
       .observe_confirm_every = 10,
       .timer_slots = 4096,
       .timer_tick = 4 * COPAL_MILLISECOND,
-      .has_qblock = CONF_ON,
+      .has_qblock = CONF_OFF,
       .qblock = qblock_default(),
       .guard_is_on = CONF_ON,
       .joins_all_nodes = CONF_ON,

@@ -19,7 +19,7 @@ from harness import (ACK, BLOCK1, BLOCK2, CON, ETAG, GET, NON, PUT, RST, SIZE1, 
                      Peer, block, code, copal, uint)
 
 Q_BLOCK1, Q_BLOCK2, SIZE2, REQUEST_TAG, CONTENT_FORMAT = 19, 31, 28, 292, 12
-FAST = 'qblock: { non_timeout = "200 ms"; non_receive_timeout = "1300 ms"; };\n'
+FAST = 'qblock: { enabled = "on"; non_timeout = "200 ms"; non_receive_timeout = "1300 ms"; };\n'
 OPTIONS = ("--qblock", "--ack-timeout", "0.2", "--block-size", "64")
 BODY = os.urandom(60 * 64 + 17)
 

@@ -17,7 +17,7 @@ from harness import (ACK, BLOCK1, BLOCK2, CON, CONTENT_FORMAT, ETAG, FETCH, GET,
 
 Q_BLOCK1, Q_BLOCK2, SIZE2, REQUEST_TAG, MISSING = 19, 31, 28, 292, 272
 SIZE = 64
-FAST = 'qblock: { non_timeout = "200 ms"; non_receive_timeout = "1300 ms"; %s};\n'
+FAST = 'qblock: { enabled = "on"; non_timeout = "200 ms"; non_receive_timeout = "1300 ms"; %s};\n'
 
 
 def cbor_sequence(data):
