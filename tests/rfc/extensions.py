@@ -48,6 +48,7 @@ def fetched(p, path, szx, start=None):
         num += 1
         if not block & 8:
             equal(len(tags), 1, "number of entity-tags")
+            check(None not in tags, "blocks without entity-tag")
             return out
 
 
