@@ -22,7 +22,6 @@ typedef struct copal_qblock {
   copal_dur non_timeout;         /* NON_TIMEOUT, default 2 s */
   copal_dur non_receive_timeout; /* NON_RECEIVE_TIMEOUT, default 4 s; at least a second above
                                     NON_TIMEOUT_RANDOM */
-  copal_dur non_probing_wait;    /* NON_PROBING_WAIT, default 247 s */
   copal_dur non_partial_timeout; /* NON_PARTIAL_TIMEOUT, default 247 s */
   uint16_t random_percent;       /* ACK_RANDOM_FACTOR in percent, default 150, 100 to 1000 */
   uint8_t max_payloads;          /* MAX_PAYLOADS, default 10, 1 to 32 */

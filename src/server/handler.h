@@ -81,7 +81,7 @@ typedef struct service_count {
   uint64_t value;
 } service_count;
 
-enum { SERVICE_COUNT_MAX = 16 };
+enum { SERVICE_COUNT_MAX = 24 };
 
 /* A service answers the requests of the routes it is mounted on. */
 typedef struct service {

@@ -547,8 +547,3 @@ uint32_t shard_rcvbuf(const shard *s)
 {
   return udp_stats_now(s->udp)->rcvbuf;
 }
-
-uint32_t shard_index(const shard *s)
-{
-  return s->index;
-}

@@ -93,6 +93,4 @@ copal_time shard_now(const shard *s);
 /* Bytes of receive buffer granted, the smallest of its sockets. */
 uint32_t shard_rcvbuf(const shard *s);
 
-uint32_t shard_index(const shard *s);
-
 #endif

@@ -723,6 +723,7 @@ static size_t resources_count(service *base, service_count out[SERVICE_COUNT_MAX
 {
   const resources_counts c = resources_counts_now(base);
   const uploads_counts u = uploads_counts_now(((resources *)base)->uploads);
+  const qbodies_counts q = qbodies_counts_now(((resources *)base)->qbodies);
   const service_count counts[] = {
       {"pending_refused", c.pending_refused},
       {"patch_retries", c.patch_retries},
@@ -735,7 +736,17 @@ static size_t resources_count(service *base, service_count out[SERVICE_COUNT_MAX
       {"uploads_expired", u.expired},
       {"uploads_evicted", u.evicted},
       {"uploads_failed", u.failed},
+      {"qblock_bodies_open", q.open},
+      {"qblock_body_bytes", q.bytes},
+      {"qblock_bodies_finished", q.finished},
+      {"qblock_bodies_incomplete", q.incomplete},
+      {"qblock_bodies_expired", q.expired},
+      {"qblock_bodies_evicted", q.evicted},
+      {"qblock_bodies_failed", q.failed},
+      {"qblock_blocks_repeated", q.repeated},
+      {"qblock_blocks_beyond", q.beyond},
   };
+  _Static_assert(sizeof counts / sizeof counts[0] <= SERVICE_COUNT_MAX, "room for each counter");
   memcpy(out, counts, sizeof counts);
   return sizeof counts / sizeof counts[0];
 }

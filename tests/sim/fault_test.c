@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -76,23 +75,6 @@ static void a_seed_reproduces_its_run(void **state)
   assert_true(first[0] != first[1]);
 }
 
-static int setup(void **state)
-{
-  world *w = malloc(sizeof(*w));
-  if (w == NULL)
-    return -1;
-  world_init(w);
-  *state = w;
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  world_wipe(*state);
-  free(*state);
-  return 0;
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -100,5 +82,5 @@ int main(void)
       cmocka_unit_test(oracle_notices_each_fault),
       cmocka_unit_test(a_seed_reproduces_its_run),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }

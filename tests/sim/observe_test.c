@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -276,23 +275,6 @@ static void rfc7641_4_5_a_client_that_vanished_is_forgotten(void **state)
   close_stage(w);
 }
 
-static int setup(void **state)
-{
-  world *w = malloc(sizeof(*w));
-  if (w == NULL)
-    return -1;
-  world_init(w);
-  *state = w;
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  world_wipe(*state);
-  free(*state);
-  return 0;
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -301,5 +283,5 @@ int main(void)
       cmocka_unit_test(rfc7641_4_2_an_error_is_the_last_notification),
       cmocka_unit_test(rfc7641_4_5_a_client_that_vanished_is_forgotten),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }

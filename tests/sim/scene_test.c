@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -292,23 +291,6 @@ static void wiping_cancels_all_exchanges_and_sends_nothing(void **state)
   assert_int_equal(w->oracle.broken, RULE_NONE);
 }
 
-static int setup(void **state)
-{
-  world *w = malloc(sizeof(*w));
-  if (w == NULL)
-    return -1;
-  world_init(w);
-  *state = w;
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  world_wipe(*state);
-  free(*state);
-  return 0;
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -322,5 +304,5 @@ int main(void)
       cmocka_unit_test(rfc7252_4_2_first_interval_is_spread_over_the_random_factor),
       cmocka_unit_test(wiping_cancels_all_exchanges_and_sends_nothing),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }

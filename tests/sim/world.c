@@ -413,3 +413,20 @@ bool world_run(world *w, const world_cfg *cfg, bool is_verbose)
   world_close(w);
   return w->oracle.broken == RULE_NONE;
 }
+
+int world_setup(void **state)
+{
+  world *w = malloc(sizeof(*w));
+  if (w == NULL)
+    return -1;
+  world_init(w);
+  *state = w;
+  return 0;
+}
+
+int world_teardown(void **state)
+{
+  world_wipe(*state);
+  free(*state);
+  return 0;
+}

@@ -160,6 +160,10 @@ world_cfg world_cfg_plain(uint64_t seed);
 void world_init(world *w);
 void world_wipe(world *w);
 
+/* A world for a group of cmocka tests: `*state` is one that world_init() made. */
+int world_setup(void **state);
+int world_teardown(void **state);
+
 /* Runs one configuration to its end. Returns true when the oracle has nothing to say; else
  * w->oracle holds what broke. */
 bool world_run(world *w, const world_cfg *cfg, bool is_verbose);

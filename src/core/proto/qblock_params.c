@@ -29,7 +29,6 @@ copal_qblock copal_qblock_default(void)
   return (copal_qblock){
       .non_timeout = p.ack_timeout,
       .non_receive_timeout = 2 * p.ack_timeout,
-      .non_probing_wait = copal_exchange_lifetime(&p),
       .non_partial_timeout = copal_exchange_lifetime(&p),
       .random_percent = p.ack_random_percent,
       .max_payloads = 10,
