@@ -22,10 +22,27 @@ enum {
   STORE_ETAG_MAX = 8,       /* If-Match options considered */
   STORE_KEY_MAX = 4096,     /* bytes of a key */
   STORE_SIZE_LISTED = 1024, /* longer bodies are listed with their size, RFC 6690 section 3.3 */
+  STORE_OPID_SIZE = 16,
 };
+
+/* The spaces of keys. They share revisions, commits and durability. */
+typedef enum store_space {
+  STORE_RESOURCES, /* representations; limited, listed, followed */
+  STORE_STATE, /* the server's own records under keys of any bytes, 1 to 500: no preconditions but
+                  must_be_absent, no attributes, no history; followers do not hear of them */
+} store_space;
+
+/* Names an operation, so that a repetition of it is known also after a crash. All zero: no name. */
+typedef struct store_opid {
+  uint8_t bytes[STORE_OPID_SIZE];
+} store_opid;
 
 /* The writer gave no Max-Age. Larger than any Max-Age that is kept. */
 #define STORE_NO_MAX_AGE UINT32_MAX
+
+/* Seconds for which results of named operations are kept: EXCHANGE_LIFETIME, RFC 7252
+ * section 4.8.2. */
+#define STORE_OPID_LIFETIME_S 247u
 
 /* Revision: strictly increasing over the whole store, never reused, also not after a delete; 0
  * means absent. */
@@ -43,6 +60,7 @@ typedef struct store_item {
   uint16_t content_format; /* or STORE_NO_FORMAT */
   uint32_t max_age_s;      /* as the writer gave it, or STORE_NO_MAX_AGE */
   copal_time written;      /* when, on the clock handed to store_commit() */
+  uint32_t lifetime_s;     /* after its last PUT the resource is deleted; 0: never */
   copal_span body;
   copal_span
       attrs; /* link attributes in link-format syntax: ";rt=\"x\";if=\"y\""; without ct, sz, obs */
@@ -67,7 +85,10 @@ typedef struct store_result {
   store_status status;
   store_rev rev; /* of the representation now, 0 when absent */
   store_etag etag;
-  bool created; /* PUT made a new resource; DELETE removed one */
+  bool created;   /* PUT made a new resource; DELETE removed one */
+  bool is_repeat; /* an operation with this name was carried out before: nothing was done, and this
+                     is its result */
+  copal_span key; /* what that operation changed; lent while `done` runs. Only with `is_repeat` */
 } store_result;
 
 /* One change. Lent to the store until `done` has run; keys and bodies are copied by store_commit().
@@ -76,11 +97,16 @@ typedef struct store_result {
 typedef struct store_op {
   void (*done)(struct store_op *op, const store_result *result);
   store_verb verb;
+  store_space space;
+  store_opid id;  /* kept with its result for STORE_OPID_LIFETIME_S */
   copal_span key; /* canonical URI path: "/", "/a/b", segments percent-encoded as by
                      copal_uri_put_segment() */
   copal_span body;
   uint16_t content_format;
   uint32_t max_age_s;
+  uint32_t lifetime_s; /* PUT: as in store_item */
+  bool keeps_lifetime; /* PUT on an existing resource keeps its lifetime, which begins anew;
+                          `lifetime_s` applies when it is new */
   copal_span attrs;
   bool keeps_attrs; /* PUT on an existing resource keeps its link attributes; `attrs` applies when
                        it is new */

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who a peer has proved to be. Not tied to a transport: DTLS and TLS sessions, and OSCORE contexts,
+ * refer to one by a number of 4 bytes. RFC 7252 section 9.1.
+ *
+ * Identities are interned: equal ones share a number, which lives while it is held. Thread: any. */
+#ifndef POLICY_IDENTITY_H
+#define POLICY_IDENTITY_H
+
+#include <stdint.h>
+
+#include "copal/span.h"
+
+typedef enum identity_kind {
+  IDENTITY_ANONYMOUS, /* nobody: NoSec */
+  IDENTITY_PSK,       /* `name` is the PSK identity, RFC 4279 section 5.1 */
+  IDENTITY_RPK,       /* `name` is the one the credentials give the key, else
+                         "sha-256:" and the SPKI fingerprint in lower-case hex */
+  IDENTITY_X509,      /* `name` is the subject's name that the credentials' rule selects */
+  IDENTITY_OSCORE,    /* `name` is the context's */
+} identity_kind;
+
+enum { IDENTITY_NAME_MAX = 255 }; /* bytes */
+
+/* Lent while its number is held. `name` is well-formed UTF-8 without control characters. */
+typedef struct identity {
+  identity_kind kind;
+  copal_span name;
+} identity;
+
+/* The number of an identity; 0 is anonymous, for which nothing need be held. */
+typedef uint32_t identity_ref;
+
+typedef struct identities identities;
+
+/* At most `max` identities at a time. Returns NULL without memory. */
+identities *identities_open(uint32_t max);
+void identities_close(identities *all);
+
+/* Holds the number of an identity once, making it when it is new; `name` is copied. Returns 0 or
+ * COPAL_ENOSLOT, or COPAL_EINVAL for a name that cannot be one. */
+int identity_hold(identities *all, identity_kind kind, copal_span name, identity_ref *ref);
+
+/* Holds it once more. */
+void identity_hold_again(identities *all, identity_ref ref);
+
+void identity_release(identities *all, identity_ref ref);
+
+/* What the number means; anonymous for 0. Lent while it is held. Never blocks for long; called for
+ * every request. */
+const identity *identity_of(const identities *all, identity_ref ref);
+
+/* "psk", "rpk", "x509", "oscore", "anonymous". */
+const char *identity_kind_name(identity_kind kind);
+
+#endif
