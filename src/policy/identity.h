@@ -6,6 +6,7 @@
 #ifndef POLICY_IDENTITY_H
 #define POLICY_IDENTITY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "copal/span.h"
@@ -25,12 +26,16 @@ enum { IDENTITY_NAME_MAX = 255 }; /* bytes */
 typedef struct identity {
   identity_kind kind;
   copal_span name;
+  uint64_t serial; /* never used twice; 0: anonymous. Tells it from others with its number */
 } identity;
 
 /* The number of an identity; 0 is anonymous, for which nothing need be held. */
 typedef uint32_t identity_ref;
 
 typedef struct identities identities;
+
+/* True for 1 to IDENTITY_NAME_MAX bytes of well-formed UTF-8 without control characters. */
+bool identity_name_is_valid(copal_span name);
 
 /* At most `max` identities at a time. Returns NULL without memory. */
 identities *identities_open(uint32_t max);
@@ -48,6 +53,9 @@ void identity_release(identities *all, identity_ref ref);
 /* What the number means; anonymous for 0. Lent while it is held. Never blocks for long; called for
  * every request. */
 const identity *identity_of(const identities *all, identity_ref ref);
+
+/* How many are held. */
+uint32_t identities_count(identities *all);
 
 /* "psk", "rpk", "x509", "oscore", "anonymous". */
 const char *identity_kind_name(identity_kind kind);
