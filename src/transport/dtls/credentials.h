@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a DTLS handshake asks of whoever keeps the credentials: keys of PSK identities, the
+ * certificates and raw public keys to show, and whether a peer is who it claims to be. RFC 7252
+ * section 9.1.3, RFC 4279, RFC 7250.
+ *
+ * The face of an object that implements it; transport calls it and knows nothing of files, rules or
+ * tables of identities. An object lives longer than every shard. A reload happens inside of it.
+ * Thread: every function is called from any shard's thread. */
+#ifndef TRANSPORT_DTLS_CREDENTIALS_H
+#define TRANSPORT_DTLS_CREDENTIALS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <gnutls/gnutls.h>
+
+#include "copal/span.h"
+
+enum {
+  DTLS_PSK_SIZE_MAX = 64,      /* bytes of a key; RFC 4279 section 5.3 */
+  DTLS_PSK_IDENTITY_MAX = 128, /* bytes of an identity; RFC 4279 section 5.3 */
+  DTLS_PSK_COUNT = 2,          /* keys of an identity that are good at once, to change them */
+};
+
+/* The keys of an identity, the one to try first in front. Wiped by the caller after use. */
+typedef struct dtls_psks {
+  size_t count;
+  struct {
+    uint8_t bytes[DTLS_PSK_SIZE_MAX];
+    size_t len;
+  } keys[DTLS_PSK_COUNT];
+} dtls_psks;
+
+/* Waits for keys that are looked up elsewhere. Embedded in the handshake. */
+typedef struct dtls_psk_wait {
+  /* The answer has come: psk_find() will say what it is. May be called from any thread, and must
+   * not call back. */
+  void (*on_answer)(struct dtls_psk_wait *w);
+} dtls_psk_wait;
+
+/* What a peer has proved, or is about to prove. */
+typedef enum dtls_claim_kind {
+  DTLS_CLAIM_NONE, /* a client without a certificate */
+  DTLS_CLAIM_PSK,  /* `items[0]`: the identity */
+  DTLS_CLAIM_RPK,  /* `items[0]`: the SubjectPublicKeyInfo, DER */
+  DTLS_CLAIM_X509, /* `items`: the chain as the peer sent it, DER, its own certificate first */
+} dtls_claim_kind;
+
+typedef struct dtls_claim {
+  dtls_claim_kind kind;
+  bool is_resumed;         /* proved in an earlier session, which is resumed */
+  const char *server_name; /* client: whom we talk to, for X.509; NULL: nobody in particular */
+  size_t count;
+  const gnutls_datum_t *items; /* borrowed for the call */
+} dtls_claim;
+
+typedef struct dtls_credentials {
+  /* Finds the keys of an identity. Returns COPAL_OK; COPAL_ENOTFOUND (the handshake goes on with a
+   * random key, so that nobody learns who exists); COPAL_EPENDING: `w` is lent until on_answer() or
+   * psk_cancel(); or COPAL_ENOSLOT (the handshake fails). With `w` NULL it answers at once or not
+   * at all. NULL: there are no PSKs. */
+  int (*psk_find)(struct dtls_credentials *c, copal_span identity, dtls_psk_wait *w,
+                  dtls_psks *keys);
+
+  /* No on_answer() runs after this. NULL when psk_find() never waits. */
+  void (*psk_cancel)(struct dtls_credentials *c, dtls_psk_wait *w);
+
+  /* The identity hint to send, or NULL. RFC 4279 section 5.2. */
+  const char *psk_hint;
+
+  /* Takes the certificates and raw public keys to show; GnuTLS picks by SNI. Given back with
+   * certificates_give() when the handshake is over. NULL, or an answer of NULL: there are none. */
+  gnutls_certificate_credentials_t (*certificates_take)(struct dtls_credentials *c);
+  void (*certificates_give)(struct dtls_credentials *c, gnutls_certificate_credentials_t taken);
+
+  /* Clients without a certificate may finish a handshake (as nobody). */
+  bool (*admits_nobody)(struct dtls_credentials *c);
+
+  /* Judges a claim. Called when a certificate has come, before its owner has proved to have the
+   * key, and of PSKs and resumed sessions at the end. Returns COPAL_OK with a number that stands
+   * for the identity, held until release(); or COPAL_ENOTFOUND (unknown), COPAL_EINVAL (known and
+   * refused: expired, revoked), COPAL_ENOSLOT (no room for one more identity). */
+  int (*vouch)(struct dtls_credentials *c, const dtls_claim *claim, uint32_t *identity);
+
+  /* Lets go of a number that vouch() gave. */
+  void (*release)(struct dtls_credentials *c, uint32_t identity);
+} dtls_credentials;
+
+#endif
