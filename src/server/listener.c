@@ -11,6 +11,7 @@
 
 #include "copal/error.h"
 #include "copal/uri.h"
+#include "transport/steer.h"
 #include "transport/udp.h"
 #include "transport/udp_socket.h"
 
@@ -105,8 +106,10 @@ int listener_open(const copal_addr *addr, uint32_t count, listener *l, char why[
     l->fds[i] = -1;
   for (uint32_t i = 0; rc == 0 && i < count; i++)
     rc = open_one(l, i);
-  if (rc == 0)
+  if (rc == 0) {
+    l->steering = steer_attach(l->fds[0], STEER_BY_ADDRESS, count);
     return 0;
+  }
   explain(-rc, &l->addr, why);
   listener_close(l);
   return rc;

@@ -18,7 +18,9 @@ enum {
 typedef struct listener {
   copal_addr addr; /* with the port the system picked when 0 was asked for */
   uint32_t count;
-  int *fds; /* -1: given away */
+  int steering; /* 0: the kernel chooses the socket by steer_index(); else -errno of asking for it
+                 */
+  int *fds;     /* -1: given away */
 } listener;
 
 /* Parses a listen URI: "coap://127.0.0.1", "coap://[::]:5683"; port 0 lets the system pick one.

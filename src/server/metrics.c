@@ -101,6 +101,7 @@ static const metric table[] = {
     ALWAYS("sleeps", shard.sleeps),
     RARE("drain_ignored", shard.drain_ignored),
     RARE("network_errors", shard.network_errors),
+    RARE("network_errors_lost", shard.errors_lost),
     RARE("mailbox_refused", shard.mailbox_refused),
     {"arena_peak", AT(shard.arena_peak), METRIC_LARGEST, false},
 };

@@ -21,6 +21,7 @@ typedef struct shard_stats {
   uint64_t sleeps;
   uint64_t drain_ignored;   /* requests left to a successor while shutting down */
   uint64_t network_errors;  /* reported for datagrams that were sent */
+  uint64_t errors_lost;     /* of these, for another shard and not brought there */
   uint64_t mailbox_refused; /* messages that found the mailbox full */
   uint64_t arena_peak;      /* bytes; the largest of all shards */
 } shard_stats;

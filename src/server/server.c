@@ -69,6 +69,7 @@ static int open_shards(server *s)
   s->shards = calloc(s->common.count, sizeof(shard *));
   if (s->shards == NULL)
     return -ENOMEM;
+  s->common.shards = s->shards;
   for (uint32_t i = 0; i < s->common.count; i++) {
     const int rc = shard_open(&s->common, i, &s->shards[i]);
     if (rc < 0)
@@ -82,7 +83,7 @@ static int hand_out(server *s, listener *l)
 {
   for (uint32_t i = 0; i < l->count; i++) {
     shard *owner = s->shards[listener_shard(i, s->common.count)];
-    const int socket = shard_adopt(owner, l->fds[i]);
+    const int socket = shard_adopt(owner, l->fds[i], l->steering == 0 ? l->count : 0);
     if (socket < 0)
       return socket;
     const int fd = listener_take_fd(l, i); /* the shard closes it from here on */
@@ -135,6 +136,19 @@ static void warn_small_buffer(const server *s)
       log_text("hint", "bursts will be lost; raise sysctl net.core.rmem_max"));
 }
 
+/* Goes on with the kernel's own choice, which holds as long as the sockets do. */
+static void warn_not_steered(const server *s)
+{
+  for (size_t i = 0; i < s->listener_count; i++) {
+    if (s->listeners[i].steering == 0)
+      continue;
+    LOG(s->parts.log, LOG_LEVEL_WARN, "steering_unavailable",
+        log_text("error", strerror(-s->listeners[i].steering)),
+        log_text("hint", "after a restart clients may meet a shard that does not know them"));
+    return;
+  }
+}
+
 static int open_all(server *s, char why[SERVER_WHY_SIZE])
 {
   int rc = open_signals(s);
@@ -175,6 +189,7 @@ int server_open(const server_parts *parts, server **out, char why[SERVER_WHY_SIZ
     return rc;
   }
   warn_small_buffer(s);
+  warn_not_steered(s);
   *out = s;
   return 0;
 }

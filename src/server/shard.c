@@ -14,8 +14,10 @@
 
 #include "server/clock.h"
 #include "server/entropy.h"
+#include "server/listener.h"
 #include "server/pipeline.h"
 #include "server/timers.h"
+#include "transport/steer.h"
 #include "transport/udp.h"
 
 enum {
@@ -51,6 +53,14 @@ typedef struct reload_msg {
   conf_strings names;
 } reload_msg;
 
+/* A network error for the shard that has sent the datagram. */
+typedef struct error_msg {
+  shard_msg head; /* first */
+  copal_path path;
+  size_t len;
+  uint8_t quoted[];
+} error_msg;
+
 struct shard {
   const shard_common *common;
   uint32_t index;
@@ -80,6 +90,7 @@ struct shard {
   uint32_t ready_count;
   uint32_t *ready; /* indices of sockets that may have datagrams */
   bool *is_ready;
+  uint32_t *steered; /* of each socket: as shard_adopt() was told */
 
   shard_msg ask_metrics;
   drain_msg drain;
@@ -179,7 +190,42 @@ static void mark_ready(shard *s, uint32_t index)
   s->ready[s->ready_count++] = index;
 }
 
-/* Network errors of datagrams this shard has sent. RFC 7252 section 4.2. */
+static void run_error(shard_msg *m, shard *s)
+{
+  error_msg *e = (error_msg *)m;
+  (void)copal_ep_unreachable(s->ep, &e->path, copal_span_of(e->quoted, e->len), s->now);
+  free(e);
+}
+
+/* The kernel does not steer errors: they come to any socket of the group. Returns the shard that
+ * the peer belongs to. */
+static shard *owner_of(const shard *s, uint32_t socket, const copal_addr *remote)
+{
+  const uint32_t steered = s->steered[socket];
+  if (steered == 0)
+    return s->common->shards[s->index];
+  const uint32_t home = listener_shard(steer_index(remote, steered), s->common->count);
+  return s->common->shards[home];
+}
+
+static void pass_on(shard *s, shard *owner, const udp_error *error)
+{
+  error_msg *m = malloc(sizeof *m + error->quoted.len);
+  if (m == NULL) {
+    s->stats.errors_lost++;
+    return;
+  }
+  m->head.run = run_error;
+  m->path = error->path;
+  m->len = error->quoted.len;
+  memcpy(m->quoted, error->quoted.ptr, error->quoted.len);
+  if (shard_post(owner, &m->head) == COPAL_OK)
+    return;
+  s->stats.errors_lost++;
+  free(m);
+}
+
+/* Network errors of datagrams that were sent. RFC 7252 section 4.2. */
 static void receive_errors(shard *s, uint32_t index)
 {
   udp_error error;
@@ -187,7 +233,11 @@ static void receive_errors(shard *s, uint32_t index)
   for (int i = 0; i < ERRORS_MAX && udp_recv_error(s->udp, (int)index, &error) == 1; i++) {
     s->stats.network_errors++;
     log_peer(s, "network_error", &error.path, "error", strerror(error.errnum));
-    copal_ep_unreachable(s->ep, &error.path, error.quoted, s->now);
+    shard *owner = owner_of(s, index, &error.path.remote);
+    if (owner == s)
+      (void)copal_ep_unreachable(s->ep, &error.path, error.quoted, s->now);
+    else
+      pass_on(s, owner, &error);
   }
 }
 
@@ -476,7 +526,7 @@ int shard_open(const shard_common *common, uint32_t index, shard **out)
   return 0;
 }
 
-int shard_adopt(shard *s, int fd)
+int shard_adopt(shard *s, int fd, uint32_t steered)
 {
   const size_t count = (size_t)udp_count(s->udp) + 1;
   uint32_t *ready = realloc(s->ready, count * sizeof *ready);
@@ -488,6 +538,11 @@ int shard_adopt(shard *s, int fd)
     return -ENOMEM;
   s->is_ready = is_ready;
   s->is_ready[count - 1] = false;
+  uint32_t *all = realloc(s->steered, count * sizeof *all);
+  if (all == NULL)
+    return -ENOMEM;
+  s->steered = all;
+  s->steered[count - 1] = steered;
   const int rc = epoll_add(s, fd, (uint32_t)count - 1);
   if (rc < 0)
     return rc;
@@ -535,6 +590,7 @@ void shard_close(shard *s)
   entropy_wipe(&s->entropy);
   free(s->ready);
   free(s->is_ready);
+  free(s->steered);
   free(s);
 }
 

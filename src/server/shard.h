@@ -47,15 +47,17 @@ typedef struct shard_common {
   fanout *fanout;
   mailbox *reports; /* receives shard_report objects */
   uint32_t count;   /* of shards */
+  shard *const *shards;
   int log_fd;
 } shard_common;
 
 /* Makes a shard without a thread. Returns 0 or -errno. */
 int shard_open(const shard_common *common, uint32_t index, shard **s);
 
-/* Gives it a bound socket. Before shard_start() only. Returns the socket's index or -errno; the
- * socket is given on success. */
-int shard_adopt(shard *s, int fd);
+/* Gives it a bound socket, one of `steered` among which the kernel chooses by steer_index(); 0: it
+ * chooses by itself. Before shard_start() only. Returns the socket's index or -errno; the socket is
+ * given on success. */
+int shard_adopt(shard *s, int fd, uint32_t steered);
 
 /* Has the socket with that index join a multicast group on an interface. Before shard_start() only.
  * Returns 0 or -errno. */
