@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A bounded queue of pointers from many threads to one: a ring whose cells carry a turn number.
- * A cell at position p is free for writing in turn p and holds a message in turn p + 1. Posting and
- * waking: any thread. Everything else: the owner's thread only. */
+ * A cell at position p is free for writing in turn p and holds a message in turn p + 1; it keeps
+ * the distance of its turn from its index, so that a ring of untouched, zeroed pages is ready.
+ * Posting and waking: any thread. Everything else: the owner's thread only. */
 #include "server/mailbox.h"
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "copal/error.h"
 
 typedef struct cell {
-  _Atomic size_t turn;
+  _Atomic size_t ahead; /* turn minus index */
   void *msg;
 } cell;
 
 struct mailbox {
+  size_t size; /* bytes of the mapping */
   size_t mask;
   int fd;
   size_t head;                      /* next position to take; the owner's */
@@ -32,24 +34,18 @@ int mailbox_open(size_t cap, mailbox **out)
   size_t count = 2;
   while (count < cap)
     count *= 2;
-  /* Aligned allocation wants a multiple of the alignment. */
-  const size_t size = (sizeof(mailbox) + count * sizeof(cell) + 63) / 64 * 64;
-  mailbox *m = aligned_alloc(64, size);
-  if (m == NULL)
-    return -ENOMEM;
+  const size_t size = sizeof(mailbox) + count * sizeof(cell);
+  mailbox *m = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (m == MAP_FAILED)
+    return -errno;
+  m->size = size;
   m->mask = count - 1;
-  m->head = 0;
-  atomic_init(&m->tail, 0);
-  atomic_init(&m->refused, 0);
   atomic_init(&m->needs_no_signal, true);
-  for (size_t i = 0; i < count; i++) {
-    atomic_init(&m->cells[i].turn, i);
-    m->cells[i].msg = NULL;
-  }
   m->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (m->fd < 0) {
-    free(m);
-    return -errno;
+    const int rc = -errno;
+    munmap(m, size);
+    return rc;
   }
   *out = m;
   return 0;
@@ -60,7 +56,21 @@ void mailbox_close(mailbox *m)
   if (m == NULL)
     return;
   close(m->fd);
-  free(m);
+  munmap(m, m->size);
+}
+
+/* The turn of the cell at a position. */
+static size_t turn_at(mailbox *m, size_t pos)
+{
+  const size_t index = pos & m->mask;
+  return atomic_load_explicit(&m->cells[index].ahead, memory_order_acquire) + index;
+}
+
+/* Says that what the cell holds, or that it holds nothing, may be seen. */
+static void set_turn(mailbox *m, size_t pos, size_t turn)
+{
+  const size_t index = pos & m->mask;
+  atomic_store_explicit(&m->cells[index].ahead, turn - index, memory_order_release);
 }
 
 /* Claims a position to write, or returns false when the ring is full. */
@@ -68,7 +78,7 @@ static bool claim(mailbox *m, size_t *pos)
 {
   size_t at = atomic_load_explicit(&m->tail, memory_order_relaxed);
   for (;;) {
-    const size_t turn = atomic_load_explicit(&m->cells[at & m->mask].turn, memory_order_acquire);
+    const size_t turn = turn_at(m, at);
     if (turn == at) {
       if (atomic_compare_exchange_weak_explicit(&m->tail, &at, at + 1, memory_order_relaxed,
                                                 memory_order_relaxed)) {
@@ -90,9 +100,8 @@ int mailbox_post(mailbox *m, void *msg)
     atomic_fetch_add_explicit(&m->refused, 1, memory_order_relaxed);
     return COPAL_ENOSLOT;
   }
-  cell *c = &m->cells[pos & m->mask];
-  c->msg = msg;
-  atomic_store_explicit(&c->turn, pos + 1, memory_order_release);
+  m->cells[pos & m->mask].msg = msg;
+  set_turn(m, pos, pos + 1);
   mailbox_wake(m);
   return COPAL_OK;
 }
@@ -112,11 +121,10 @@ void mailbox_wake(mailbox *m)
 
 void *mailbox_take(mailbox *m)
 {
-  cell *c = &m->cells[m->head & m->mask];
-  if (atomic_load_explicit(&c->turn, memory_order_acquire) != m->head + 1)
+  if (turn_at(m, m->head) != m->head + 1)
     return NULL;
-  void *msg = c->msg;
-  atomic_store_explicit(&c->turn, m->head + m->mask + 1, memory_order_release);
+  void *msg = m->cells[m->head & m->mask].msg;
+  set_turn(m, m->head, m->head + m->mask + 1);
   m->head++;
   return msg;
 }

@@ -9,6 +9,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "copal/error.h"
@@ -149,12 +150,37 @@ static void mailbox_loses_nothing_from_many_threads_and_never_oversleeps(void **
   mailbox_close(m);
 }
 
+/* Pages of memory that this process has touched. */
+static long resident_pages(void)
+{
+  long size = 0, resident = 0;
+  FILE *f = fopen("/proc/self/statm", "r");
+  assert_non_null(f);
+  assert_int_equal(fscanf(f, "%ld %ld", &size, &resident), 2);
+  fclose(f);
+  return resident;
+}
+
+static void mailbox_takes_memory_when_it_is_used_only(void **state)
+{
+  (void)state;
+  mailbox *m = NULL;
+  int value;
+  const long before = resident_pages();
+  assert_int_equal(mailbox_open(1 << 20, &m), 0); /* 16 MiB */
+  assert_int_equal(mailbox_post(m, &value), COPAL_OK);
+  assert_ptr_equal(mailbox_take(m), &value);
+  assert_true(resident_pages() - before < 256);
+  mailbox_close(m);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(mailbox_keeps_the_order_of_one_sender),
       cmocka_unit_test(mailbox_full_refuses_counts_and_recovers),
       cmocka_unit_test(mailbox_signals_a_dozing_owner_only),
+      cmocka_unit_test(mailbox_takes_memory_when_it_is_used_only),
       cmocka_unit_test(mailbox_loses_nothing_from_many_threads_and_never_oversleeps),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
