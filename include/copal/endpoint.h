@@ -105,6 +105,21 @@ typedef struct copal_subject {
    * points to is lent until the call that asked for it returns. Returns COPAL_OK, or an error to
    * send nothing this time. */
   int (*render)(struct copal_subject *s, copal_ep *ep, copal_response *response, copal_time now);
+/* A relation, so that it can be kept outside and restored: copal_ep_observe_restore(). */
+typedef struct copal_relation {
+  copal_path path;         /* to the client, as it registered last */
+  copal_span token;        /* lent for the call */
+  copal_code request_code; /* GET or FETCH */
+  bool has_block2;         /* the client asked for blocks */
+  uint8_t szx;             /* of which size */
+} copal_relation;
+
+typedef enum copal_relation_event {
+  COPAL_RELATION_BEGUN,
+  COPAL_RELATION_CHANGED, /* renewed, along another path or with other blocks */
+  COPAL_RELATION_ENDED,   /* by the client, by an error, for want of an acknowledgement */
+} copal_relation_event;
+
 
   /* The last relation has ended; the subject may be freed. May be NULL. */
   void (*on_idle)(struct copal_subject *s, copal_ep *ep);
@@ -116,6 +131,11 @@ typedef struct copal_subject {
 } copal_subject;
 
 /* ------------------------------------------------------------------------------------ client */
+
+  /* Tells of each relation of the subject what is to be kept of it; silent when relations are
+   * restored and when they end with the endpoint. Must not call the endpoint. May be NULL. */
+  void (*on_relation)(struct copal_subject *s, copal_ep *ep, const copal_relation *relation,
+                      copal_relation_event event);
 
 typedef enum copal_event_kind {
   COPAL_EVENT_RESPONSE, /* `msg` is the response; the last event, unless the request asked for
@@ -177,6 +197,29 @@ typedef struct copal_ep_cfg {
   copal_sink *sink;        /* required; lent for the endpoint's life, as the other hooks */
   copal_entropy *entropy;  /* required */
   copal_server *server;    /* NULL: requests are answered 4.04 */
+/* -------------------------------------------------------------------------------- duplicates */
+
+/* What a duplicate of a message is answered with. RFC 7252 section 4.5. */
+typedef enum copal_dup_answer {
+  COPAL_DUP_IGNORED,
+  COPAL_DUP_ACKED,    /* an Empty ACK; the response has been sent separately */
+  COPAL_DUP_REPLAYED, /* the reply once more */
+} copal_dup_answer;
+
+/* A message received that is remembered, so that it can be kept outside and restored. */
+typedef struct copal_dup {
+  copal_path path;
+  uint16_t mid;
+  copal_dup_answer answer;
+  copal_dur left;   /* of its lifetime, microseconds */
+  copal_span reply; /* COPAL_DUP_REPLAYED: the datagram. Lent for the call */
+} copal_dup;
+
+typedef struct copal_dup_visitor {
+  /* Returns 0, or a negative error that ends the visit. */
+  int (*on_dup)(struct copal_dup_visitor *v, const copal_dup *dup);
+} copal_dup_visitor;
+
   copal_guard *guard;      /* NULL: responses of any size go to any address */
   uint32_t exchange_count; /* requests outstanding, requests deferred, separate responses in flight;
                               default 16 */
@@ -210,7 +253,10 @@ typedef struct copal_ep_cfg {
 #define COPAL_EP_CFG_INIT                                                                          \
   {                                                                                                \
     sizeof(copal_ep_cfg), {0, 0, 0, 0, 0, 0, 0, 0, 0}, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0,   \
-        0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, NULL                                        \
+        0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, NULL                                     \
+  uint32_t sequence_base; /* added to the sequence numbers of notifications, which follow `now` in
+                             ticks of 32 us: what `now` is behind a clock that restarts do not set
+                             back. RFC 7641 section 4.4 */
   }
 
 /* ---------------------------------------------------------------------------------- counters */
@@ -235,20 +281,21 @@ typedef struct copal_stats {
   copal_count dup_ignored; /* duplicate Non-confirmable, or a duplicate whose reply is not kept */
   copal_count
       dedup_evicted; /* entries given up before their lifetime: RFC 7252 section 4.5 is weakened */
-  copal_count dedup_refused;     /* messages for which no entry could be made; unsafe requests are
-                                    answered 5.03 */
-  copal_count exchanges_refused; /* no exchange slot */
-  copal_count chunks_refused;    /* no room to keep a message */
-  copal_count timeouts;          /* exchanges that ended without an answer */
-  copal_count resets;            /* exchanges that ended with a Reset */
-  copal_count unreachables;      /* exchanges that ended with a network error */
-  copal_count probed;            /* pings to sources that are not verified */
-  copal_count challenged;        /* answered 4.01 with Echo: the source was not verified */
-  copal_count suppressed;        /* responses held back: multicast or No-Response */
-  copal_count notify_cons;       /* confirmable notifications, without retransmissions */
-  copal_count notify_nons;       /* non-confirmable notifications */
-  copal_count notify_reordered;  /* notifications received that were older than one before */
-  copal_count relations_refused; /* no room: the request was answered without Observe */
+  copal_count dedup_refused;      /* messages for which no entry could be made; unsafe requests are
+                                     answered 5.03 */
+  copal_count exchanges_refused;  /* no exchange slot */
+  copal_count chunks_refused;     /* no room to keep a message */
+  copal_count timeouts;           /* exchanges that ended without an answer */
+  copal_count resets;             /* exchanges that ended with a Reset */
+  copal_count unreachables;       /* exchanges that ended with a network error */
+  copal_count probed;             /* pings to sources that are not verified */
+  copal_count challenged;         /* answered 4.01 with Echo: the source was not verified */
+  copal_count suppressed;         /* responses held back: multicast or No-Response */
+  copal_count notify_cons;        /* confirmable notifications, without retransmissions */
+  copal_count notify_nons;        /* non-confirmable notifications */
+  copal_count notify_reordered;   /* notifications received that were older than one before */
+  copal_count relations_refused;  /* no room: the request was answered without Observe */
+  copal_count relations_restored; /* of an endpoint before this one */
   copal_count relations_deregistered; /* by the client, with Observe 1 */
   copal_count relations_reset;        /* the client rejected a notification */
   copal_count relations_lost;         /* a confirmable notification was not acknowledged */
@@ -361,5 +408,23 @@ COPAL_API copal_usage copal_ep_usage(const copal_ep *ep);
 COPAL_API void copal_ep_qblock_stats(const copal_ep *ep, copal_qblock_stats *stats);
 
 COPAL_END_DECLS
+/* Makes `relation`, which an endpoint before this one has told of, a relation of `subject` again.
+ * Its client is told the newest state in a confirmable message: when the subject changes, and at
+ * `due` at the latest, which spreads the notifications of many; who is gone is found out that way.
+ * Returns COPAL_OK, COPAL_ENOSLOT (no room, or a build without) or COPAL_EINVAL (the client has a
+ * relation under that token already, or the token is too long). RFC 7641 section 4.5. */
+COPAL_API int copal_ep_observe_restore(copal_ep *ep, copal_subject *subject,
+                                       const copal_relation *relation, copal_time due,
+                                       copal_time now);
+
+/* Shows the visitor each message that has been dealt with and is still remembered, the oldest
+ * first. Returns how many, or the visitor's error. */
+COPAL_API int copal_ep_dups_save(copal_ep *ep, copal_dup_visitor *visitor, copal_time now);
+
+/* Remembers a message that an endpoint before this one was sent. In the order of
+ * copal_ep_dups_save(), before other messages come in. Returns COPAL_OK, or COPAL_ENOSLOT (no
+ * room), or COPAL_EINVAL (it is remembered already). */
+COPAL_API int copal_ep_dup_restore(copal_ep *ep, const copal_dup *dup, copal_time now);
+
 
 #endif

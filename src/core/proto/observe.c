@@ -6,18 +6,18 @@
 
 #include "core/proto/challenge.h"
 #include "core/proto/mid.h"
+#include "core/proto/observe_keep.h"
 #include "core/proto/reply.h"
 #include "core/proto/send.h"
 
 enum {
-  SEQUENCE_SHIFT = 5,       /* a sequence tick is 32 microseconds, RFC 7641 section 4.4 */
-  SEQUENCE_MASK = 0xffffff, /* 24 bits on the wire */
-  SEQUENCE_LEAD_MAX = 1 << 22,
-  RTT_SHIFT = 3,         /* weight of a new sample: 1/8, RFC 6298 section 2 */
-  BEAT_SHIFT = 20,       /* a beat is 2^20 microseconds, about a second, without a division */
-  CONFIRM_BEATS = 78000, /* 22.7 hours: below the 24 of RFC 7641 section 4.5 */
-  NO_SZX = 0xff,         /* the client did not ask for blocks */
-  QUIET_BEATS = 8,       /* after which a burst of changes counts as over */
+  SEQUENCE_SHIFT = 5,          /* a sequence tick is 32 microseconds, RFC 7641 section 4.4 */
+  SEQUENCE_MASK = 0xffffff,    /* 24 bits on the wire */
+  SEQUENCE_LEAD_MAX = 1 << 11, /* 66 ms: no restart is as quick */
+  RTT_SHIFT = 3,               /* weight of a new sample: 1/8, RFC 6298 section 2 */
+  BEAT_SHIFT = 20,             /* a beat is 2^20 microseconds, about a second, without a division */
+  CONFIRM_BEATS = 78000,       /* 22.7 hours: below the 24 of RFC 7641 section 4.5 */
+  QUIET_BEATS = 8,             /* after which a burst of changes counts as over */
 };
 
 /* The part of a notification that all its receivers have in common. */
@@ -63,7 +63,7 @@ static observer *find_observer(const copal_ep *ep, const copal_path *path, uint3
   return NULL;
 }
 
-static relation *find_relation(const copal_ep *ep, const copal_path *path, copal_span token)
+relation *observe_find(const copal_ep *ep, const copal_path *path, copal_span token)
 {
   const uint32_t hash = token_hash(ep_path_hash(ep, path), token);
   copal_map_link *link = copal_map_first(&ep->relations_by_token, hash);
@@ -124,6 +124,7 @@ static void end_relation(copal_ep *ep, relation *r)
   observer *o = r->observer;
   copal_subject *s = r->subject;
 
+  observe_tell(ep, r, COPAL_RELATION_ENDED);
   copal_map_remove(&ep->relations_by_token, &r->link);
   copal_list_remove(&r->of_subject);
   copal_list_remove(&r->of_observer);
@@ -159,12 +160,13 @@ static void let_others_follow(copal_ep *ep, observer *o)
 /* ------------------------------------------------------------------------------------ registering
  */
 
-/* The next number of a sequence: the clock's, also for a subject that is new, or one more when they
- * are used up faster. How far it may be ahead of the clock is limited, so that nobody can drive it
- * round. 32-bit serial arithmetic. RFC 7641 section 4.4. */
-static uint32_t next_sequence(uint32_t last, copal_time now)
+/* The clock's number, or one more than the last when they are used up faster. How far it may be
+ * ahead of the clock is limited, so that nobody can drive it round, and so that the clock of a
+ * restarted server is ahead of all that went before: whoever is notified twice waits a tick at
+ * least, and in a tick the limit moves on. 32-bit serial arithmetic. RFC 7641 section 4.4. */
+uint32_t observe_next_sequence(const copal_ep *ep, uint32_t last, copal_time now)
 {
-  const uint32_t clock = (uint32_t)(now >> SEQUENCE_SHIFT);
+  const uint32_t clock = (uint32_t)(now >> SEQUENCE_SHIFT) + ep->cfg.sequence_base;
   const uint32_t lead = last - clock;
   uint32_t next = lead < SEQUENCE_LEAD_MAX ? last + 1 : last;
 
@@ -173,11 +175,11 @@ static uint32_t next_sequence(uint32_t last, copal_time now)
   return next ? next : 1; /* 0 is what new subjects have */
 }
 
-static relation *take_relation(copal_ep *ep, const turn *t)
+static relation *take_relation(copal_ep *ep, const copal_path *path, copal_span token)
 {
-  if (t->msg->token.len > COPAL_TOKEN_MAX)
+  if (token.len > COPAL_TOKEN_MAX)
     return NULL;
-  observer *o = take_observer(ep, t->path);
+  observer *o = take_observer(ep, path);
   if (!o)
     return NULL;
   relation *r = o->count < ep->cfg.relation_per_peer ? copal_pool_take(&ep->relations) : NULL;
@@ -185,9 +187,9 @@ static relation *take_relation(copal_ep *ep, const turn *t)
     settle_observer(ep, o);
     return NULL;
   }
-  *r = (relation){.observer = o, .token_len = (uint8_t)t->msg->token.len};
+  *r = (relation){.observer = o, .token_len = (uint8_t)token.len};
   if (r->token_len)
-    memcpy(r->token, t->msg->token.ptr, r->token_len);
+    memcpy(r->token, token.ptr, r->token_len);
   copal_list_init(&r->turn);
   copal_list_append(&o->relations, &r->of_observer);
   o->count++;
@@ -195,44 +197,60 @@ static relation *take_relation(copal_ep *ep, const turn *t)
   return r;
 }
 
-static void attach(relation *r, copal_subject *s)
+relation *observe_begin(copal_ep *ep, copal_subject *s, const copal_path *path, copal_span token)
 {
+  relation *r = take_relation(ep, path, token);
+  if (!r)
+    return NULL;
   if (s->count == 0)
     copal_list_init(&s->relations);
   r->subject = s;
   s->count++;
   copal_list_append(&s->relations, &r->of_subject);
+  return r;
+}
+
+/* Takes over what the registration in `t` says. Returns whether any of it is new. */
+static bool adopt(relation *r, const turn *t)
+{
+  const uint8_t szx = t->rules.has_block2 ? t->rules.block2.szx : OBSERVE_NO_SZX;
+  const copal_path *path = &r->observer->path;
+  const bool is_other = r->request_code != t->rules.request_code || r->szx != szx ||
+                        path->local != t->path->local || path->flags != t->path->flags;
+  r->observer->path = *t->path; /* the local side may differ now */
+  r->request_code = t->rules.request_code;
+  r->szx = szx;
+  return is_other;
 }
 
 bool observe_register(copal_ep *ep, const turn *t, copal_time now)
 {
-  relation *r = find_relation(ep, t->path, t->msg->token);
+  relation *r = observe_find(ep, t->path, t->msg->token);
 
   if (r && r->subject != t->subject) { /* the client uses its token for something else now */
     observe_deregister(ep, t->path, t->msg->token);
     r = NULL;
   }
-  if (!r) {
-    r = take_relation(ep, t);
+  const bool is_new = !r;
+  if (is_new) {
+    r = observe_begin(ep, t->subject, t->path, t->msg->token);
     if (!r) {
       ep->stats.relations_refused++;
       return false;
     }
-    attach(r, t->subject);
   }
   /* The response counts as a notification: the client may have had others under this token. */
-  r->subject->sequence = next_sequence(r->subject->sequence, now);
-  r->observer->path = *t->path; /* the local side may differ now */
-  r->request_code = t->rules.request_code;
-  r->szx = t->rules.has_block2 ? t->rules.block2.szx : NO_SZX;
+  r->subject->sequence = observe_next_sequence(ep, r->subject->sequence, now);
   r->confirmed = beats(now);
   r->nons = 0;
+  if (adopt(r, t) || is_new)
+    observe_tell(ep, r, is_new ? COPAL_RELATION_BEGUN : COPAL_RELATION_CHANGED);
   return true;
 }
 
 void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token)
 {
-  relation *r = find_relation(ep, path, token);
+  relation *r = observe_find(ep, path, token);
   if (!r)
     return;
   observer *o = r->observer;
@@ -246,7 +264,7 @@ void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token)
 
 static bool is_for(const reply_rules *rules, const relation *r)
 {
-  return r->szx == (rules->has_block2 ? rules->block2.szx : NO_SZX);
+  return r->szx == (rules->has_block2 ? rules->block2.szx : OBSERVE_NO_SZX);
 }
 
 /* Renders the newest state for receivers with the rules of `r`, once for all in a row that share
@@ -263,8 +281,8 @@ static int render(copal_ep *ep, const relation *r, rendering *to, copal_time now
     return err;
   to->rules = (reply_rules){
       .request_code = r->request_code,
-      .has_block2 = r->szx != NO_SZX, /* always the first block, RFC 7959 section 2.6 */
-      .block2.szx = r->szx != NO_SZX ? r->szx : 0,
+      .has_block2 = r->szx != OBSERVE_NO_SZX, /* always the first block, RFC 7959 section 2.6 */
+      .block2.szx = r->szx != OBSERVE_NO_SZX ? r->szx : 0,
       .has_observe = copal_code_class(response.code) == COPAL_CLASS_SUCCESS,
       .observe = r->subject->sequence & SEQUENCE_MASK,
   };
@@ -383,7 +401,7 @@ static void pump(copal_ep *ep, observer *o, copal_time now)
   settle_observer(ep, o);
 }
 
-static void enqueue(copal_ep *ep, relation *r)
+void observe_enqueue(copal_ep *ep, relation *r)
 {
   observer *o = r->observer;
   if (copal_list_is_empty(&r->turn))
@@ -407,9 +425,9 @@ static void repeat_last(copal_ep *ep, observer *o, copal_time now)
     }
     r->nons = ep->cfg.notify_con_every;
     if (!r->is_stale)
-      r->subject->sequence = next_sequence(r->subject->sequence, now);
+      r->subject->sequence = observe_next_sequence(ep, r->subject->sequence, now);
     r->is_stale = true;
-    enqueue(ep, r);
+    observe_enqueue(ep, r);
   }
 }
 
@@ -429,15 +447,16 @@ void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
 
   if (s->count == 0)
     return;
-  s->sequence = next_sequence(s->sequence, now);
+  s->sequence = observe_next_sequence(ep, s->sequence, now);
   for (copal_node *n = s->relations.next; n != &s->relations; n = next) {
     relation *r = COPAL_AROUND(n, relation, of_subject);
     observer *o = r->observer;
     next = n->next;
     r->is_stale = true;
     take_leisure(ep, o, now);
+    observe_hasten(o, now);
     if (!is_free(o, now) || !copal_list_is_empty(&o->stale)) {
-      enqueue(ep, r);
+      observe_enqueue(ep, r);
       continue;
     }
     update(ep, r, &what, now);
@@ -475,7 +494,7 @@ static void on_ack(copal_ep *ep, relation *r, copal_time now)
   r->nons = 0;
   r->confirmed = beats(now);
   if (r->is_stale)
-    enqueue(ep, r);
+    observe_enqueue(ep, r);
   pump(ep, o, now);
 }
 

@@ -40,6 +40,8 @@ typedef struct observer {
   copal_dur rtt;              /* smoothed round-trip time; 0 when not known */
 } observer;
 
+enum { OBSERVE_NO_SZX = 0xff }; /* of a client that did not ask for blocks */
+
 typedef struct relation {
   copal_map_link link;    /* in ep->relations_by_token */
   copal_node of_subject;  /* in subject->relations */
@@ -54,7 +56,7 @@ typedef struct relation {
   uint8_t token_len;
   uint8_t token[COPAL_TOKEN_MAX];
   copal_code request_code;
-  uint8_t szx; /* of the blocks that the client asked for, or NO_SZX */
+  uint8_t szx; /* of the blocks that the client asked for, or OBSERVE_NO_SZX */
   bool has_mid;
   bool is_stale;       /* the client has not been sent the newest state */
   uint8_t retransmits; /* of the notification in flight */
@@ -94,5 +96,20 @@ void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now);
 
 /* Ends all relations without telling the clients. */
 void observe_wipe(copal_ep *ep);
+
+/* ------------------------------------------------------------------------------------------------
+ * for observe_keep.c */
+
+/* The relation of that client and token, or NULL. */
+relation *observe_find(const copal_ep *ep, const copal_path *path, copal_span token);
+
+/* A relation of `s` for that client and token, which has none. NULL when there is no room. */
+relation *observe_begin(copal_ep *ep, copal_subject *s, const copal_path *path, copal_span token);
+
+/* Marks a relation that has its place in the queue of its observer. */
+void observe_enqueue(copal_ep *ep, relation *r);
+
+/* The next number of a sequence that was at `last`, 0 for a new one. RFC 7641 section 4.4. */
+uint32_t observe_next_sequence(const copal_ep *ep, uint32_t last, copal_time now);
 
 #endif

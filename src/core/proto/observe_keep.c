@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Relations that outlive their endpoint. */
+#include "core/proto/observe_keep.h"
+
+void observe_tell(copal_ep *ep, const relation *r, copal_relation_event event)
+{
+  copal_subject *s = r->subject;
+  if (!s->on_relation || ep->is_ending)
+    return;
+  const copal_relation told = {
+      .path = r->observer->path,
+      .token = copal_span_of(r->token, r->token_len),
+      .request_code = r->request_code,
+      .has_block2 = r->szx != OBSERVE_NO_SZX,
+      .szx = r->szx != OBSERVE_NO_SZX ? r->szx : 0,
+  };
+  s->on_relation(s, ep, &told, event);
+}
+
+/* Without a round-trip time nothing has been sent that must be waited for, and a group takes its
+ * leisure whatever happens. */
+void observe_hasten(observer *o, copal_time now)
+{
+  const bool is_group = (o->path.flags & COPAL_PATH_GROUP) != 0;
+  if (!o->in_flight && o->rtt == 0 && o->free_at > now && !is_group)
+    o->free_at = now;
+}
+
+int copal_ep_observe_restore(copal_ep *ep, copal_subject *s, const copal_relation *kept,
+                             copal_time due, copal_time now)
+{
+  if (kept->token.len > COPAL_TOKEN_MAX || observe_find(ep, &kept->path, kept->token))
+    return COPAL_EINVAL;
+  const bool is_first = s->count == 0;
+  relation *r = observe_begin(ep, s, &kept->path, kept->token);
+  if (!r) {
+    ep->stats.relations_refused++;
+    return COPAL_ENOSLOT;
+  }
+  if (is_first) /* as in observe_register(): ahead of all that went before */
+    s->sequence = observe_next_sequence(ep, s->sequence, now);
+  observer *o = r->observer;
+  if (o->count == 1)
+    o->free_at = due;
+  r->request_code = kept->request_code;
+  r->szx = kept->has_block2 ? kept->szx : OBSERVE_NO_SZX;
+  r->confirmed = (uint32_t)(now >> 20);
+  r->nons = ep->cfg.notify_con_every; /* the next one is confirmable */
+  r->is_stale = true;
+  observe_enqueue(ep, r);
+  ep->stats.relations_restored++;
+  return COPAL_OK;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What observe_keep.c is where no relation outlives its endpoint. */
+#include "core/proto/observe_keep.h"
+
+void observe_tell(copal_ep *ep, const relation *r, copal_relation_event event)
+{
+  (void)ep, (void)r, (void)event;
+}
+
+void observe_hasten(observer *o, copal_time now)
+{
+  (void)o, (void)now;
+}
+
+int copal_ep_observe_restore(copal_ep *ep, copal_subject *s, const copal_relation *kept,
+                             copal_time due, copal_time now)
+{
+  (void)ep, (void)s, (void)kept, (void)due, (void)now;
+  return COPAL_ENOSLOT;
+}
