@@ -97,14 +97,6 @@ typedef struct copal_server {
 
 /* ----------------------------------------------------------------------------------- observe */
 
-/* Something that clients observe: a resource in one Content-Format. Embedded in an object of the
- * handler, zeroed but for the hooks, lent while `count` is not 0. RFC 7641. */
-typedef struct copal_subject {
-  /* Fills in the response that a GET would get now: the newest representation, with ETag,
-   * Content-Format and Max-Age but without Observe; or an error, which ends the relations. What it
-   * points to is lent until the call that asked for it returns. Returns COPAL_OK, or an error to
-   * send nothing this time. */
-  int (*render)(struct copal_subject *s, copal_ep *ep, copal_response *response, copal_time now);
 /* A relation, so that it can be kept outside and restored: copal_ep_observe_restore(). */
 typedef struct copal_relation {
   copal_path path;         /* to the client, as it registered last */
@@ -120,9 +112,22 @@ typedef enum copal_relation_event {
   COPAL_RELATION_ENDED,   /* by the client, by an error, for want of an acknowledgement */
 } copal_relation_event;
 
+/* Something that clients observe: a resource in one Content-Format. Embedded in an object of the
+ * handler, zeroed but for the hooks, lent while `count` is not 0. RFC 7641. */
+typedef struct copal_subject {
+  /* Fills in the response that a GET would get now: the newest representation, with ETag,
+   * Content-Format and Max-Age but without Observe; or an error, which ends the relations. What it
+   * points to is lent until the call that asked for it returns. Returns COPAL_OK, or an error to
+   * send nothing this time. */
+  int (*render)(struct copal_subject *s, copal_ep *ep, copal_response *response, copal_time now);
 
   /* The last relation has ended; the subject may be freed. May be NULL. */
   void (*on_idle)(struct copal_subject *s, copal_ep *ep);
+
+  /* Tells of each relation of the subject what is to be kept of it; silent when relations are
+   * restored and when they end with the endpoint. Must not call the endpoint. May be NULL. */
+  void (*on_relation)(struct copal_subject *s, copal_ep *ep, const copal_relation *relation,
+                      copal_relation_event event);
 
   bool is_confirmable;  /* all its notifications are confirmable */
   uint32_t count;       /* relations; the endpoint's */
@@ -131,11 +136,6 @@ typedef enum copal_relation_event {
 } copal_subject;
 
 /* ------------------------------------------------------------------------------------ client */
-
-  /* Tells of each relation of the subject what is to be kept of it; silent when relations are
-   * restored and when they end with the endpoint. Must not call the endpoint. May be NULL. */
-  void (*on_relation)(struct copal_subject *s, copal_ep *ep, const copal_relation *relation,
-                      copal_relation_event event);
 
 typedef enum copal_event_kind {
   COPAL_EVENT_RESPONSE, /* `msg` is the response; the last event, unless the request asked for
@@ -189,14 +189,6 @@ typedef struct copal_request {
         NULL                                                                                       \
   }
 
-/* ----------------------------------------------------------------------------- configuration */
-
-typedef struct copal_ep_cfg {
-  size_t struct_size; /* filled by COPAL_EP_CFG_INIT; fields that are zero take the default named */
-  copal_params params;     /* all zero: copal_params_default() */
-  copal_sink *sink;        /* required; lent for the endpoint's life, as the other hooks */
-  copal_entropy *entropy;  /* required */
-  copal_server *server;    /* NULL: requests are answered 4.04 */
 /* -------------------------------------------------------------------------------- duplicates */
 
 /* What a duplicate of a message is answered with. RFC 7252 section 4.5. */
@@ -220,6 +212,14 @@ typedef struct copal_dup_visitor {
   int (*on_dup)(struct copal_dup_visitor *v, const copal_dup *dup);
 } copal_dup_visitor;
 
+/* ----------------------------------------------------------------------------- configuration */
+
+typedef struct copal_ep_cfg {
+  size_t struct_size; /* filled by COPAL_EP_CFG_INIT; fields that are zero take the default named */
+  copal_params params;     /* all zero: copal_params_default() */
+  copal_sink *sink;        /* required; lent for the endpoint's life, as the other hooks */
+  copal_entropy *entropy;  /* required */
+  copal_server *server;    /* NULL: requests are answered 4.04 */
   copal_guard *guard;      /* NULL: responses of any size go to any address */
   uint32_t exchange_count; /* requests outstanding, requests deferred, separate responses in flight;
                               default 16 */
@@ -246,6 +246,9 @@ typedef struct copal_dup_visitor {
   uint32_t timer_slots; /* slots of the timer wheel, a power of two up to 2^24; default 64 */
   copal_dur timer_tick; /* width of a slot, rounded up to a power of two of microseconds; default
                            1 ms, which becomes 1024 us */
+  uint32_t sequence_base; /* added to the sequence numbers of notifications, which follow `now` in
+                             ticks of 32 us: what `now` is behind a clock that restarts do not set
+                             back. RFC 7641 section 4.4 */
   const copal_qblock *qblock; /* lent for the endpoint's life; NULL: Q-Block1 and Q-Block2 are not
                                  understood, and answered 4.02. RFC 9177 */
 } copal_ep_cfg;
@@ -254,9 +257,6 @@ typedef struct copal_dup_visitor {
   {                                                                                                \
     sizeof(copal_ep_cfg), {0, 0, 0, 0, 0, 0, 0, 0, 0}, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0,   \
         0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, NULL                                     \
-  uint32_t sequence_base; /* added to the sequence numbers of notifications, which follow `now` in
-                             ticks of 32 us: what `now` is behind a clock that restarts do not set
-                             back. RFC 7641 section 4.4 */
   }
 
 /* ---------------------------------------------------------------------------------- counters */
@@ -400,14 +400,6 @@ COPAL_API void copal_ep_notify(copal_ep *ep, copal_subject *subject, copal_time 
 /* Ends all relations of the subject without a word; calls on_idle(). */
 COPAL_API void copal_ep_end_subject(copal_ep *ep, copal_subject *subject, copal_time now);
 
-/* The counters, which live as long as the endpoint; and what is in use now. */
-COPAL_API const copal_stats *copal_ep_stats(const copal_ep *ep);
-COPAL_API copal_usage copal_ep_usage(const copal_ep *ep);
-
-/* All zero without Q-Block. */
-COPAL_API void copal_ep_qblock_stats(const copal_ep *ep, copal_qblock_stats *stats);
-
-COPAL_END_DECLS
 /* Makes `relation`, which an endpoint before this one has told of, a relation of `subject` again.
  * Its client is told the newest state in a confirmable message: when the subject changes, and at
  * `due` at the latest, which spreads the notifications of many; who is gone is found out that way.
@@ -426,5 +418,13 @@ COPAL_API int copal_ep_dups_save(copal_ep *ep, copal_dup_visitor *visitor, copal
  * room), or COPAL_EINVAL (it is remembered already). */
 COPAL_API int copal_ep_dup_restore(copal_ep *ep, const copal_dup *dup, copal_time now);
 
+/* The counters, which live as long as the endpoint; and what is in use now. */
+COPAL_API const copal_stats *copal_ep_stats(const copal_ep *ep);
+COPAL_API copal_usage copal_ep_usage(const copal_ep *ep);
+
+/* All zero without Q-Block. */
+COPAL_API void copal_ep_qblock_stats(const copal_ep *ep, copal_qblock_stats *stats);
+
+COPAL_END_DECLS
 
 #endif
