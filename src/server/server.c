@@ -17,6 +17,7 @@
 #include "server/mailbox.h"
 #include "server/metrics.h"
 #include "server/shard.h"
+#include "transport/steer.h"
 
 enum { KEYS_TEXT_SIZE = 1024 };
 
@@ -115,6 +116,18 @@ static int open_signals(server *s)
   return s->signals < 0 ? -errno : 0;
 }
 
+static void restore_sections(server *s)
+{
+  for (server_section *n = s->parts.sections; n != NULL; n = n->next)
+    n->restore(n, s);
+}
+
+static void save_sections(server *s)
+{
+  for (server_section *n = s->parts.sections; n != NULL; n = n->next)
+    n->save(n, s);
+}
+
 static int start(server *s)
 {
   for (uint32_t i = 0; i < s->common.count; i++) {
@@ -163,9 +176,10 @@ static int open_all(server *s, char why[SERVER_WHY_SIZE])
     rc = open_shards(s);
   for (size_t i = 0; rc == 0 && i < s->listener_count; i++)
     rc = hand_out(s, &s->listeners[i]);
-  if (rc == 0)
-    rc = start(s);
-  return rc;
+  if (rc < 0)
+    return rc;
+  restore_sections(s);
+  return start(s);
 }
 
 int server_open(const server_parts *parts, server **out, char why[SERVER_WHY_SIZE])
@@ -203,6 +217,26 @@ void server_addresses(const server *s, char *out, size_t size)
     listener_uri(&s->listeners[i], uri);
     len += (size_t)snprintf(out + len, size - len, "%s%s", i == 0 ? "" : " ", uri);
   }
+}
+
+uint32_t server_shard_count(const server *s)
+{
+  return s->common.count;
+}
+
+shard *server_shard(server *s, uint32_t index)
+{
+  return s->shards[index];
+}
+
+shard *server_home(server *s, const copal_addr *bound, const copal_addr *remote)
+{
+  for (size_t i = 0; i < s->listener_count; i++) {
+    const listener *l = &s->listeners[i];
+    if (memcmp(&l->addr, bound, sizeof *bound) == 0)
+      return s->shards[listener_shard(steer_index(remote, l->count), s->common.count)];
+  }
+  return NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -337,6 +371,16 @@ static void read_signals(server *s)
     on_signal(s, info.ssi_signo);
 }
 
+/* Those that have said that they are done are about to end by themselves. */
+static void stop_threads(server *s)
+{
+  for (uint32_t i = 0; s->running > 0 && i < s->opened; i++)
+    (void)shard_stop(s->shards[i]);
+  s->running = 0;
+  for (uint32_t i = 0; i < s->opened; i++)
+    shard_wait(s->shards[i]);
+}
+
 int server_run(server *s)
 {
   mailbox_doze(s->common.reports);
@@ -350,6 +394,8 @@ int server_run(server *s)
     if ((fds[1].revents & POLLIN) != 0)
       read_reports(s);
   }
+  stop_threads(s);
+  save_sections(s);
   return 0;
 }
 
@@ -357,8 +403,7 @@ void server_close(server *s)
 {
   if (s == NULL)
     return;
-  for (uint32_t i = 0; s->running > 0 && i < s->opened; i++)
-    (void)shard_stop(s->shards[i]);
+  stop_threads(s);
   for (uint32_t i = 0; i < s->opened; i++)
     shard_close(s->shards[i]);
   for (size_t i = 0; i < s->listener_count; i++)

@@ -14,6 +14,7 @@
 #include "server/log.h"
 #include "server/roster.h"
 #include "server/router.h"
+#include "server/shard.h"
 #include "store/store.h"
 
 typedef struct server server;
@@ -28,6 +29,23 @@ typedef struct server_watcher {
   void (*notify)(struct server_watcher *w, const char *state);
 } server_watcher;
 
+/* Something that outlives the server: its shards' state, written when it ends and read by its
+ * successor, be it another process after an upgrade or a later start. */
+typedef struct server_section {
+  const char *name;
+
+  /* Reads what was saved. All shards exist and have their sockets; no thread runs yet. What is
+   * missing or damaged is left out, which is the section's to log. */
+  void (*restore)(struct server_section *n, server *s);
+
+  /* Saves. All threads of shards have ended, endpoints and store are still there; no request is
+   * being handled. It is given a few seconds at most, for clients are waiting. Failures are the
+   * section's to log. */
+  void (*save)(struct server_section *n, server *s);
+
+  struct server_section *next;
+} server_section;
+
 /* What the server works with. All lent for its life. */
 typedef struct server_parts {
   conf *conf; /* changed by a reload */
@@ -35,8 +53,9 @@ typedef struct server_parts {
   store *store;
   logger *log;
   server_watcher *watcher;
-  roster *roster;     /* told of the sockets; NULL: groups are joined at the start only */
-  bool skips_missing; /* go without listen addresses that this machine does not have */
+  roster *roster;           /* told of the sockets; NULL: groups are joined at the start only */
+  bool skips_missing;       /* go without listen addresses that this machine does not have */
+  server_section *sections; /* a list, restored and saved in its order; NULL: none */
 } server_parts;
 
 enum { SERVER_WHY_SIZE = 256 };
@@ -48,8 +67,18 @@ int server_open(const server_parts *parts, server **s, char why[SERVER_WHY_SIZE]
 /* Addresses served, as URIs separated by spaces. */
 void server_addresses(const server *s, char *out, size_t size);
 
-/* Runs until a signal ends it. Returns 0, or -errno when waiting for signals failed. */
+/* Runs until a signal ends it, ends the threads and saves the sections. Returns 0, or -errno when
+ * waiting for signals failed. */
 int server_run(server *s);
+
+/* For sections. The shards, with their endpoints (shard_ep()) and sockets (shard_udp()). */
+uint32_t server_shard_count(const server *s);
+shard *server_shard(server *s, uint32_t index);
+
+/* The shard that will receive what `remote` sends to the listener bound to `bound`, whichever it
+ * was before: the numbers of shards and of sockets may have changed. NULL when nobody listens
+ * there. */
+shard *server_home(server *s, const copal_addr *bound, const copal_addr *remote);
 
 /* Ends the threads and closes everything. Safe on NULL. */
 void server_close(server *s);

@@ -567,12 +567,18 @@ int shard_start(shard *s)
   return -rc;
 }
 
+void shard_wait(shard *s)
+{
+  if (s->has_thread)
+    pthread_join(s->thread, NULL);
+  s->has_thread = false;
+}
+
 void shard_close(shard *s)
 {
   if (s == NULL)
     return;
-  if (s->has_thread)
-    pthread_join(s->thread, NULL);
+  shard_wait(s);
   copal_ep_wipe(s->ep, clock_now());
   if (s->mailbox != NULL)
     run_messages(s); /* those that are left own memory */
@@ -592,6 +598,16 @@ void shard_close(shard *s)
   free(s->is_ready);
   free(s->steered);
   free(s);
+}
+
+copal_ep *shard_ep(shard *s)
+{
+  return s->ep;
+}
+
+udp *shard_udp(shard *s)
+{
+  return s->udp;
 }
 
 copal_time shard_now(const shard *s)

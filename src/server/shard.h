@@ -19,6 +19,7 @@
 #include "server/metrics.h"
 #include "server/router.h"
 #include "store/store.h"
+#include "transport/udp.h"
 
 typedef struct shard shard;
 
@@ -86,8 +87,15 @@ int shard_drain(shard *s, copal_dur timeout);
 /* Tells the shard to end now. Once. Returns as shard_post(). */
 int shard_stop(shard *s);
 
+/* Waits until the thread has ended, if it runs. */
+void shard_wait(shard *s);
+
 /* Waits for the thread, if it runs, and frees the shard. */
 void shard_close(shard *s);
+
+/* What it works with; while its thread does not run. Lent for the shard's life. */
+copal_ep *shard_ep(shard *s);
+udp *shard_udp(shard *s);
 
 /* The instant of the shard's present turn. On its thread. */
 copal_time shard_now(const shard *s);

@@ -169,7 +169,15 @@ static int serve(const args *a, conf *c, logger *log)
   int rc = open_parts(&p, c, log, why);
   if (rc == 0) {
     const server_parts with = {
-        c, &p.router, p.store, log, &self.hook, p.roster, is_loopback_by_default};
+        .conf = c,
+        .router = &p.router,
+        .store = p.store,
+        .log = log,
+        .watcher = &self.hook,
+        .roster = p.roster,
+        .skips_missing = is_loopback_by_default,
+        .sections = NULL, /* nothing is kept beyond the store */
+    };
     rc = server_open(&with, &s, why);
   }
   if (rc < 0) {

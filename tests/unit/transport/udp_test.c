@@ -108,6 +108,35 @@ static void udp_carries_datagrams_both_ways_in_order(void **state)
   udp_close(b);
 }
 
+static void udp_places_mean_the_same_in_another_set_of_sockets(void **state)
+{
+  (void)state;
+  udp *a = open_at("127.0.0.1", &(udp_cfg){0});
+  udp *server = open_at("0.0.0.0", &(udp_cfg){0});
+  const copal_path ask = {.remote = addr_of("127.0.0.2", port_of(server))};
+  send_text(a, &ask, "ask");
+  udp_flush(a);
+  const copal_path asked = expect_text(server, "ask");
+  udp_place place, same;
+  assert_true(udp_place_of(server, asked.local, &place));
+  assert_int_equal(place.bound.port, port_of(server));
+  assert_int_equal(place.ip[15], 2);
+  udp *heir = open_at("127.0.0.1", &(udp_cfg){0});
+  assert_int_equal(udp_place_find(heir, &place), 0);
+  const int fd = dup(udp_fd(server, 0));
+  assert_true(fd >= 0);
+  assert_int_equal(udp_adopt(heir, fd), 1);
+  const uint16_t local = udp_place_find(heir, &place);
+  assert_int_not_equal(local, 0);
+  assert_true(udp_place_of(heir, local, &same));
+  assert_memory_equal(&same.ip, &place.ip, sizeof same.ip);
+  assert_false(udp_place_of(heir, UINT16_MAX, &same));
+  assert_false(udp_place_of(heir, 0, &same));
+  udp_close(a);
+  udp_close(server);
+  udp_close(heir);
+}
+
 static void udp_reply_leaves_from_the_address_that_was_asked(void **state)
 {
   (void)state;
@@ -504,6 +533,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(udp_carries_datagrams_both_ways_in_order),
+      cmocka_unit_test(udp_places_mean_the_same_in_another_set_of_sockets),
       cmocka_unit_test(udp_reply_leaves_from_the_address_that_was_asked),
       cmocka_unit_test(udp_local_side_changes_with_each_datagram),
       cmocka_unit_test(udp_sockets_of_one_address_answer_from_it),
