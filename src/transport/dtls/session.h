@@ -295,16 +295,21 @@ void dtls_sessions_reserved(dtls_sessions *all, bool is_on_disk);
 /* True when a session has used most of its reservation, or all: write a checkpoint soon. */
 bool dtls_sessions_wants_save(const dtls_sessions *all);
 
-/* A given slot for a session that is restored, in state UP and zeroed but for its number, or NULL
- * when the table has no such slot, it is taken, or max is reached. The caller fills in the rest and
- * calls dtls_session_placed(). For src/transport/dtls/saved.c. */
-dtls_session *dtls_session_place(dtls_sessions *all, uint32_t slot, uint32_t generation);
+/* Makes a session that another process had: in the slot its CID names, with the fields of `image`
+ * (those that tables and lists use apart) and `peer_cid`, both borrowed, and last used `idle_s`
+ * ago. Returns 0; COPAL_EINVAL for what cannot be; or COPAL_ENOSLOT when the slot is taken or
+ * beyond the table, the table is full, or the CID has no room. Call dtls_sessions_settle() after
+ * the last one. For src/transport/dtls/saved.c. */
+typedef struct dtls_restored {
+  uint32_t slot;
+  const dtls_session *image;
+  copal_span peer_cid;
+  uint32_t idle_s;
+} dtls_restored;
+int dtls_session_restore(dtls_sessions *all, const dtls_restored *r, copal_time now);
 
-/* Sets the CID of the peer. Returns 0, COPAL_EINVAL or COPAL_ENOSLOT. */
-int dtls_session_set_peer_cid(dtls_sessions *all, dtls_session *s, copal_span cid);
-
-/* Enters a placed session into the tables; `idle_s` since its last use. */
-void dtls_session_placed(dtls_sessions *all, dtls_session *s, uint32_t idle_s, copal_time now);
+/* Puts sessions in order of use, after some were restored. */
+void dtls_sessions_settle(dtls_sessions *all);
 
 /* The established session in the first slot not before `slot`, or NULL. */
 dtls_session *dtls_session_from_slot(const dtls_sessions *all, uint32_t slot);
