@@ -12,11 +12,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   copal_opt opts[COUNT], opt;
   uint8_t uints[COUNT][4];
-  uint16_t offender = 0;
+  copal_opt_sight sight;
   copal_opt_list list = copal_opt_list_init(opts, uints, COUNT);
   copal_opt_iter it = copal_opt_iter_init(copal_span_of(data, size));
-  const int err = copal_opt_check(copal_span_of(data, size), UINT32_MAX, &offender);
-  REQUIRE(err == COPAL_OK || (err == COPAL_EOPTION && offender != 0));
+  const int err = copal_opt_check(copal_span_of(data, size), UINT32_MAX, &sight);
+  REQUIRE(err == COPAL_OK || (err == COPAL_EOPTION && sight.offender != 0));
   while (copal_opt_next(&it, &opt))
     copal_opt_list_add(&list, opt.number, opt.value);
   copal_wr w = copal_wr_init((copal_mspan){room, ROOM});

@@ -74,7 +74,15 @@ typedef struct copal_req {
   copal_block block1;
   copal_block block2; /* what the client asks for; SZX clamped to the endpoint's limit */
   bool wants_observe; /* a GET or FETCH with Observe 0: see copal_ep_observe() */
+  uint32_t absent;    /* bit `number % 32` is set when no option of `msg` has that number; 0 when
+                         nothing is known */
 } copal_req;
+
+/* True when the request is known to be without that option: spares looking for it. */
+static inline bool copal_req_lacks(const copal_req *req, uint16_t number)
+{
+  return (req->absent >> (number & 31) & 1) != 0;
+}
 
 /* A response. Spans are borrowed for the call that sends it. */
 typedef struct copal_response {

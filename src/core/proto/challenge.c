@@ -71,10 +71,10 @@ bool challenge_on_reset(copal_ep *ep, const copal_path *path, uint16_t mid, copa
   return g && g->on_reset(g, path, mid, now);
 }
 
-void challenge_read(copal_ep *ep, const copal_path *path, const copal_msg *msg, copal_time now)
+void challenge_read(copal_ep *ep, const turn *t)
 {
   copal_guard *g = ep->cfg.guard;
   copal_span echo;
-  if (g && copal_opt_find_valid(msg->options, COPAL_OPT_ECHO, &echo))
-    g->on_echo(g, path, echo, now);
+  if (g && turn_find(t, COPAL_OPT_ECHO, &echo))
+    g->on_echo(g, t->path, echo, t->now);
 }

@@ -29,6 +29,6 @@ void challenge_probe(copal_ep *ep, const copal_path *path, copal_time now);
 bool challenge_on_reset(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time now);
 
 /* Looks for an Echo option in a request. */
-void challenge_read(copal_ep *ep, const copal_path *path, const copal_msg *msg, copal_time now);
+void challenge_read(copal_ep *ep, const turn *t);
 
 #endif

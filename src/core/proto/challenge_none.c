@@ -22,9 +22,9 @@ int challenge_replace(copal_ep *ep, const copal_path *path, copal_wr *w, size_t 
   return 0;
 }
 
-void challenge_read(copal_ep *ep, const copal_path *path, const copal_msg *msg, copal_time now)
+void challenge_read(copal_ep *ep, const turn *t)
 {
-  (void)ep, (void)path, (void)msg, (void)now;
+  (void)ep, (void)t;
 }
 
 void challenge_probe(copal_ep *ep, const copal_path *path, copal_time now)

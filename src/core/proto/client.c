@@ -394,6 +394,7 @@ static exchange *match(copal_ep *ep, const copal_path *path, const copal_msg *ms
 int client_on_response(copal_ep *ep, const copal_path *path, const copal_msg *msg, copal_time now)
 {
   const bool is_ack = msg->type == COPAL_ACK;
+  copal_opt_sight ignored;
 
   if (!is_ack && dedup_find(ep, path, msg->mid, now)) {
     on_duplicate(ep, path, msg);
@@ -402,7 +403,7 @@ int client_on_response(copal_ep *ep, const copal_path *path, const copal_msg *ms
   exchange *x = match(ep, path, msg);
   if (!x)
     return is_ack ? COPAL_ESTRAY : COPAL_EUNMATCHED;
-  if (copal_opt_check(msg->options, ep->critical_responses, NULL))
+  if (copal_opt_check(msg->options, ep->critical_responses, &ignored))
     return COPAL_ERESPOPTION;
 
   ep->stats.rx_responses++;

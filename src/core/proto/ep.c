@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the modules of an endpoint share: randomness and the hash of a path. */
+/* What the modules of an endpoint share: options of the request being handled, randomness and the
+ * hash of a path. */
 #include "core/proto/ep.h"
+
+bool turn_find(const turn *t, uint16_t number, copal_span *value)
+{
+  return !copal_opt_is_absent(t->sight.absent, number) &&
+         copal_opt_find_valid(t->msg->options, number, value);
+}
 
 uint32_t ep_random(copal_ep *ep)
 {

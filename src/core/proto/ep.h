@@ -14,6 +14,7 @@
 #include "core/base/map.h"
 #include "core/base/pool.h"
 #include "core/base/timerq.h"
+#include "core/wire/option_check.h"
 
 /* A remote endpoint for which there is something to remember. Exists while it has remembered
  * messages or client exchanges, or must be left quiet. */
@@ -123,6 +124,7 @@ typedef struct mid_counter {
 typedef struct turn {
   const copal_msg *msg;
   const copal_path *path;
+  copal_opt_sight sight;  /* of its options */
   dedup *dedup;           /* NULL when nothing needs remembering */
   copal_subject *subject; /* to be observed when the response is a success, or NULL */
   copal_time now;
@@ -155,6 +157,10 @@ struct copal_ep {
   bool is_ending; /* copal_ep_wipe() is under way: no new exchanges */
   bool is_busy;   /* inside a call that may call back */
 };
+
+/* First instance of an option of the request, unless its length is outside the registered range.
+ * Most options are known to be absent and not looked for. */
+bool turn_find(const turn *t, uint16_t number, copal_span *value);
 
 /* A uniform 32-bit value from the entropy hook. */
 uint32_t ep_random(copal_ep *ep);

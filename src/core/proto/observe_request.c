@@ -13,8 +13,7 @@ void observe_read(copal_ep *ep, turn *t)
   copal_span value;
   uint32_t action;
 
-  if (!copal_code_is_safe(t->msg->code) ||
-      !copal_opt_find_valid(t->msg->options, COPAL_OPT_OBSERVE, &value) ||
+  if (!copal_code_is_safe(t->msg->code) || !turn_find(t, COPAL_OPT_OBSERVE, &value) ||
       copal_opt_uint(value, &action))
     return;
   if (action == OBSERVE_DEREGISTER)

@@ -35,10 +35,10 @@ void qblock_lay_out(copal_carver *c, copal_ep *ep, const copal_ep_cfg *cfg);
 /* The critical options understood, of requests and responses, as a set of COPAL_CRITICAL_BIT(). */
 uint32_t qblock_understood(const copal_ep_cfg *cfg);
 
-/* Reads both options of a request. Returns COPAL_OK, COPAL_EOPTION with `*offender` (Block and
- * Q-Block together), COPAL_EBLOCK (4.00: blocks out of order, no Request-Tag or Size1 beside
+/* Reads both options of a request. Returns COPAL_OK, COPAL_EOPTION with `t->sight.offender` (Block
+ * and Q-Block together), COPAL_EBLOCK (4.00: blocks out of order, no Request-Tag or Size1 beside
  * Q-Block1) or COPAL_EMULTICAST (to be ignored). RFC 9177 sections 4.1, 4.3, 4.4, 4.8. */
-int qblock_read(copal_ep *ep, turn *t, copal_req *req, uint16_t *offender);
+int qblock_read(copal_ep *ep, turn *t, copal_req *req);
 
 /* Settles whether the response is sent with Q-Block2, and returns about how many bytes will follow
  * its first datagram at once. */

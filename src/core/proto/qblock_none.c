@@ -25,9 +25,9 @@ uint32_t qblock_understood(const copal_ep_cfg *cfg)
   return 0;
 }
 
-int qblock_read(copal_ep *ep, turn *t, copal_req *req, uint16_t *offender)
+int qblock_read(copal_ep *ep, turn *t, copal_req *req)
 {
-  (void)ep, (void)t, (void)req, (void)offender;
+  (void)ep, (void)t, (void)req;
   return COPAL_OK;
 }
 

@@ -80,35 +80,33 @@ static int read_qblock2(const copal_ep *ep, turn *t)
 }
 
 /* RFC 9177 section 4.3: 4.00 without Request-Tag or Size1. */
-static int read_qblock1(const copal_msg *msg, copal_req *req)
+static int read_qblock1(const turn *t, copal_req *req)
 {
   copal_span value, ignored;
-  if (!copal_opt_find(msg->options, COPAL_OPT_Q_BLOCK1, &value))
+  if (!turn_find(t, COPAL_OPT_Q_BLOCK1, &value))
     return COPAL_OK;
   req->has_block1 = true;
   req->is_qblock1 = true;
-  if (!copal_opt_find_valid(msg->options, COPAL_OPT_REQUEST_TAG, &ignored) ||
-      !copal_opt_find_valid(msg->options, COPAL_OPT_SIZE1, &ignored))
+  if (!turn_find(t, COPAL_OPT_REQUEST_TAG, &ignored) || !turn_find(t, COPAL_OPT_SIZE1, &ignored))
     return COPAL_EBLOCK;
   return copal_block_parse(value, &req->block1);
 }
 
-int qblock_read(copal_ep *ep, turn *t, copal_req *req, uint16_t *offender)
+int qblock_read(copal_ep *ep, turn *t, copal_req *req)
 {
-  const copal_span options = t->msg->options;
   copal_span ignored;
-  const bool has_qblock1 = copal_opt_find(options, COPAL_OPT_Q_BLOCK1, &ignored);
-  const bool has_qblock2 = copal_opt_find(options, COPAL_OPT_Q_BLOCK2, &ignored);
+  const bool has_qblock1 = turn_find(t, COPAL_OPT_Q_BLOCK1, &ignored);
+  const bool has_qblock2 = turn_find(t, COPAL_OPT_Q_BLOCK2, &ignored);
 
   if (!ep->cfg.qblock || (!has_qblock1 && !has_qblock2))
     return COPAL_OK;
   if (t->rules.is_group)
     return COPAL_EMULTICAST; /* RFC 9177 section 4.8 */
   if (t->rules.has_block2 || req->has_block1) {
-    *offender = has_qblock1 ? COPAL_OPT_Q_BLOCK1 : COPAL_OPT_Q_BLOCK2;
+    t->sight.offender = has_qblock1 ? COPAL_OPT_Q_BLOCK1 : COPAL_OPT_Q_BLOCK2;
     return COPAL_EOPTION; /* RFC 9177 section 4.1: never both kinds */
   }
-  const int err = read_qblock1(t->msg, req);
+  const int err = read_qblock1(t, req);
   return err ? err : read_qblock2(ep, t);
 }
 

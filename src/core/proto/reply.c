@@ -9,22 +9,22 @@ enum {
   OWN_OPTIONS_MAX = 16, /* Observe, Block2 and Size2 with their heads */
 };
 
-int reply_rules_read(const copal_ep *ep, const copal_path *path, const copal_msg *msg,
-                     reply_rules *rules)
+int reply_rules_read(const copal_ep *ep, turn *t)
 {
   copal_span value;
-  *rules = (reply_rules){
-      .request_code = msg->code,
-      .is_confirmable = msg->type == COPAL_CON,
-      .is_group = (path->flags & COPAL_PATH_GROUP) != 0,
-      .wants_problem =
-          copal_opt_uint_or(msg->options, COPAL_OPT_ACCEPT, UINT16_MAX) == COPAL_CF_PROBLEM_DETAILS,
-  };
-  if (copal_opt_find_valid(msg->options, COPAL_OPT_NO_RESPONSE, &value)) {
+  uint32_t accept = 0;
+  reply_rules *rules = &t->rules;
+  rules->request_code = t->msg->code;
+  rules->is_confirmable = t->msg->type == COPAL_CON;
+  rules->is_group = (t->path->flags & COPAL_PATH_GROUP) != 0;
+  if (turn_find(t, COPAL_OPT_ACCEPT, &value))
+    (void)copal_opt_uint(value, &accept);
+  rules->wants_problem = accept == COPAL_CF_PROBLEM_DETAILS;
+  if (turn_find(t, COPAL_OPT_NO_RESPONSE, &value)) {
     rules->has_no_response = true;
     rules->no_response = value.len ? value.ptr[0] : 0;
   }
-  return slice_read(ep, msg, rules);
+  return slice_read(ep, t);
 }
 
 bool reply_is_suppressed(const reply_rules *rules, copal_code code)

@@ -8,8 +8,7 @@
 
 /* Collects from a request what its response depends on. COPAL_EBLOCK when its Block2 option has the
  * reserved size; the rest is filled all the same. */
-int reply_rules_read(const copal_ep *ep, const copal_path *path, const copal_msg *msg,
-                     reply_rules *rules);
+int reply_rules_read(const copal_ep *ep, turn *t);
 
 /* True when a response with that code is held back: the client said so (RFC 7967), or the request
  * came to a group and the response would be an error (RFC 7252 section 8.2). */

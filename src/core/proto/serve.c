@@ -15,6 +15,8 @@
 #include "core/proto/send.h"
 #include "core/wire/option_check.h"
 
+enum { TYPE_SHIFT = 4 }; /* in the first byte of a message, RFC 7252 section 3 */
+
 /* ---------------------------------------------------------------------------- before the handler
  */
 
@@ -41,25 +43,21 @@ static void on_duplicate(copal_ep *ep, const copal_path *path, const copal_msg *
 
 /* What the endpoint itself demands of a request. RFC 7252 sections 5.4.1 and 5.10.2, RFC 8974
  * section 2.2.2, RFC 7959 section 2.2. */
-static int check(const copal_ep *ep, const copal_msg *msg, uint16_t *offender)
+static int check(const copal_ep *ep, turn *t)
 {
-  copal_span ignored;
-
-  if (msg->token.len > ep->cfg.token_cap)
+  if (t->msg->token.len > ep->cfg.token_cap)
     return COPAL_ETOKEN;
-  const int err = copal_opt_check(msg->options, ep->critical_requests, offender);
-  if (err)
-    return err;
-  if (!ep->cfg.has_proxy && (copal_opt_find(msg->options, COPAL_OPT_PROXY_URI, &ignored) ||
-                             copal_opt_find(msg->options, COPAL_OPT_PROXY_SCHEME, &ignored)))
+  const int err = copal_opt_check(t->msg->options, ep->critical_requests, &t->sight);
+  const uint16_t offender = t->sight.offender;
+  if (err && (offender == COPAL_OPT_PROXY_URI || offender == COPAL_OPT_PROXY_SCHEME))
     return COPAL_EPROXY;
-  return COPAL_OK;
+  return err;
 }
 
-static int read_block1(const copal_msg *msg, copal_req *req)
+static int read_block1(const turn *t, copal_req *req)
 {
   copal_span value;
-  if (!copal_opt_find(msg->options, COPAL_OPT_BLOCK1, &value))
+  if (!turn_find(t, COPAL_OPT_BLOCK1, &value))
     return COPAL_OK;
   req->has_block1 = true;
   return copal_block_parse(value, &req->block1);
@@ -184,7 +182,7 @@ void serve_refuse(copal_ep *ep, const copal_path *path, const copal_msg *msg, in
                   uint16_t offender, copal_time now)
 {
   turn t = {.msg = msg, .path = path, .now = now};
-  reply_rules_read(ep, path, msg, &t.rules);
+  reply_rules_read(ep, &t);
   t.rules.has_block2 = false;
   /* A token that no answer has room for: what cannot be acknowledged must be rejected. */
   if (respond_error(ep, &t, err, offender, now) == COPAL_ENOSPC && msg->type == COPAL_CON)
@@ -223,6 +221,19 @@ static void handle(copal_ep *ep, turn *t, const copal_req *req, copal_time now)
     t->dedup->state = DEDUP_SILENT;
 }
 
+/* Everything about the request that can be wrong with it. */
+static int read_request(copal_ep *ep, turn *t, copal_req *req)
+{
+  int err = check(ep, t);
+  if (!err)
+    err = reply_rules_read(ep, t);
+  if (!err)
+    err = read_block1(t, req);
+  if (!err)
+    err = qblock_read(ep, t, req);
+  return err;
+}
+
 int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, uint16_t *offender,
                   copal_time now)
 {
@@ -236,21 +247,17 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
     on_duplicate(ep, path, msg, d, now);
     return COPAL_OK;
   }
-  int err = check(ep, msg, offender);
-  if (!err)
-    err = reply_rules_read(ep, path, msg, &t.rules);
-  if (!err)
-    err = read_block1(msg, &req);
-  if (!err)
-    err = qblock_read(ep, &t, &req, offender);
+  int err = read_request(ep, &t, &req);
   if (!err)
     err = remember(ep, &t, req.has_block1, now);
+  *offender = t.sight.offender;
   if (err)
     return err;
 
   ep->stats.rx_requests++;
-  challenge_read(ep, path, msg, now);
+  challenge_read(ep, &t);
   observe_read(ep, &t);
+  req.absent = t.sight.absent;
   req.wants_observe = t.wants_observe;
   req.has_block2 = t.rules.has_block2;
   req.block2 = t.rules.block2;
@@ -322,66 +329,30 @@ static void end_silently(copal_ep *ep, exchange *x)
   serve_end(ep, x);
 }
 
-/* Writes the late response as a message with the type and Message ID of `as`. */
-static int write_late(copal_ep *ep, exchange *x, const copal_msg *as, copal_wr *w,
-                      const copal_response *r, copal_time now)
+/* The head of a late response: it travels in the ACK when the handler was in time, else it is a
+ * message of its own. RFC 7252 sections 5.2.1 to 5.2.3. */
+static copal_msg late_head(copal_ep *ep, const exchange *x, copal_code code, copal_time now)
 {
-  copal_msg head = *as;
-  head.code = r->code;
-  head.token = exchange_token(x);
-  int err = w->err ? w->err : reply_write(ep, w, &head, &x->rules, r);
-  if (!err)
-    err = challenge_replace(ep, &x->path, w, 0, &head, &x->rules, now);
-  return err < 0 ? err : COPAL_OK;
+  copal_msg head = {.type = COPAL_ACK, .code = code, .mid = x->mid, .token = exchange_token(x)};
+  if (x->state != EXCHANGE_DEFERRED) {
+    head.type = x->rules.is_confirmable ? COPAL_CON : COPAL_NON;
+    head.mid = mid_draw(ep, ep_path_hash(ep, &x->path), now);
+  }
+  return head;
 }
 
-/* The handler was in time: the response travels in the ACK. RFC 7252 section 5.2.1. */
-static int resume_piggybacked(copal_ep *ep, exchange *x, const copal_response *r, copal_time now)
+/* Without room to keep a confirmable response for retransmission it is sent non-confirmable, which
+ * the client must be prepared for. RFC 7252 sections 5.2.2 and 5.2.3. */
+static void keep_late(copal_ep *ep, exchange *x, copal_msg *head, copal_wr *w, copal_time now)
 {
-  copal_wr w = send_begin(ep, &x->path);
-  const int err = write_late(ep, x, &(copal_msg){.type = COPAL_ACK, .mid = x->mid}, &w, r, now);
-  if (err)
-    return err;
-  if (x->dedup)
-    dedup_keep_reply(ep, x->dedup, copal_wr_done(&w), now);
-  send_commit(ep, &x->path, &w);
-  serve_end(ep, x);
-  return COPAL_OK;
-}
-
-/* A response of its own, non-confirmable: nothing is kept of it. RFC 7252 section 5.2.3. */
-static int resume_non(copal_ep *ep, exchange *x, const copal_response *r, copal_time now)
-{
-  const uint16_t mid = mid_draw(ep, ep_path_hash(ep, &x->path), now);
-  copal_wr w = send_begin(ep, &x->path);
-  const int err = write_late(ep, x, &(copal_msg){.type = COPAL_NON, .mid = mid}, &w, r, now);
-  if (err)
-    return err;
-  if (x->dedup && x->dedup->state == DEDUP_OPEN)
+  if (head->type == COPAL_ACK && x->dedup)
+    dedup_keep_reply(ep, x->dedup, copal_wr_done(w), now);
+  if (head->type == COPAL_CON && exchange_keep(ep, x, copal_wr_done(w), now)) {
+    head->type = COPAL_NON;
+    w->buf[0] |= COPAL_NON << TYPE_SHIFT; /* COPAL_CON is 0 */
+  }
+  if (head->type == COPAL_NON && x->dedup && x->dedup->state == DEDUP_OPEN)
     x->dedup->state = DEDUP_SILENT;
-  if (x->rules.is_group)
-    return start_leisure(ep, x, &w, now);
-  send_commit(ep, &x->path, &w);
-  serve_end(ep, x);
-  return COPAL_OK;
-}
-
-/* A confirmable response of its own; without room to keep it for retransmission it is sent
- * non-confirmable, which the client must be prepared for. RFC 7252 sections 5.2.2 and 5.2.3. */
-static int resume_separate(copal_ep *ep, exchange *x, const copal_response *r, copal_time now)
-{
-  const uint16_t mid = mid_draw(ep, ep_path_hash(ep, &x->path), now);
-  copal_wr w = send_begin(ep, &x->path);
-  const int err = write_late(ep, x, &(copal_msg){.type = COPAL_CON, .mid = mid}, &w, r, now);
-  if (err)
-    return err;
-  if (exchange_keep(ep, x, copal_wr_done(&w), now))
-    return resume_non(ep, x, r, now);
-  send_commit(ep, &x->path, &w);
-  x->type = COPAL_CON;
-  exchange_link_mid(ep, x, mid);
-  exchange_start_con(ep, x, now);
-  return COPAL_OK;
 }
 
 static int resume(copal_ep *ep, exchange *x, const copal_response *r, copal_time now)
@@ -391,9 +362,25 @@ static int resume(copal_ep *ep, exchange *x, const copal_response *r, copal_time
     end_silently(ep, x);
     return COPAL_OK;
   }
-  if (x->state == EXCHANGE_DEFERRED)
-    return resume_piggybacked(ep, x, r, now);
-  return x->rules.is_confirmable ? resume_separate(ep, x, r, now) : resume_non(ep, x, r, now);
+  copal_msg head = late_head(ep, x, r->code, now);
+  copal_wr w = send_begin(ep, &x->path);
+  int err = w.err ? w.err : reply_write(ep, &w, &head, &x->rules, r);
+  if (!err)
+    err = challenge_replace(ep, &x->path, &w, 0, &head, &x->rules, now);
+  if (err < 0)
+    return err;
+  keep_late(ep, x, &head, &w, now);
+  if (x->rules.is_group)
+    return start_leisure(ep, x, &w, now);
+  send_commit(ep, &x->path, &w);
+  if (head.type != COPAL_CON) {
+    serve_end(ep, x);
+    return COPAL_OK;
+  }
+  x->type = COPAL_CON;
+  exchange_link_mid(ep, x, head.mid);
+  exchange_start_con(ep, x, now);
+  return COPAL_OK;
 }
 
 int copal_ep_resume(copal_ep *ep, copal_xref ref, const copal_response *r, copal_time now)

@@ -22,9 +22,28 @@ enum {
   TOKEN_LEN_MIN = 4,   /* RFC 7252 section 5.3.1: 32 bits of randomness */
 };
 
+/* Counts that are small numbers by default. */
+static const struct {
+  uint8_t offset; /* in copal_ep_cfg */
+  uint8_t value;
+} default_counts[] = {
+    {offsetof(copal_ep_cfg, exchange_count), 16}, {offsetof(copal_ep_cfg, peer_count), 16},
+    {offsetof(copal_ep_cfg, dedup_count), 32},    {offsetof(copal_ep_cfg, dedup_per_peer), 16},
+    {offsetof(copal_ep_cfg, chunk_count), 64},    {offsetof(copal_ep_cfg, relation_count), 16},
+    {offsetof(copal_ep_cfg, mid_count), 16},      {offsetof(copal_ep_cfg, timer_slots), 64},
+};
+
 static uint32_t default_u32(uint32_t v, uint32_t otherwise)
 {
   return v ? v : otherwise;
+}
+
+static void fill_counts(copal_ep_cfg *c)
+{
+  for (size_t i = 0; i < sizeof default_counts / sizeof default_counts[0]; i++) {
+    uint32_t *count = (uint32_t *)(void *)((char *)c + default_counts[i].offset);
+    *count = default_u32(*count, default_counts[i].value);
+  }
 }
 
 static void fill_defaults(copal_ep_cfg *c)
@@ -32,22 +51,15 @@ static void fill_defaults(copal_ep_cfg *c)
   static const copal_params none;
   if (memcmp(&c->params, &none, sizeof none) == 0)
     c->params = copal_params_default();
-  c->exchange_count = default_u32(c->exchange_count, 16);
-  c->peer_count = default_u32(c->peer_count, 16);
-  c->dedup_count = default_u32(c->dedup_count, 32);
-  c->dedup_per_peer = default_u32(c->dedup_per_peer, 16);
-  c->chunk_count = default_u32(c->chunk_count, 64);
+  fill_counts(c);
   c->chunk_size = (uint16_t)default_u32(c->chunk_size, 128);
   c->message_max = (uint16_t)default_u32(c->message_max, 1152);
   c->token_cap = (uint16_t)default_u32(c->token_cap, COPAL_TOKEN_MAX);
   c->token_len = (uint8_t)default_u32(c->token_len, COPAL_TOKEN_MAX);
   c->szx_max = c->has_szx_max ? c->szx_max : COPAL_SZX_MAX;
-  c->relation_count = default_u32(c->relation_count, 16);
   c->observer_count = default_u32(c->observer_count, c->relation_count);
   c->relation_per_peer = default_u32(c->relation_per_peer, c->relation_count);
   c->notify_con_every = (uint16_t)default_u32(c->notify_con_every, 10);
-  c->mid_count = default_u32(c->mid_count, 16);
-  c->timer_slots = default_u32(c->timer_slots, 64);
   c->timer_tick = default_u32(c->timer_tick, COPAL_MILLISECOND);
 }
 
@@ -122,7 +134,8 @@ enum {
       COPAL_CRITICAL_BIT(COPAL_OPT_BLOCK1) | COPAL_CRITICAL_BIT(COPAL_OPT_IF_MATCH) |
       COPAL_CRITICAL_BIT(COPAL_OPT_URI_HOST) | COPAL_CRITICAL_BIT(COPAL_OPT_IF_NONE_MATCH) |
       COPAL_CRITICAL_BIT(COPAL_OPT_URI_PORT) | COPAL_CRITICAL_BIT(COPAL_OPT_URI_PATH) |
-      COPAL_CRITICAL_BIT(COPAL_OPT_URI_QUERY) | COPAL_CRITICAL_BIT(COPAL_OPT_ACCEPT) |
+      COPAL_CRITICAL_BIT(COPAL_OPT_URI_QUERY) | COPAL_CRITICAL_BIT(COPAL_OPT_ACCEPT),
+  PROXY_REQUESTS =
       COPAL_CRITICAL_BIT(COPAL_OPT_PROXY_URI) | COPAL_CRITICAL_BIT(COPAL_OPT_PROXY_SCHEME),
 };
 
@@ -156,6 +169,8 @@ int copal_ep_init(copal_mspan mem, const copal_ep_cfg *given, copal_ep **out, co
   ep->exchange_lifetime = copal_exchange_lifetime(&ep->cfg.params);
   ep->non_lifetime = copal_non_lifetime(&ep->cfg.params);
   ep->critical_requests = CRITICAL_REQUESTS | slice_understood() | qblock_understood(&ep->cfg);
+  if (ep->cfg.has_proxy)
+    ep->critical_requests |= PROXY_REQUESTS;
   ep->critical_responses = CRITICAL_RESPONSES | qblock_understood(&ep->cfg);
   *out = ep;
   return COPAL_OK;

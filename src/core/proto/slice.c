@@ -11,10 +11,11 @@ uint32_t slice_understood(void)
   return COPAL_CRITICAL_BIT(COPAL_OPT_BLOCK2);
 }
 
-int slice_read(const copal_ep *ep, const copal_msg *msg, reply_rules *rules)
+int slice_read(const copal_ep *ep, turn *t)
 {
+  reply_rules *rules = &t->rules;
   copal_span value;
-  if (!copal_opt_find(msg->options, COPAL_OPT_BLOCK2, &value))
+  if (!turn_find(t, COPAL_OPT_BLOCK2, &value))
     return COPAL_OK;
   const int err = copal_block_parse(value, &rules->block2);
   rules->has_block2 = !err;

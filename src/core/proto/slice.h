@@ -16,7 +16,7 @@ enum { SLICE_OPTS = 2 }; /* Block2 and Size2 */
 
 /* Collects the Block2 option of a request. COPAL_EBLOCK when it has the reserved size; the rest is
  * filled all the same. */
-int slice_read(const copal_ep *ep, const copal_msg *msg, reply_rules *rules);
+int slice_read(const copal_ep *ep, turn *t);
 
 /* The critical options of requests that are understood here, as a set of COPAL_CRITICAL_BIT(). */
 uint32_t slice_understood(void);

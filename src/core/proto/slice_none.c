@@ -9,9 +9,9 @@ uint32_t slice_understood(void)
   return 0;
 }
 
-int slice_read(const copal_ep *ep, const copal_msg *msg, reply_rules *rules)
+int slice_read(const copal_ep *ep, turn *t)
 {
-  (void)ep, (void)msg, (void)rules;
+  (void)ep, (void)t;
   return COPAL_OK;
 }
 

@@ -32,23 +32,25 @@ static bool is_acceptable(const copal_opt *opt, bool is_again)
   return opt->value.len >= def.min_len && opt->value.len <= def.max_len;
 }
 
-int copal_opt_check(copal_span options, uint32_t known, uint16_t *offender)
+int copal_opt_check(copal_span options, uint32_t known, copal_opt_sight *sight)
 {
   copal_opt_iter it = copal_opt_iter_init(options);
   copal_opt opt;
+  uint32_t present = 0;
   uint32_t before = 0; /* no option has this number: RFC 7252 section 12.2 reserves it */
   bool has_location = false;
   while (copal_opt_next(&it, &opt)) {
     const bool is_again = opt.number == before;
     before = opt.number;
+    present |= UINT32_C(1) << (opt.number & 31);
     has_location = has_location || is_location(opt.number);
     if (!copal_opt_is_critical(opt.number) && !(has_location && is_reserved_location(opt.number)))
       continue;
     if (is_known(known, opt.number) && is_acceptable(&opt, is_again))
       continue;
-    if (offender != NULL)
-      *offender = opt.number;
+    *sight = (copal_opt_sight){.offender = opt.number};
     return COPAL_EOPTION;
   }
+  sight->absent = ~present;
   return COPAL_OK;
 }

@@ -282,51 +282,72 @@ enum {
 static void rfc7252_5_4_1_unknown_critical_option_is_named(void **state)
 {
   (void)state;
-  uint16_t offender = 0;
+  copal_opt_sight sight;
   assert_int_equal(copal_opt_check(LIT("\xb1"
                                        "a"),
-                                   KNOWN, &offender),
+                                   KNOWN, &sight),
                    COPAL_OK);
-  assert_int_equal(copal_opt_check(copal_span_none(), 0, NULL), COPAL_OK);
-  assert_int_equal(copal_opt_check(LIT("\x90"), KNOWN, &offender), COPAL_EOPTION);
-  assert_int_equal(offender, COPAL_OPT_OSCORE);
-  assert_int_equal(copal_opt_check(LIT("\xe0\xfe\xf2"), KNOWN, &offender), COPAL_EOPTION);
-  assert_int_equal(offender, 65535);
-  assert_int_equal(copal_opt_check(LIT("\xd0\x0c"), UINT32_MAX, &offender), COPAL_EOPTION);
-  assert_int_equal(offender, 25); /* never registered, so nobody can know its length */
+  assert_int_equal(copal_opt_check(copal_span_none(), 0, &sight), COPAL_OK);
+  assert_int_equal(copal_opt_check(LIT("\x90"), KNOWN, &sight), COPAL_EOPTION);
+  assert_int_equal(sight.offender, COPAL_OPT_OSCORE);
+  assert_int_equal(copal_opt_check(LIT("\xe0\xfe\xf2"), KNOWN, &sight), COPAL_EOPTION);
+  assert_int_equal(sight.offender, 65535);
+  assert_int_equal(copal_opt_check(LIT("\xd0\x0c"), UINT32_MAX, &sight), COPAL_EOPTION);
+  assert_int_equal(sight.offender, 25); /* never registered, so nobody can know its length */
 }
 
 static void rfc7252_5_4_1_unknown_elective_option_is_ignored(void **state)
 {
   (void)state;
-  assert_int_equal(copal_opt_check(LIT("\x20\xd0\x71\xd0\x01"), 0, NULL), COPAL_OK);
-  assert_int_equal(copal_opt_check(LIT("\xe0\xfe\xf1"), 0, NULL), COPAL_OK);
+  copal_opt_sight sight;
+  assert_int_equal(copal_opt_check(LIT("\x20\xd0\x71\xd0\x01"), 0, &sight), COPAL_OK);
+  assert_int_equal(copal_opt_check(LIT("\xe0\xfe\xf1"), 0, &sight), COPAL_OK);
 }
 
 static void rfc7252_5_4_3_ill_sized_critical_option_is_unrecognised(void **state)
 {
   (void)state;
-  uint16_t offender = 0;
-  assert_int_equal(copal_opt_check(LIT("\x30"), KNOWN, &offender), COPAL_EOPTION);
-  assert_int_equal(offender, COPAL_OPT_URI_HOST);
-  assert_int_equal(copal_opt_check(LIT("\x51\x00"), KNOWN, &offender), COPAL_EOPTION);
-  assert_int_equal(offender, COPAL_OPT_IF_NONE_MATCH);
-  assert_int_equal(copal_opt_check(LIT("\xd3\x04\x00\x00\x00"), KNOWN, &offender), COPAL_EOPTION);
-  assert_int_equal(offender, COPAL_OPT_ACCEPT);
+  copal_opt_sight sight;
+  assert_int_equal(copal_opt_check(LIT("\x30"), KNOWN, &sight), COPAL_EOPTION);
+  assert_int_equal(sight.offender, COPAL_OPT_URI_HOST);
+  assert_int_equal(copal_opt_check(LIT("\x51\x00"), KNOWN, &sight), COPAL_EOPTION);
+  assert_int_equal(sight.offender, COPAL_OPT_IF_NONE_MATCH);
+  assert_int_equal(copal_opt_check(LIT("\xd3\x04\x00\x00\x00"), KNOWN, &sight), COPAL_EOPTION);
+  assert_int_equal(sight.offender, COPAL_OPT_ACCEPT);
   assert_int_equal(copal_opt_check(LIT("\x49"
                                        "123456789"),
-                                   KNOWN, &offender),
+                                   KNOWN, &sight),
                    COPAL_OK);
 }
 
 static void rfc7252_5_4_5_supernumerary_critical_option_is_unrecognised(void **state)
 {
   (void)state;
-  uint16_t offender = 0;
-  assert_int_equal(copal_opt_check(LIT("\xd1\x04\x32\x01\x32"), KNOWN, &offender), COPAL_EOPTION);
-  assert_int_equal(offender, COPAL_OPT_ACCEPT);
-  assert_int_equal(copal_opt_check(LIT("\xb0\x00\x00"), KNOWN, &offender), COPAL_OK);
-  assert_int_equal(copal_opt_check(LIT("\xc1\x32\x01\x32"), KNOWN, &offender), COPAL_OK);
+  copal_opt_sight sight;
+  assert_int_equal(copal_opt_check(LIT("\xd1\x04\x32\x01\x32"), KNOWN, &sight), COPAL_EOPTION);
+  assert_int_equal(sight.offender, COPAL_OPT_ACCEPT);
+  assert_int_equal(copal_opt_check(LIT("\xb0\x00\x00"), KNOWN, &sight), COPAL_OK);
+  assert_int_equal(copal_opt_check(LIT("\xc1\x32\x01\x32"), KNOWN, &sight), COPAL_OK);
+}
+
+/* Numbers share bits: absence is certain, presence is not. */
+static void check_tells_which_options_are_absent(void **state)
+{
+  (void)state;
+  copal_opt_sight sight;
+  assert_int_equal(copal_opt_check(copal_span_none(), 0, &sight), COPAL_OK);
+  assert_int_equal(sight.absent, UINT32_MAX);
+  assert_int_equal(copal_opt_check(LIT("\xb1"
+                                       "a\x10\xd1\xe3\x01"), /* 11, 12, 252 */
+                                   KNOWN, &sight),
+                   COPAL_OK);
+  assert_int_equal(sight.absent, ~(1u << 11 | 1u << 12 | 1u << (252 & 31)));
+  assert_false(copal_opt_is_absent(sight.absent, COPAL_OPT_ECHO));
+  assert_false(copal_opt_is_absent(sight.absent, COPAL_OPT_URI_PATH));
+  assert_true(copal_opt_is_absent(sight.absent, COPAL_OPT_OBSERVE));
+  assert_true(copal_opt_is_absent(sight.absent, COPAL_OPT_BLOCK1));
+  assert_int_equal(copal_opt_check(LIT("\x90"), KNOWN, &sight), COPAL_EOPTION);
+  assert_int_equal(sight.absent, 0); /* not seen to the end: nothing is known */
 }
 
 int main(void)
@@ -338,6 +359,7 @@ int main(void)
       cmocka_unit_test(every_prefix_inside_an_option_is_a_format_error),
       cmocka_unit_test(rfc7252_5_4_5_find_yields_the_first_instance),
       cmocka_unit_test(rfc7252_3_2_uint_accepts_leading_zeros_up_to_four_bytes),
+      cmocka_unit_test(check_tells_which_options_are_absent),
       cmocka_unit_test(rfc7252_5_4_3_ill_sized_elective_option_counts_as_absent),
       cmocka_unit_test(put_writes_what_the_iterator_reads),
       cmocka_unit_test(put_refuses_a_descending_number),
