@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a shard asks the access rules. Thread: the owner's only. */
+#include "policy/access_gate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PROFILES = 4096 }; /* a power of two */
+
+/* How the rules know an identity. */
+typedef struct known {
+  uint64_t serial; /* of the identity; 0: none */
+  access_profile profile;
+} known;
+
+struct access_gate {
+  access *rules;
+  access_profile anonymous;
+  known known[PROFILES];
+};
+
+static const identity nobody = {.kind = IDENTITY_ANONYMOUS};
+
+access_gate *access_gate_open(access *rules)
+{
+  access_gate *g = calloc(1, sizeof *g);
+  if (g != NULL)
+    access_gate_reload(g, rules);
+  return g;
+}
+
+void access_gate_close(access_gate *g)
+{
+  if (g == NULL)
+    return;
+  access_release(g->rules);
+  free(g);
+}
+
+void access_gate_reload(access_gate *g, access *rules)
+{
+  access *old = g->rules;
+  g->rules = access_hold(rules);
+  access_release(old);
+  memset(g->known, 0, sizeof g->known);
+  if (rules != NULL)
+    g->anonymous = access_profile_of(rules, &nobody, ACCESS_PLAIN);
+}
+
+const access *access_gate_rules(const access_gate *g)
+{
+  return g->rules;
+}
+
+const access_profile *access_gate_profile(access_gate *g, const identity *id, uint8_t over)
+{
+  if (id->kind == IDENTITY_ANONYMOUS) {
+    g->anonymous.over = over;
+    return &g->anonymous;
+  }
+  known *k = &g->known[id->serial & (PROFILES - 1)];
+  if (k->serial != id->serial)
+    *k = (known){id->serial, access_profile_of(g->rules, id, over)};
+  k->profile.id = id; /* lent for the call only */
+  k->profile.over = over;
+  return &k->profile;
+}
+
+access_verdict access_gate_judge(access_gate *g, const identity *id, uint8_t over, unsigned right,
+                                 copal_span key)
+{
+  if (g->rules == NULL)
+    return (access_verdict){.is_allowed = true};
+  return access_judge(g->rules, access_gate_profile(g, id, over), right, key);
+}
