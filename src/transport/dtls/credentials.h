@@ -32,6 +32,14 @@ typedef struct dtls_psks {
   } keys[DTLS_PSK_COUNT];
 } dtls_psks;
 
+/* What a client shows to a server. Wiped by the caller after use. */
+typedef struct dtls_own_psk {
+  uint8_t identity[DTLS_PSK_IDENTITY_MAX];
+  size_t identity_len;
+  uint8_t key[DTLS_PSK_SIZE_MAX];
+  size_t key_len;
+} dtls_own_psk;
+
 /* Waits for keys that are looked up elsewhere. Embedded in the handshake. */
 typedef struct dtls_psk_wait {
   /* The answer has come: psk_find() will say what it is. May be called from any thread, and must
@@ -65,6 +73,10 @@ typedef struct dtls_credentials {
 
   /* No on_answer() runs after this. NULL when psk_find() never waits. */
   void (*psk_cancel)(struct dtls_credentials *c, dtls_psk_wait *w);
+
+  /* Client: the identity and key to show. Returns COPAL_OK, or COPAL_ENOTFOUND when there is none.
+   * NULL: there is none. */
+  int (*psk_own)(struct dtls_credentials *c, dtls_own_psk *own);
 
   /* The identity hint to send, or NULL. RFC 4279 section 5.2. */
   const char *psk_hint;

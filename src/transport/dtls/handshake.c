@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One DTLS 1.2 handshake, made by GnuTLS behind the shim. RFC 6347 section 4.2, RFC 9146
+ * section 3. */
+#include "transport/dtls/handshake.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/dtls.h>
+
+#include "copal/error.h"
+
+enum {
+  EXT_CID = 54,  /* RFC 9146 section 3 */
+  EXT_EMS = 23,  /* RFC 7627 section 5.1 */
+  RUNS_MAX = 64, /* turns of the library in one run */
+  RANDOM_SIZE = 32,
+  RECORD_OVERHEAD = 1 + DTLS_CID_SIZE, /* that the library does not know of */
+};
+
+/* How long a handshake in which an alert or a record that does not open was seen may go on without
+ * progress: anybody can send such, so it is not the end at once. */
+#define DOUBT (500 * COPAL_MILLISECOND)
+
+/* AEAD suites with AES-128 only: what the record layer knows. RFC 7252 sections 9.1.3.1 to 9.1.3.3,
+ * RFC 7925 section 4. */
+static const char priorities[] =
+    "NONE:+VERS-DTLS1.2:+AES-128-CCM-8:+AES-128-CCM:+AES-128-GCM:+AEAD:+SHA256:+PSK:+ECDHE-ECDSA:"
+    "+GROUP-SECP256R1:+GROUP-X25519:+SIGN-ECDSA-SHA256:+SIGN-ECDSA-SHA384:+COMP-NULL:"
+    "+CTYPE-SRV-RAWPK:+CTYPE-CLI-RAWPK:+CTYPE-SRV-X509:+CTYPE-CLI-X509:%SERVER_PRECEDENCE";
+
+struct handshake_kit {
+  handshake_cfg cfg;
+  gnutls_priority_t priorities;
+  gnutls_psk_server_credentials_t psk; /* server */
+  uint8_t ticket_key[DTLS_TICKET_KEY_SIZE];
+};
+
+struct handshake {
+  shim_gate gate; /* first */
+  shim shim;
+  handshake_kit *kit;
+  const dtls_sessions *sessions;
+  gnutls_session_t tls;
+  gnutls_psk_client_credentials_t psk_own;
+  gnutls_certificate_credentials_t certificates;
+  char *server_name;
+  dtls_psk_wait wait;
+  bool is_waiting; /* credentials have not answered yet */
+  bool has_psks;
+  unsigned psk_turn;
+  dtls_psks psks;
+  uint8_t psk_identity[DTLS_PSK_IDENTITY_MAX];
+  size_t psk_identity_len;
+  uint8_t client_random[RANDOM_SIZE];
+  bool has_identity; /* held */
+  bool is_refused;   /* by vouch() */
+  uint32_t identity;
+  gnutls_handshake_description_t last_in, last_out; /* as of the last progress */
+  copal_time doubted_at;                            /* COPAL_NEVER: nothing is wrong */
+  copal_time begun_at, deadline;
+  handshake_failure_kind failure;
+  const char *failure_text;
+};
+
+/* ------------------------------------------------------------------------------------------------
+ * the kit */
+
+static int on_psk(gnutls_session_t tls, const gnutls_datum_t *username, gnutls_datum_t *key);
+
+static int open_psk_server(handshake_kit *k)
+{
+  const dtls_credentials *c = k->cfg.credentials;
+  if (gnutls_psk_allocate_server_credentials(&k->psk) < 0)
+    return COPAL_ENOSPC;
+  gnutls_psk_set_server_credentials_function2(k->psk, on_psk);
+  if (c->psk_hint != NULL && gnutls_psk_set_server_credentials_hint(k->psk, c->psk_hint) < 0)
+    return COPAL_ENOSPC;
+  return COPAL_OK;
+}
+
+int handshake_kit_open(const handshake_cfg *cfg, handshake_kit **out, const char **why)
+{
+  handshake_kit *k = calloc(1, sizeof *k);
+  *why = "out of memory";
+  if (k == NULL)
+    return COPAL_ENOSPC;
+  k->cfg = *cfg;
+  handshake_kit_set_ticket_key(k, cfg->ticket_key);
+  int rc = gnutls_priority_init(&k->priorities, priorities, NULL);
+  if (rc < 0) {
+    *why = gnutls_strerror(rc);
+    rc = COPAL_EINVAL;
+  } else if (!cfg->is_client && cfg->credentials->psk_find != NULL) {
+    rc = open_psk_server(k);
+  }
+  if (rc < 0) {
+    handshake_kit_close(k);
+    return rc;
+  }
+  *out = k;
+  return COPAL_OK;
+}
+
+void handshake_kit_close(handshake_kit *k)
+{
+  if (k == NULL)
+    return;
+  if (k->priorities != NULL)
+    gnutls_priority_deinit(k->priorities);
+  if (k->psk != NULL)
+    gnutls_psk_free_server_credentials(k->psk);
+  gnutls_memset(k, 0, sizeof *k);
+  free(k);
+}
+
+void handshake_kit_set_ticket_key(handshake_kit *k, const uint8_t *key)
+{
+  k->cfg.ticket_key = key != NULL ? k->ticket_key : NULL;
+  if (key != NULL)
+    memcpy(k->ticket_key, key, sizeof k->ticket_key);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * connection IDs */
+
+/* RFC 9146 section 3. A CID that there is no room for is not agreed on: the peer goes on without.
+ */
+static int cid_received(gnutls_session_t tls, const unsigned char *data, size_t len)
+{
+  handshake *h = gnutls_session_get_ptr(tls);
+  if (len < 1 || (size_t)data[0] + 1 != len)
+    return GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER;
+  if (!dtls_sessions_has_room_for_cid(h->sessions, data[0]))
+    return h->kit->cfg.is_client ? GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER : 0;
+  h->shim.is_cid_agreed = true;
+  h->shim.peer_cid_len = data[0];
+  memcpy(h->shim.peer_cid, data + 1, data[0]);
+  return 0;
+}
+
+static int cid_wanted(gnutls_session_t tls, gnutls_buffer_t out)
+{
+  const handshake *h = gnutls_session_get_ptr(tls);
+  uint8_t data[1 + DTLS_CID_SIZE];
+  if (!h->kit->cfg.is_client && !h->shim.is_cid_agreed)
+    return 0; /* the client did not offer it */
+  data[0] = h->shim.own_cid_len;
+  memcpy(data + 1, h->shim.own_cid, h->shim.own_cid_len);
+  return gnutls_buffer_append_data(out, data, 1 + (size_t)data[0]);
+}
+
+/* The parse point makes the library ask in abbreviated handshakes, too: the extension is negotiated
+ * afresh in each. */
+static int register_cid(handshake *h)
+{
+  if (!h->kit->cfg.has_cid)
+    return 0;
+  return gnutls_session_ext_register(h->tls, "connection_id", EXT_CID, GNUTLS_EXT_MANDATORY,
+                                     cid_received, cid_wanted, NULL, NULL, NULL,
+                                     GNUTLS_EXT_FLAG_CLIENT_HELLO |
+                                         GNUTLS_EXT_FLAG_TLS12_SERVER_HELLO | GNUTLS_EXT_FLAG_DTLS);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * pre-shared keys */
+
+static void keep_psk_identity(handshake *h, copal_span identity)
+{
+  h->psk_identity_len = identity.len;
+  memcpy(h->psk_identity, identity.ptr, identity.len);
+}
+
+/* Asks for the keys of an identity. False when the answer comes later. */
+static bool find_psks(handshake *h, copal_span identity, dtls_psk_wait *w)
+{
+  dtls_credentials *c = h->kit->cfg.credentials;
+  if (h->is_waiting)
+    c->psk_cancel(c, &h->wait);
+  h->is_waiting = false;
+  h->psks.count = 0;
+  if (identity.len > DTLS_PSK_IDENTITY_MAX)
+    return h->has_psks = true;
+  keep_psk_identity(h, identity);
+  const int rc = c->psk_find(c, identity, w, &h->psks);
+  h->is_waiting = rc == COPAL_EPENDING && w != NULL;
+  if (rc < 0)
+    h->psks.count = 0;
+  h->has_psks = !h->is_waiting;
+  return h->has_psks;
+}
+
+static bool gate_opens(shim_gate *gate, copal_span identity)
+{
+  handshake *h = (handshake *)gate;
+  const bool is_psk = gnutls_kx_get(h->tls) == GNUTLS_KX_PSK;
+  return h->has_psks || !is_psk || find_psks(h, identity, h->wait.on_answer ? &h->wait : NULL);
+}
+
+/* Called by the library. An unknown identity goes on with a random key, as RFC 4279 section 2
+ * allows, so that its Finished fails as with a wrong key. */
+static int on_psk(gnutls_session_t tls, const gnutls_datum_t *username, gnutls_datum_t *key)
+{
+  handshake *h = gnutls_session_get_ptr(tls);
+  if (!h->has_psks)
+    (void)find_psks(h, copal_span_of(username->data, username->size), NULL);
+  if (h->psks.count == 0)
+    return 1;
+  const size_t i = h->psk_turn % h->psks.count;
+  key->size = (unsigned)h->psks.keys[i].len;
+  key->data = gnutls_malloc(key->size);
+  if (key->data == NULL)
+    return -1;
+  memcpy(key->data, h->psks.keys[i].bytes, key->size);
+  return 0;
+}
+
+static int set_own_psk(handshake *h)
+{
+  dtls_credentials *c = h->kit->cfg.credentials;
+  dtls_own_psk own;
+  if (c->psk_own == NULL || c->psk_own(c, &own) < 0)
+    return 0;
+  const gnutls_datum_t identity = {own.identity, (unsigned)own.identity_len};
+  const gnutls_datum_t key = {own.key, (unsigned)own.key_len};
+  int rc = gnutls_psk_allocate_client_credentials(&h->psk_own);
+  if (rc >= 0)
+    rc = gnutls_psk_set_client_credentials2(h->psk_own, &identity, &key, GNUTLS_PSK_KEY_RAW);
+  if (rc >= 0)
+    rc = gnutls_credentials_set(h->tls, GNUTLS_CRD_PSK, h->psk_own);
+  gnutls_memset(&own, 0, sizeof own);
+  return rc;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * who the peer is */
+
+static int vouch(handshake *h, dtls_claim *claim)
+{
+  dtls_credentials *c = h->kit->cfg.credentials;
+  claim->is_resumed = gnutls_session_is_resumed(h->tls) != 0;
+  claim->server_name = h->server_name;
+  if (h->has_identity)
+    return COPAL_OK;
+  const int rc = c->vouch(c, claim, &h->identity);
+  h->has_identity = rc == COPAL_OK;
+  h->is_refused = rc < 0;
+  return rc;
+}
+
+static int vouch_for_certificate(handshake *h)
+{
+  unsigned count = 0;
+  const gnutls_datum_t *chain = gnutls_certificate_get_peers(h->tls, &count);
+  const bool is_raw = gnutls_certificate_type_get2(h->tls, GNUTLS_CTYPE_PEERS) == GNUTLS_CRT_RAWPK;
+  dtls_claim claim = {
+      .kind = is_raw ? DTLS_CLAIM_RPK : DTLS_CLAIM_X509, chain != NULL ? count : 0, .items = chain};
+  claim.count = chain != NULL ? count : 0;
+  if (claim.count == 0)
+    claim.kind = DTLS_CLAIM_NONE;
+  return vouch(h, &claim);
+}
+
+/* Called by the library when the peer's certificate has come. */
+static int on_certificate(gnutls_session_t tls)
+{
+  return vouch_for_certificate(gnutls_session_get_ptr(tls)) < 0 ? GNUTLS_E_CERTIFICATE_ERROR : 0;
+}
+
+static int vouch_for_psk(handshake *h)
+{
+  const char *name = gnutls_psk_server_get_username(h->tls);
+  if (h->psk_identity_len == 0 && name != NULL && strlen(name) <= DTLS_PSK_IDENTITY_MAX)
+    keep_psk_identity(h, copal_span_str(name)); /* a resumed session */
+  const gnutls_datum_t identity = {h->psk_identity, (unsigned)h->psk_identity_len};
+  dtls_claim claim = {.kind = DTLS_CLAIM_PSK, .count = 1, .items = &identity};
+  return vouch(h, &claim);
+}
+
+/* All is proved: who is it? */
+static int vouch_at_end(handshake *h)
+{
+  if (gnutls_auth_get_type(h->tls) != GNUTLS_CRD_PSK)
+    return vouch_for_certificate(h);
+  return h->kit->cfg.is_client ? COPAL_OK : vouch_for_psk(h); /* a server has no PSK identity */
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * opening and closing */
+
+static int set_certificates(handshake *h)
+{
+  dtls_credentials *c = h->kit->cfg.credentials;
+  if (c->certificates_take != NULL)
+    h->certificates = c->certificates_take(c);
+  if (h->certificates == NULL)
+    return 0;
+  gnutls_session_set_verify_function(h->tls, on_certificate);
+  if (!h->kit->cfg.is_client)
+    gnutls_certificate_server_set_request(h->tls, c->admits_nobody != NULL && c->admits_nobody(c)
+                                                      ? GNUTLS_CERT_REQUEST
+                                                      : GNUTLS_CERT_REQUIRE);
+  return gnutls_credentials_set(h->tls, GNUTLS_CRD_CERTIFICATE, h->certificates);
+}
+
+/* Tickets only for clients with the extended master secret: without it a session that is resumed
+ * may not be the one it seems. RFC 7627 section 5.3. */
+static int set_up_server(handshake *h, const hello_client *hello)
+{
+  const handshake_kit *k = h->kit;
+  copal_span ems;
+  gnutls_dtls_prestate_st state = {.record_seq = (unsigned)hello->record_seq,
+                                   .hsk_read_seq = hello->message_seq,
+                                   .hsk_write_seq = hello->message_seq - 1u};
+  memcpy(h->client_random, hello->random.ptr, RANDOM_SIZE);
+  gnutls_dtls_prestate_set(h->tls, &state);
+  int rc = k->psk != NULL ? gnutls_credentials_set(h->tls, GNUTLS_CRD_PSK, k->psk) : 0;
+  if (rc >= 0 && k->cfg.ticket_key != NULL &&
+      hello_extension_find(hello->extensions, EXT_EMS, &ems)) {
+    const gnutls_datum_t key = {(unsigned char *)k->ticket_key, sizeof k->ticket_key};
+    rc = gnutls_session_ticket_enable_server(h->tls, &key);
+  }
+  return rc;
+}
+
+static int set_up_client(handshake *h, const char *server_name)
+{
+  int rc = set_own_psk(h);
+  if (rc >= 0 && server_name != NULL) {
+    h->server_name = strdup(server_name);
+    rc = h->server_name == NULL
+             ? GNUTLS_E_MEMORY_ERROR
+             : gnutls_server_name_set(h->tls, GNUTLS_NAME_DNS, server_name, strlen(server_name));
+  }
+  return rc;
+}
+
+static int set_up(handshake *h, const handshake_start *start)
+{
+  const handshake_cfg *cfg = &h->kit->cfg;
+  const unsigned flags = GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_ENABLE_RAWPK |
+                         (cfg->is_client ? GNUTLS_CLIENT | GNUTLS_NO_TICKETS : GNUTLS_SERVER);
+  int rc = gnutls_init(&h->tls, flags);
+  if (rc < 0)
+    return rc;
+  gnutls_session_set_ptr(h->tls, h);
+  rc = gnutls_priority_set(h->tls, h->kit->priorities);
+  if (rc >= 0)
+    rc = set_certificates(h);
+  if (rc >= 0)
+    rc = cfg->is_client ? set_up_client(h, start->server_name) : set_up_server(h, start->hello);
+  if (rc >= 0)
+    rc = register_cid(h);
+  gnutls_dtls_set_mtu(h->tls, cfg->mtu - RECORD_OVERHEAD);
+  gnutls_dtls_set_timeouts(h->tls, cfg->retransmit / COPAL_MILLISECOND,
+                           cfg->timeout / COPAL_MILLISECOND);
+  return rc;
+}
+
+int handshake_open(const handshake_start *start, handshake **out, copal_time now)
+{
+  handshake *h = calloc(1, sizeof *h);
+  if (h == NULL)
+    return COPAL_ENOSPC;
+  h->kit = start->kit;
+  h->sessions = start->sessions;
+  h->psk_turn = start->psk_turn;
+  h->begun_at = now;
+  h->deadline = now;
+  h->doubted_at = COPAL_NEVER;
+  if (set_up(h, start) < 0) {
+    handshake_close(h);
+    return COPAL_ENOSPC;
+  }
+  h->gate.opens = gate_opens;
+  h->shim = (shim){.tls = h->tls,
+                   .out = start->out,
+                   .gate = h->kit->psk != NULL ? &h->gate : NULL,
+                   .stats = start->stats,
+                   .is_client = h->kit->cfg.is_client,
+                   .mtu = h->kit->cfg.mtu,
+                   .own_cid_len = (uint8_t)start->own_cid.len};
+  memcpy(h->shim.own_cid, start->own_cid.ptr, start->own_cid.len);
+  if (shim_init(&h->shim) < 0) {
+    handshake_close(h);
+    return COPAL_ENOSPC;
+  }
+  *out = h;
+  return COPAL_OK;
+}
+
+void handshake_close(handshake *h)
+{
+  if (h == NULL)
+    return;
+  dtls_credentials *c = h->kit->cfg.credentials;
+  if (h->is_waiting)
+    c->psk_cancel(c, &h->wait);
+  if (h->tls != NULL)
+    gnutls_deinit(h->tls);
+  if (h->psk_own != NULL)
+    gnutls_psk_free_client_credentials(h->psk_own);
+  if (h->certificates != NULL)
+    c->certificates_give(c, h->certificates);
+  if (h->has_identity)
+    c->release(c, h->identity);
+  shim_wipe(&h->shim);
+  free(h->server_name);
+  gnutls_memset(h, 0, sizeof *h);
+  free(h);
+}
+
+shim *handshake_shim(handshake *h)
+{
+  return &h->shim;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * running */
+
+static handshake_state fail(handshake *h, handshake_failure_kind kind, const char *text)
+{
+  h->failure = kind;
+  h->failure_text = text;
+  shim_flush(&h->shim);
+  return HANDSHAKE_FAILED;
+}
+
+/* The library has given up. */
+static handshake_state fail_with(handshake *h, int rc)
+{
+  if (rc == GNUTLS_E_TIMEDOUT)
+    return fail(h, h->shim.has_unopened ? HANDSHAKE_WRONG_KEY : HANDSHAKE_TIMEOUT,
+                "the peer does not answer");
+  (void)gnutls_alert_send_appropriate(h->tls, rc);
+  return fail(h, h->is_refused ? HANDSHAKE_REFUSED : HANDSHAKE_PROTOCOL, gnutls_strerror(rc));
+}
+
+/* An alert or a record that did not open was seen, and nothing after it. */
+static handshake_state fail_in_doubt(handshake *h)
+{
+  if (!h->shim.has_unopened)
+    return fail(h, HANDSHAKE_ALERT,
+                gnutls_alert_get_name((gnutls_alert_description_t)h->shim.alert));
+  (void)gnutls_alert_send(h->tls, GNUTLS_AL_FATAL, GNUTLS_A_DECRYPT_ERROR);
+  return fail(h, HANDSHAKE_WRONG_KEY, "the peer has another key");
+}
+
+static void note_progress(handshake *h, copal_time now)
+{
+  const gnutls_handshake_description_t in = gnutls_handshake_get_last_in(h->tls);
+  const gnutls_handshake_description_t out = gnutls_handshake_get_last_out(h->tls);
+  if (in != h->last_in || out != h->last_out) {
+    h->last_in = in;
+    h->last_out = out;
+    h->shim.is_doubtful = h->shim.has_unopened = false;
+    h->doubted_at = COPAL_NEVER;
+  } else if (h->shim.is_doubtful && h->doubted_at == COPAL_NEVER) {
+    h->doubted_at = now;
+  }
+}
+
+static void arm(handshake *h, copal_time now)
+{
+  const unsigned ms = gnutls_dtls_get_timeout(h->tls);
+  const copal_time end = h->begun_at + h->kit->cfg.timeout;
+  h->deadline = now + (ms > 0 ? ms : 1) * (copal_time)COPAL_MILLISECOND;
+  if (end < h->deadline)
+    h->deadline = end > now ? end : now + COPAL_MILLISECOND;
+  if (h->doubted_at != COPAL_NEVER && h->doubted_at + DOUBT < h->deadline)
+    h->deadline = h->doubted_at + DOUBT;
+}
+
+static handshake_state finish(handshake *h)
+{
+  if (!shim_has_keys(&h->shim))
+    return fail(h, HANDSHAKE_PROTOCOL, "no keys of a suite that is allowed");
+  if (vouch_at_end(h) < 0) {
+    (void)gnutls_alert_send(h->tls, GNUTLS_AL_FATAL, GNUTLS_A_ACCESS_DENIED);
+    return fail(h, HANDSHAKE_REFUSED, "the peer's credentials are not good any more");
+  }
+  return HANDSHAKE_DONE;
+}
+
+handshake_state handshake_run(handshake *h, copal_time now)
+{
+  int rc = GNUTLS_E_AGAIN;
+  if (h->doubted_at != COPAL_NEVER && now >= h->doubted_at + DOUBT && !shim_has_input(&h->shim))
+    return fail_in_doubt(h);
+  if (now >= h->begun_at + h->kit->cfg.timeout)
+    return fail_with(h, GNUTLS_E_TIMEDOUT);
+  for (int i = 0; i < RUNS_MAX; i++) {
+    rc = gnutls_handshake(h->tls);
+    shim_flush(&h->shim);
+    if (rc == GNUTLS_E_SUCCESS)
+      return finish(h);
+    if (gnutls_error_is_fatal(rc))
+      return fail_with(h, rc);
+    if (rc == GNUTLS_E_AGAIN && !shim_has_input(&h->shim))
+      break;
+  }
+  note_progress(h, now);
+  arm(h, now);
+  return HANDSHAKE_GOES_ON;
+}
+
+copal_time handshake_deadline(const handshake *h)
+{
+  return h->deadline;
+}
+
+handshake_failure_kind handshake_failure(const handshake *h, const char **text)
+{
+  *text = h->failure_text;
+  return h->failure;
+}
+
+void handshake_result(handshake *h, dtls_established *e)
+{
+  const shim *s = &h->shim;
+  const bool is_client = h->kit->cfg.is_client;
+  const bool is_resumed = gnutls_session_is_resumed(h->tls) != 0;
+  *e = (dtls_established){.aead = s->aead,
+                          .rx = s->rx,
+                          .tx = s->tx,
+                          .window = s->window,
+                          .tx_seq = s->tx_seq,
+                          .identity = h->identity,
+                          .flight_seq = (uint16_t)s->plain_seq,
+                          .flight_mid = (uint8_t)s->finished_mid};
+  if (s->is_cid_agreed)
+    e->peer_cid = copal_span_of(s->peer_cid, s->peer_cid_len);
+  memcpy(e->verify_data, s->verify_data, sizeof e->verify_data);
+  e->flags =
+      (uint16_t)((s->is_cid_agreed && s->own_cid_len > 0 ? DTLS_SESSION_CID : 0) |
+                 (is_resumed ? DTLS_SESSION_RESUMED : 0) | (is_client ? DTLS_SESSION_CLIENT : 0) |
+                 /* the side that hears the last flight need not keep its own */
+                 (is_client != is_resumed ? DTLS_SESSION_CONFIRMED : 0));
+  h->has_identity = false; /* the hold is the caller's now */
+}
+
+copal_span handshake_psk_identity(const handshake *h)
+{
+  return copal_span_of(h->psk_identity, h->psk_identity_len);
+}
+
+size_t handshake_psk_count(const handshake *h)
+{
+  return h->psks.count;
+}
+
+copal_span handshake_client_random(const handshake *h)
+{
+  return copal_span_of(h->client_random, RANDOM_SIZE);
+}
