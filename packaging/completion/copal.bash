@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # bash completion for copal(1)
 
-_copal_commands='get put post delete fetch patch ipatch observe discover ping help'
+_copal_commands='get put post delete fetch patch ipatch observe discover ping load help'
 _copal_formats='text link-format xml octet-stream json json-patch+json merge-patch+json cbor
   cbor-seq cwt senml+json sensml+json senml+cbor sensml+cbor senml-etch+json senml-etch+cbor
   concise-problem-details+cbor'
@@ -12,14 +12,20 @@ _copal_coap_options='If-Match= Uri-Host= ETag= If-None-Match Observe= Uri-Port= 
 # Options of a command, long and short.
 _copal_options()
 {
-  local common='--json --color --silent --verbose --timeout --ack-timeout --max-retransmit
-    --connect-to --ipv4 --ipv6 --help -s -v -t -4 -6 -h'
+  local common='--json --color --silent --timeout --ack-timeout --max-retransmit
+    --connect-to --ipv4 --ipv6 --help -s -t -4 -6 -h'
+  [[ $1 == load ]] || common+=' --verbose -v'
   local request='--accept --option --etag --hop-limit --host --token --block-size --output --include
     --pretty --no-pretty --non --con -a -O -o -i'
   local single='--qblock --if-match --if-none-match --write-out --retry --interface --multicast-hops -w'
   local body='--data --content-format -d -c'
   case $1 in
   ping) echo "$common --count --interval -c" ;;
+  load)
+    echo "$common --data --content-format --accept --option --host --block-size --non --con --clients
+      --window --rate --duration --requests --warmup --method --size --paths --random --observe
+      --expect --expect-body --threads --pid -d -a -O -c -w -r -n -m -p"
+    ;;
   get) echo "$common $request $single --continue" ;;
   discover) echo "$common $request $single" ;;
   delete) echo "$common $request $single --no-response" ;;
@@ -50,7 +56,7 @@ _copal_value()
   case $1 in
   --accept | -a | --content-format) mapfile -t COMPREPLY < <(compgen -W "$_copal_formats" -- "$cur") ;;
   -c)
-    [[ $2 == ping || $2 == observe ]] || mapfile -t COMPREPLY < <(compgen -W "$_copal_formats" -- "$cur")
+    [[ $2 == ping || $2 == observe || $2 == load ]] || mapfile -t COMPREPLY < <(compgen -W "$_copal_formats" -- "$cur")
     ;;
   --option | -O)
     compopt -o nospace 2>/dev/null
@@ -61,13 +67,19 @@ _copal_value()
   --no-response) mapfile -t COMPREPLY < <(compgen -W '2 4 5 2,4,5' -- "$cur") ;;
   --output | -o) _copal_files '' "$cur" ;;
   --data | -d) [[ $cur == @* ]] && _copal_files @ "${cur#@}" ;;
-  --method) mapfile -t COMPREPLY < <(compgen -W 'get fetch' -- "$cur") ;;
+  --pid | -p) mapfile -t COMPREPLY < <(compgen -W "$(pidof copald)" -- "$cur") ;;
+  --method | -m)
+    local methods='get fetch'
+    [[ $2 == load ]] && methods='get post put delete fetch patch ipatch'
+    mapfile -t COMPREPLY < <(compgen -W "$methods" -- "$cur")
+    ;;
   --exec) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
   --interface) mapfile -t COMPREPLY < <(compgen -W "$(_copal_interfaces)" -- "$cur") ;;
   --connect-to | --host) mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur") ;;
   --etag | --if-match | --hop-limit | --token | --write-out | -w | --timeout | -t | --retry | \
     --ack-timeout | --max-retransmit | --count | --interval | --duration | \
-    --poll | --multicast-hops) ;;
+    --poll | --multicast-hops | --clients | --window | --rate | -r | --requests | -n | --warmup | \
+    --size | --paths | --expect | --expect-body | --threads) ;;
   *) return 1 ;;
   esac
   return 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # fish completion for copal(1)
 
-set -l commands get put post delete fetch patch ipatch observe discover ping
+set -l commands get put post delete fetch patch ipatch observe discover ping load
 set -l requests get put post delete fetch patch ipatch observe discover
 set -l singles get put post delete fetch patch ipatch discover
 set -l bodies put post fetch patch ipatch
@@ -33,6 +33,7 @@ complete -c copal -n $none -a ipatch -d 'Change a part of a resource, idempotent
 complete -c copal -n $none -a observe -d 'Watch a resource change'
 complete -c copal -n $none -a discover -d 'Find servers, or list the resources of one'
 complete -c copal -n $none -a ping -d 'See whether an endpoint is there'
+complete -c copal -n $none -a load -d 'Measure a server under load'
 complete -c copal -n $none -a help -d 'Explain a command'
 complete -c copal -n $none -l version -d 'Show the version'
 complete -c copal -n '__fish_seen_subcommand_from help' -a "$commands"
@@ -42,7 +43,7 @@ complete -c copal -n $any -a '(__fish_print_hostnames)'
 complete -c copal -n $any -l json -d 'Print a JSON object about the response'
 complete -c copal -n $any -l color -x -a 'auto always never' -d 'Colours'
 complete -c copal -n $any -s s -l silent -d 'No messages about errors'
-complete -c copal -n $any -s v -l verbose -d 'Show every message'
+complete -c copal -n "__fish_seen_subcommand_from $requests ping" -s v -l verbose -d 'Show every message'
 complete -c copal -n $any -s t -l timeout -x -d 'Give up after these seconds'
 complete -c copal -n $any -l ack-timeout -x -d 'Seconds before the first retransmission'
 complete -c copal -n $any -l max-retransmit -x -d 'Retransmissions at most'
@@ -93,3 +94,28 @@ complete -c copal -n $observe -l duration -x -d 'End after these seconds'
 complete -c copal -n $observe -l exec -x -a '(__fish_complete_command)' -d 'Run for each representation'
 complete -c copal -n $observe -l poll -x -d 'Ask so often if the server does not notify'
 complete -c copal -n $observe -l no-reconnect -d 'End when the server is lost'
+
+set -l load '__fish_seen_subcommand_from load'
+complete -c copal -n $load -s d -l data -x -a '(__copal_data)' -d 'Payload: text, @file or -'
+complete -c copal -n $load -l content-format -x -a "$formats" -d 'What the payload is'
+complete -c copal -n $load -s a -l accept -x -a "$formats" -d 'What the response shall be'
+complete -c copal -n $load -s O -l option -x -a "$coap_options" -d 'Add a CoAP option'
+complete -c copal -n $load -l host -x -a '(__fish_print_hostnames)' -d 'Uri-Host to send'
+complete -c copal -n $load -l block-size -x -a '16 32 64 128 256 512 1024' -d 'Largest block'
+complete -c copal -n $load -l non -d 'Send the requests Non-confirmable'
+complete -c copal -n $load -l con -d 'Send the requests Confirmable'
+complete -c copal -n $load -s c -l clients -x -d 'Sockets that send, or observers'
+complete -c copal -n $load -s w -l window -x -d 'Requests under way for each'
+complete -c copal -n $load -s r -l rate -x -d 'Requests or changes per second'
+complete -c copal -n $load -l duration -x -d 'Seconds to measure'
+complete -c copal -n $load -s n -l requests -x -d 'End after so many'
+complete -c copal -n $load -l warmup -x -d 'Seconds before that, not counted'
+complete -c copal -n $load -s m -l method -x -a 'get post put delete fetch patch ipatch' -d 'Method'
+complete -c copal -n $load -l size -x -d 'A payload of this size is made up'
+complete -c copal -n $load -l paths -x -d 'Numbers that %d in the URI stands for'
+complete -c copal -n $load -l random -d 'Draw that number'
+complete -c copal -n $load -l observe -d 'Clients observe, one more changes'
+complete -c copal -n $load -l expect -x -d 'What each answer must be'
+complete -c copal -n $load -l expect-body -x -a '(__copal_data)' -d 'What each body must be'
+complete -c copal -n $load -l threads -x -d 'That share the clients'
+complete -c copal -n $load -s p -l pid -x -a '(__fish_complete_pids)' -d 'Of a server here'

@@ -210,8 +210,17 @@ static bool takes_data(const args *a)
          a->cmd->id != CMD_PING;
 }
 
+static copal_code load_method(const args *a)
+{
+  if (a->load.method != 0)
+    return a->load.method;
+  return a->data || a->load.has_size ? COPAL_CODE_PUT : COPAL_CODE_GET;
+}
+
 copal_code args_code(const args *a)
 {
+  if (a->cmd->id == CMD_LOAD)
+    return load_method(a);
   if (a->cmd->id != CMD_OBSERVE)
     return a->cmd->code;
   if (a->method != 0)
@@ -252,6 +261,28 @@ static int check_continue(const args *a, buf *err)
   return 0;
 }
 
+static int check_load(const args *a, buf *err)
+{
+  const load_args *l = &a->load;
+  const bool has_body = a->data || l->has_size;
+  const copal_code code = args_code(a);
+  if (a->data && l->has_size)
+    buf_text(err, "--data and --size exclude each other");
+  else if (!l->observes && has_body && (code == COPAL_CODE_GET || code == COPAL_CODE_DELETE))
+    buf_print(err, "a %s request carries no payload", copal_code_name(code));
+  else if (l->observes && (l->method != 0 || a->is_non || l->expect_body || l->expect != 0))
+    buf_text(err, "--observe excludes --method, --non, --expect and --expect-body");
+  else if (l->observes && (l->threads > 1 || l->window > 1))
+    buf_text(err, "--observe has one thread and one registration for each client");
+  else if (l->threads > (l->clients > 0 ? l->clients : LOAD_CLIENTS))
+    buf_text(err, "there are more threads than clients");
+  else if (l->requests > 0 && a->duration > 0)
+    buf_text(err, "--requests and --duration exclude each other");
+  else if (l->requests > 0 && l->has_warmup && l->warmup > 0)
+    buf_text(err, "--requests are all measured, without --warmup");
+  return err->len == 0 ? 0 : -1;
+}
+
 int args_check(const args *a, buf *err)
 {
   if (a->operand_count == 0 && a->cmd->id != CMD_DISCOVER) {
@@ -278,5 +309,7 @@ int args_check(const args *a, buf *err)
     buf_text(err, "--pretty and --no-pretty exclude each other");
     return -1;
   }
-  return check_observe(a, err) == 0 ? check_continue(a, err) : -1;
+  if (check_observe(a, err) != 0 || check_continue(a, err) != 0)
+    return -1;
+  return a->cmd->id == CMD_LOAD ? check_load(a, err) : 0;
 }

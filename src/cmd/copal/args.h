@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "cmd/copal/buf.h"
+#include "cmd/copal/load/load.h"
 #include "cmd/copal/optset.h"
 #include "cmd/copal/style.h"
 #include "copal/code.h"
@@ -24,13 +25,14 @@ typedef enum cmd_id {
   CMD_OBSERVE,
   CMD_DISCOVER,
   CMD_PING,
+  CMD_LOAD,
   CMD_COUNT,
 } cmd_id;
 
 typedef struct cmd_def {
   cmd_id id;
   const char *name;
-  copal_code code;      /* 0 for ping */
+  copal_code code;      /* 0 for ping and load */
   const char *operands; /* "URI" */
   const char *summary;
   const char *examples; /* lines, each ended by a line break */
@@ -83,6 +85,8 @@ typedef struct args {
   copal_time poll;     /* microseconds between requests; 0: no polling */
   const char *exec;    /* command line for sh; NULL: none */
   bool no_reconnect;
+
+  load_args load; /* of load */
 
   uint32_t count;     /* pings or notifications; 0: until interrupted */
   copal_dur interval; /* between pings, microseconds */

@@ -14,7 +14,9 @@
 
 #define BIT(cmd)     (UINT32_C(1) << (cmd))
 #define FOR_ALL      (BIT(CMD_COUNT) - 1)
-#define FOR_REQUESTS (FOR_ALL & ~BIT(CMD_PING))
+#define FOR_PEOPLE   (FOR_ALL & ~BIT(CMD_LOAD))
+#define FOR_REQUESTS (FOR_PEOPLE & ~BIT(CMD_PING))
+#define FOR_SENDING  (FOR_REQUESTS | BIT(CMD_LOAD))
 #define FOR_SINGLES  (FOR_REQUESTS & ~BIT(CMD_OBSERVE)) /* one request, one response */
 #define FOR_GROUPS   FOR_SINGLES
 #define FOR_WRITES                                                                                 \
@@ -28,6 +30,7 @@ static const char in_delivery[] = "Delivery";
 static const char in_observe[] = "Observation";
 static const char in_group[] = "Groups";
 static const char in_ping[] = "Ping";
+static const char in_load[] = "Load";
 static const char in_other[] = "Other";
 
 const cmd_def cmd_defs[CMD_COUNT] = {
@@ -79,6 +82,11 @@ const cmd_def cmd_defs[CMD_COUNT] = {
      "  copal ping localhost\n"
      "  copal ping -c 1 coap://192.0.2.1\n"
      "  copal ping -c 10 --interval 0.2 --timeout 0.5 192.0.2.1:61616\n"},
+    {CMD_LOAD, "load", 0, "URI", "measure a server under load, and verify its answers",
+     "  copal load localhost/status\n"
+     "  copal load --clients 1000 --rate 50000 --duration 60 --json localhost/status\n"
+     "  copal load --size 64 --paths 10000 'localhost/devices/%d' --pid $(pidof copald)\n"
+     "  copal load --observe --clients 1000 --size 64 localhost/sensor\n"},
 };
 
 static int parse_uint(const char *text, uint32_t max, uint32_t *v, buf *err)
@@ -343,14 +351,107 @@ static int apply_hops(args *a, const char *value, buf *err)
   return 0;
 }
 
+/* The same, at least 1. */
+static int parse_count(const char *text, uint32_t max, uint32_t *v, buf *err)
+{
+  if (parse_uint(text, max, v, err) == 0 && *v > 0)
+    return 0;
+  err->len = 0;
+  buf_print(err, "'%s' is not a number from 1 to %u", text, (unsigned)max);
+  return -1;
+}
+
+static int apply_clients(args *a, const char *value, buf *err)
+{
+  return parse_count(value, LOAD_CLIENTS_MAX, &a->load.clients, err);
+}
+
+static int apply_window(args *a, const char *value, buf *err)
+{
+  return parse_count(value, LOAD_WINDOW_MAX, &a->load.window, err);
+}
+
+static int apply_threads(args *a, const char *value, buf *err)
+{
+  return parse_count(value, LOAD_THREADS_MAX, &a->load.threads, err);
+}
+
+static int apply_requests(args *a, const char *value, buf *err)
+{
+  return parse_count(value, UINT32_MAX - 1, &a->load.requests, err);
+}
+
+static int apply_paths(args *a, const char *value, buf *err)
+{
+  return parse_count(value, INT32_MAX, &a->load.paths, err);
+}
+
+static int apply_pid(args *a, const char *value, buf *err)
+{
+  uint32_t pid;
+  if (parse_count(value, INT32_MAX, &pid, err) != 0)
+    return -1;
+  a->load.pid = (int)pid;
+  return 0;
+}
+
+static int apply_size(args *a, const char *value, buf *err)
+{
+  enum { SIZE_MAX_MADE = 256 << 20 };
+  a->load.has_size = true;
+  return parse_uint(value, SIZE_MAX_MADE, &a->load.size, err);
+}
+
+static int apply_rate(args *a, const char *value, buf *err)
+{
+  char *end;
+  a->load.rate = strtod(value, &end);
+  if (end != value && *end == '\0' && a->load.rate >= 0.001 && a->load.rate <= 1e8)
+    return 0;
+  buf_print(err, "'%s' is not a number from 0.001 to 100000000", value);
+  return -1;
+}
+
+static int apply_warmup(args *a, const char *value, buf *err)
+{
+  a->load.has_warmup = true;
+  a->load.warmup = 0;
+  return strcmp(value, "0") == 0 ? 0 : parse_long_seconds(value, &a->load.warmup, err);
+}
+
+static int apply_load_method(args *a, const char *value, buf *err)
+{
+  for (copal_code code = COPAL_CODE_GET; code <= COPAL_CODE_IPATCH; code++)
+    if (strcasecmp(value, copal_code_name(code)) == 0) {
+      a->load.method = code;
+      return 0;
+    }
+  buf_print(err, "'%s' is not get, post, put, delete, fetch, patch or ipatch", value);
+  return -1;
+}
+
+static int apply_expect(args *a, const char *value, buf *err)
+{
+  if (strlen(value) == 4 && value[0] >= '2' && value[0] <= '5' && value[1] == '.') {
+    const unsigned detail = (unsigned)(value[2] - '0') * 10 + (unsigned)(value[3] - '0');
+    if (value[2] >= '0' && value[2] <= '3' && value[3] >= '0' && value[3] <= '9' && detail < 32) {
+      a->load.expect = (copal_code)((unsigned)(value[0] - '0') << 5 | detail);
+      return 0;
+    }
+  }
+  buf_print(err, "'%s' is not a response code such as 2.05 or 4.04", value);
+  return -1;
+}
+
 /* Options that only store their value or a flag. */
-#define STORE(field, what)                                                                         \
-  static int apply_##field(args *a, const char *value, buf *err)                                   \
+#define STORE_AT(name, field, what)                                                                \
+  static int apply_##name(args *a, const char *value, buf *err)                                    \
   {                                                                                                \
     (void)value, (void)err;                                                                        \
     a->field = what;                                                                               \
     return 0;                                                                                      \
   }
+#define STORE(field, what) STORE_AT(field, field, what)
 STORE(is_non, true)
 STORE(is_con, true)
 STORE(output, value)
@@ -368,6 +469,9 @@ STORE(is_qblock, true)
 STORE(exec, value)
 STORE(no_reconnect, true)
 STORE(wants_help, true)
+STORE_AT(is_random, load.is_random, true)
+STORE_AT(observes, load.observes, true)
+STORE_AT(expect_body, load.expect_body, value)
 
 static int apply_ipv4(args *a, const char *value, buf *err)
 {
@@ -388,10 +492,10 @@ const arg_def arg_defs[] = {
      "payload: the text, a file's content, or standard input", apply_data},
     {'c', "content-format", "FORMAT", FOR_BODIES, in_request,
      "what the payload is: json, cbor, text, senml+json, 50, ...", apply_content_format},
-    {0, "content-format", "FORMAT", BIT(CMD_OBSERVE), in_request, "what the payload is",
-     apply_content_format},
-    {'a', "accept", "FORMAT", FOR_REQUESTS, in_request, "what the response shall be", apply_accept},
-    {'O', "option", "NAME=VALUE", FOR_REQUESTS, in_request,
+    {0, "content-format", "FORMAT", BIT(CMD_OBSERVE) | BIT(CMD_LOAD), in_request,
+     "what the payload is", apply_content_format},
+    {'a', "accept", "FORMAT", FOR_SENDING, in_request, "what the response shall be", apply_accept},
+    {'O', "option", "NAME=VALUE", FOR_SENDING, in_request,
      "add a CoAP option by name or number: Uri-Query=x, 65000=0xabcd", apply_option},
     {0, "if-match", "ETAG", FOR_SINGLES, in_request,
      "only if the resource has this ETag (hexadecimal); '' if it exists", apply_if_match},
@@ -400,11 +504,11 @@ const arg_def arg_defs[] = {
     {0, "etag", "ETAG", FOR_REQUESTS, in_request,
      "ask whether this representation (hexadecimal) is still valid", apply_etag},
     {0, "hop-limit", "N", FOR_REQUESTS, in_request, "proxies to pass at most", apply_hop_limit},
-    {0, "host", "NAME", FOR_REQUESTS, in_request, "Uri-Host to send instead of the URI's host",
+    {0, "host", "NAME", FOR_SENDING, in_request, "Uri-Host to send instead of the URI's host",
      apply_host},
     {0, "token", "HEX", FOR_REQUESTS, in_request, "token to use instead of a random one",
      apply_token},
-    {0, "block-size", "BYTES", FOR_REQUESTS, in_request,
+    {0, "block-size", "BYTES", FOR_SENDING, in_request,
      "largest block in either direction, 16 to 1024", apply_block_size},
     {0, "qblock", NULL, FOR_SINGLES, in_request,
      "send large bodies in sets of blocks when the server can, RFC 9177", apply_is_qblock},
@@ -424,11 +528,11 @@ const arg_def arg_defs[] = {
      apply_no_pretty},
     {0, "color", "WHEN", FOR_ALL, in_output, "auto, always or never", apply_color},
     {'s', "silent", NULL, FOR_ALL, in_output, "no messages about errors", apply_silent},
-    {'v', "verbose", NULL, FOR_ALL, in_output, "show every message sent and received",
+    {'v', "verbose", NULL, FOR_PEOPLE, in_output, "show every message sent and received",
      apply_verbose},
 
-    {0, "non", NULL, FOR_REQUESTS, in_delivery, "send the request Non-confirmable", apply_is_non},
-    {0, "con", NULL, FOR_REQUESTS, in_delivery,
+    {0, "non", NULL, FOR_SENDING, in_delivery, "send the request Non-confirmable", apply_is_non},
+    {0, "con", NULL, FOR_SENDING, in_delivery,
      "send it Confirmable (default, except with --no-response)", apply_is_con},
     {0, "no-response", "CLASSES", FOR_WRITES | BIT(CMD_FETCH), in_delivery,
      "responses not wanted: 2,4,5 or a number", apply_no_response},
@@ -464,6 +568,32 @@ const arg_def arg_defs[] = {
     {'c', "count", "N", BIT(CMD_PING), in_ping, "pings to send, default 4; 0: until interrupted",
      apply_count},
     {0, "interval", "SECONDS", BIT(CMD_PING), in_ping, "between pings, default 1", apply_interval},
+
+    {'c', "clients", "N", BIT(CMD_LOAD), in_load, "sockets that send, or observers; default 64",
+     apply_clients},
+    {'w', "window", "N", BIT(CMD_LOAD), in_load, "requests under way for each of them, default 1",
+     apply_window},
+    {'r', "rate", "N", BIT(CMD_LOAD), in_load,
+     "requests (or changes) per second; else the next when one is answered", apply_rate},
+    {0, "duration", "SECONDS", BIT(CMD_LOAD), in_load, "to measure, default 10", apply_duration},
+    {'n', "requests", "N", BIT(CMD_LOAD), in_load, "end after so many instead", apply_requests},
+    {0, "warmup", "SECONDS", BIT(CMD_LOAD), in_load, "before that, not counted; default 1",
+     apply_warmup},
+    {'m', "method", "METHOD", BIT(CMD_LOAD), in_load,
+     "get (default), put (default with a body), ...", apply_load_method},
+    {0, "size", "BYTES", BIT(CMD_LOAD), in_load, "a payload of this size is made up", apply_size},
+    {0, "paths", "N", BIT(CMD_LOAD), in_load, "%d in the URI stands for 0 to N-1 in turn",
+     apply_paths},
+    {0, "random", NULL, BIT(CMD_LOAD), in_load, "draw that number instead", apply_is_random},
+    {0, "observe", NULL, BIT(CMD_LOAD), in_load,
+     "clients observe, and one more changes what they observe", apply_observes},
+    {0, "expect", "CODE", BIT(CMD_LOAD), in_load, "what each answer must be; default: any 2.xx",
+     apply_expect},
+    {0, "expect-body", "TEXT|@FILE", BIT(CMD_LOAD), in_load, "what each body must be",
+     apply_expect_body},
+    {0, "threads", "N", BIT(CMD_LOAD), in_load, "that share the clients, default 1", apply_threads},
+    {'p', "pid", "PID", BIT(CMD_LOAD), in_load, "of a server here, to read its CPU time",
+     apply_pid},
 
     {'h', "help", NULL, FOR_ALL, in_other, "show this help", apply_wants_help},
 };

@@ -66,7 +66,7 @@ static int read_all(int fd, buf *out)
   }
 }
 
-static status read_data(const char *data, buf *out, buf *err)
+status run_read_data(const char *data, buf *out, buf *err)
 {
   const bool is_stdin = strcmp(data, "-") == 0 || strcmp(data, "@-") == 0;
   if (!is_stdin && data[0] != '@') {
@@ -82,7 +82,7 @@ static status read_data(const char *data, buf *out, buf *err)
   return result == 0 ? STATUS_OK : STATUS_INTERNAL;
 }
 
-static copal_params parameters(const args *a)
+copal_params run_params(const args *a)
 {
   copal_params p = copal_params_default();
   p.probing_rate = PROBING_RATE;
@@ -105,7 +105,7 @@ status run_open_session(const args *a, trace *t, session **s)
 {
   buf message = {0};
   *t = (trace){.style = style_for(STDERR_FILENO, a->color), .start = session_now()};
-  const session_cfg cfg = {.params = parameters(a),
+  const session_cfg cfg = {.params = run_params(a),
                            .token_cap = (uint16_t)a->token.len,
                            .has_qblock = a->is_qblock,
                            .trace = a->verbose ? t : NULL,
@@ -132,7 +132,7 @@ status job_prepare(job *j, const args *a, const char *uri)
   if (s == STATUS_OK)
     s = target_options(&j->target, a, &j->options, &err);
   if (s == STATUS_OK && a->data)
-    s = read_data(a->data, &j->body, &err);
+    s = run_read_data(a->data, &j->body, &err);
   if (s == STATUS_OK)
     s = target_resolve(&j->target, a, &err);
   if (s == STATUS_OK)

@@ -13,17 +13,26 @@
 #include "cmd/copal/target.h"
 #include "cmd/copal/transfer.h"
 
-/* get, put, post, delete, fetch, patch, ipatch, observe, discover and ping. */
+/* get, put, post, delete, fetch, patch, ipatch, observe, discover, ping and load. */
 status run_request(const args *a);
 status run_observe(const args *a);
 status run_discover(const args *a);
 status run_ping(const args *a);
+status run_load(const args *a);
 
 /* Prints "copal: ...", unless --silent. */
 void run_complain(const args *a, const buf *message);
 
 /* Writes all to a descriptor. Returns 0, or -1 with errno. */
 int run_write(int fd, copal_span bytes);
+
+/* Reads what --data names: text, @FILE or - for standard input. Returns STATUS_OK, or
+ * STATUS_INTERNAL with a message. */
+status run_read_data(const char *data, buf *out, buf *err);
+
+/* The transmission parameters of the command line; copal_params_check() tells whether they go
+ * together. */
+copal_params run_params(const args *a);
 
 /* Opens a session with the transmission parameters of the command line; complains when it
  * cannot. */

@@ -418,6 +418,16 @@ int session_ping(session *s, const copal_path *path, reply *r)
   return e;
 }
 
+void session_sleep(copal_dur duration)
+{
+  sigset_t mask;
+  const struct timespec timeout = {(time_t)(duration / COPAL_SECOND),
+                                   (long)(duration % COPAL_SECOND) * 1000};
+  sigemptyset(&mask);
+  if (!interrupted)
+    (void)ppoll(NULL, 0, &timeout, &mask);
+}
+
 void session_pause(session *s, copal_dur duration)
 {
   const copal_time end = session_now() + duration;

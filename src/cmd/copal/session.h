@@ -60,6 +60,9 @@ int session_ping(session *s, const copal_path *path, reply *r);
 /* Lets `duration` pass, or less when interrupted. */
 void session_pause(session *s, copal_dur duration);
 
+/* Without a session: sleeps that long, or until a signal that session_catch_interrupt() catches. */
+void session_sleep(copal_dur duration);
+
 /* For those who wait for several things at once (feed.c, hook.c): one turn of the event loop, which
  * ends when something has come or left, when a child has ended, when interrupted, and at `limit`.
  */

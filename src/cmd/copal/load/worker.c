@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One thread of a load run. RFC 7252 sections 4 and 5, RFC 7959. */
+#include "cmd/copal/load/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cmd/copal/load/wire.h"
+#include "cmd/copal/session.h"
+#include "copal/block.h"
+#include "copal/error.h"
+#include "copal/registry.h"
+#include "core/base/timerq.h"
+
+enum {
+  ETAG_MAX = 8,
+  RECEIVES_MAX = 16, /* of one socket in a turn */
+  TIMER_SLOTS = 4096,
+  DATAGRAM_MAX = 65536,
+};
+
+#define TICK       COPAL_MILLISECOND
+#define LOOK_EVERY (COPAL_SECOND / 20) /* at what other threads say */
+#define GRACE      (5 * COPAL_SECOND)  /* for what is under way in the end */
+
+/* A place for one request under way. */
+typedef struct call {
+  copal_timer timer; /* first */
+  copal_node idle;   /* in worker->idle */
+  uint32_t client;
+  uint32_t use; /* counts the requests of this place */
+  shape_call request;
+  copal_time due; /* when it was to be sent first */
+  copal_dur interval;
+  uint8_t retransmits;
+  bool is_open;
+  bool is_acked;
+  size_t received; /* bytes of the answer's body, in blocks before */
+  uint32_t blocks; /* messages in the answer so far */
+  uint8_t etag[ETAG_MAX];
+  size_t etag_len;
+} call;
+
+typedef struct client {
+  int fd;
+  uint16_t mid;  /* next one */
+  uint32_t used; /* Message IDs */
+  uint32_t open; /* calls under way */
+} client;
+
+typedef struct worker {
+  runner base; /* first */
+  const load_plan *plan;
+  load_window window;
+  int epoll;
+  uint32_t client_count;
+  client *clients;
+  call *calls; /* `window` for each client */
+  copal_node idle;
+  copal_timerq timers;
+  void *slots;
+  uint64_t key;   /* mixed into tokens: they are hard to guess. RFC 7252 section 5.3.1 */
+  uint64_t state; /* of the random numbers */
+  uint64_t first_number;
+  uint64_t issued, quota; /* requests made, and to make; quota 0: by time */
+  uint32_t open;          /* calls under way */
+  copal_time began;
+  uint8_t datagram[DATAGRAM_MAX];
+} worker;
+
+static uint64_t next_random(worker *w)
+{
+  w->state ^= w->state << 13;
+  w->state ^= w->state >> 7;
+  w->state ^= w->state << 17;
+  return w->state;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * sending */
+
+static uint64_t token_of(const worker *w, const call *c)
+{
+  return ((uint64_t)(c - w->calls) << 32 | c->use) ^ w->key;
+}
+
+static void finish(worker *w, call *c)
+{
+  copal_timerq_cancel(&w->timers, &c->timer);
+  c->is_open = false;
+  w->open--;
+  w->clients[c->client].open--;
+  copal_list_append(&w->idle, &c->idle);
+}
+
+/* The counters of the measured part, or of nothing. */
+static bool is_measured(const worker *w, const call *c)
+{
+  return c->due >= w->window.begin && c->due < w->window.end;
+}
+
+static void refuse(worker *w, call *c)
+{
+  w->base.account.refused += is_measured(w, c);
+  finish(w, c);
+}
+
+static void transmit(worker *w, call *c, copal_time now)
+{
+  uint8_t bytes[SHAPE_DATAGRAM_MAX];
+  copal_wr out = copal_wr_init((copal_mspan){bytes, sizeof bytes});
+  copal_timerq_arm(&w->timers, &c->timer, now + c->interval);
+  if (shape_put(&w->plan->shape, &c->request, &out) != COPAL_OK)
+    return; /* tried by load.c before the run */
+  /* What cannot leave is sent again like what is lost; an error of the one before is in the way. */
+  if (send(w->clients[c->client].fd, bytes, out.len, MSG_NOSIGNAL) < 0 && errno == ECONNREFUSED)
+    (void)send(w->clients[c->client].fd, bytes, out.len, MSG_NOSIGNAL);
+}
+
+static copal_dur first_interval(worker *w)
+{
+  const copal_params *p = &w->plan->params;
+  if (w->plan->shape.type == COPAL_NON)
+    return w->plan->patience;
+  /* Between ACK_TIMEOUT and half as much again. RFC 7252 section 4.2. */
+  return p->ack_timeout + (copal_dur)(next_random(w) % (p->ack_timeout / 2 + 1));
+}
+
+/* Sends the request for the call's present block as a message of its own. */
+static void send_message(worker *w, call *c, copal_time now)
+{
+  client *from = &w->clients[c->client];
+  c->use++;
+  c->request.mid = from->mid++;
+  c->request.token = token_of(w, c);
+  c->is_acked = false;
+  c->retransmits = 0;
+  c->interval = first_interval(w);
+  from->used++;
+  transmit(w, c, now);
+}
+
+static uint64_t draw_number(worker *w)
+{
+  const load_plan *p = w->plan;
+  if (p->is_random)
+    return next_random(w) % p->numbers;
+  return (w->first_number + w->issued * p->threads) % p->numbers;
+}
+
+static void begin(worker *w, call *c, copal_time due, copal_time now)
+{
+  c->request =
+      (shape_call){.number = draw_number(w), .tag = (uint32_t)w->issued, .szx = w->plan->shape.szx};
+  c->due = due;
+  c->is_open = true;
+  c->received = 0;
+  c->blocks = 0;
+  c->etag_len = 0;
+  w->issued++;
+  w->open++;
+  w->clients[c->client].open++;
+  send_message(w, c, now);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * whose turn it is */
+
+static bool wants_more(const worker *w, copal_time now)
+{
+  if (runner_is_stopped(&w->base))
+    return false;
+  return w->quota > 0 ? w->issued < w->quota : now < w->window.end;
+}
+
+/* When the next request is to leave; `now` or earlier: at once. */
+static copal_time next_due(const worker *w, copal_time now)
+{
+  const load_plan *p = w->plan;
+  if (p->rate <= 0)
+    return now;
+  return w->began + (copal_time)((double)w->issued * COPAL_SECOND * p->threads / p->rate);
+}
+
+/* A socket that has used up its Message IDs gives way to one with another port. */
+static bool is_fresh(worker *w, uint32_t index)
+{
+  client *c = &w->clients[index];
+  if (c->used + w->plan->window < WIRE_MIDS)
+    return true;
+  if (c->open > 0)
+    return false;
+  const int fd = wire_open(w->plan, w->epoll, index);
+  if (fd < 0)
+    return false; /* tried again at its next turn */
+  close(c->fd);
+  c->fd = fd;
+  c->used = 0;
+  return true;
+}
+
+static void issue(worker *w, copal_time now)
+{
+  copal_node *node = w->idle.next;
+  while (node != &w->idle && wants_more(w, now)) {
+    call *c = COPAL_AROUND(node, call, idle);
+    const copal_time due = next_due(w, now);
+    node = node->next;
+    if (due > now)
+      return;
+    if (!is_fresh(w, c->client))
+      continue;
+    copal_list_remove(&c->idle);
+    begin(w, c, due, now);
+  }
+}
+
+static void time_out(worker *w, call *c)
+{
+  w->base.account.timeouts += is_measured(w, c);
+  finish(w, c);
+}
+
+static void run_timers(worker *w, copal_time now)
+{
+  copal_timer *t;
+  while ((t = copal_timerq_pop(&w->timers, now)) != NULL) {
+    call *c = (call *)t;
+    const bool is_over = w->plan->shape.type == COPAL_NON || c->is_acked ||
+                         c->retransmits >= w->plan->params.max_retransmit;
+    if (is_over) {
+      time_out(w, c);
+      continue;
+    }
+    c->retransmits++;
+    c->interval *= 2;
+    w->base.account.retransmissions += is_measured(w, c);
+    transmit(w, c, now);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * answers */
+
+static void count_answer(worker *w, call *c, copal_code code, copal_time now)
+{
+  if (is_measured(w, c)) {
+    account *a = &w->base.account;
+    a->answered++;
+    a->messages += c->blocks;
+    a->body_bytes += c->received + w->plan->shape.body.len;
+    a->codes[code]++;
+    histogram_add(&a->latency, now - c->due);
+    w->base.last_answer = now;
+  }
+  runner_count(&w->base);
+  finish(w, c);
+}
+
+static void fail(worker *w, call *c, uint64_t *what, copal_code code)
+{
+  (*what)++;
+  w->base.account.codes[code] += is_measured(w, c);
+  finish(w, c);
+}
+
+static bool is_expected_code(const worker *w, copal_code code)
+{
+  return w->plan->expect != 0 ? code == w->plan->expect : copal_code_class(code) == 2;
+}
+
+/* Compares with what is expected of this part of the body. */
+static bool is_expected_body(const worker *w, const call *c, copal_span part, bool is_last)
+{
+  const copal_span all = w->plan->expected;
+  if (!w->plan->checks_body)
+    return true;
+  if (c->received + part.len > all.len || (is_last && c->received + part.len != all.len))
+    return false;
+  return part.len == 0 || memcmp(all.ptr + c->received, part.ptr, part.len) == 0;
+}
+
+/* All blocks of a body have one entity-tag. RFC 7959 section 2.4. */
+static bool is_same_body(call *c, const copal_msg *m)
+{
+  copal_span tag;
+  if (!copal_opt_find_valid(m->options, COPAL_OPT_ETAG, &tag))
+    tag = copal_span_none();
+  if (c->request.download > 0)
+    return tag.len == c->etag_len && memcmp(tag.ptr, c->etag, tag.len) == 0;
+  c->etag_len = tag.len;
+  if (tag.len > 0)
+    memcpy(c->etag, tag.ptr, tag.len);
+  return true;
+}
+
+/* Reads a Block option; false when the answer has none that is right. */
+static bool read_block(const copal_msg *m, uint16_t number, copal_block *b)
+{
+  copal_span value;
+  return copal_opt_find(m->options, number, &value) && copal_block_parse(value, b) == COPAL_OK;
+}
+
+static void take_content(worker *w, call *c, const copal_msg *m, copal_time now)
+{
+  copal_block b = {0};
+  const bool has_block = read_block(m, COPAL_OPT_BLOCK2, &b);
+  const bool is_last = !has_block || !b.more;
+  c->blocks++;
+  if ((has_block && copal_block_offset(b) != c->received) || !is_same_body(c, m) ||
+      !is_expected_body(w, c, m->payload, is_last)) {
+    fail(w, c, &w->base.account.wrong.payload, m->code);
+    return;
+  }
+  c->received += m->payload.len;
+  if (is_last) {
+    count_answer(w, c, m->code, now);
+    return;
+  }
+  c->request.szx = b.szx;
+  c->request.download = (uint32_t)(c->received >> (b.szx + 4));
+  send_message(w, c, now);
+}
+
+/* 2.31, or 4.13 with a smaller block size: the next block of the request's body. RFC 7959
+ * section 2.5. Returns false when the answer is about something else. */
+static bool go_on_sending(worker *w, call *c, const copal_msg *m, copal_time now)
+{
+  copal_block b;
+  shape_call *r = &c->request;
+  if (m->code != COPAL_CODE_CONTINUE || !shape_is_blockwise(&w->plan->shape, r->szx) ||
+      !read_block(m, COPAL_OPT_BLOCK1, &b) || b.num != r->upload || b.szx > r->szx)
+    return false;
+  const size_t sent = ((size_t)r->upload + 1) * copal_block_size(r->szx);
+  if (shape_is_last(&w->plan->shape, r))
+    return false;
+  r->szx = b.szx;
+  r->upload = (uint32_t)(sent / copal_block_size(b.szx));
+  c->blocks++;
+  send_message(w, c, now);
+  return true;
+}
+
+static void take_response(worker *w, call *c, const copal_msg *m, copal_time now)
+{
+  if (m->type == COPAL_ACK && m->mid != c->request.mid)
+    fail(w, c, &w->base.account.wrong.mid, m->code);
+  else if (m->type == COPAL_ACK && w->plan->shape.type == COPAL_NON)
+    fail(w, c, &w->base.account.wrong.type, m->code);
+  else if (go_on_sending(w, c, m, now))
+    return;
+  else if (!is_expected_code(w, m->code))
+    fail(w, c, &w->base.account.wrong.code, m->code);
+  else
+    take_content(w, c, m, now);
+}
+
+/* The call of a token; NULL when it is not under way any more, or never was. */
+static call *find_by_token(worker *w, uint32_t index, const copal_msg *m)
+{
+  uint64_t token = 0;
+  if (m->token.len == sizeof token)
+    memcpy(&token, m->token.ptr, sizeof token);
+  token ^= w->key;
+  const uint64_t place = token >> 32;
+  const uint32_t use = (uint32_t)token;
+  const bool is_ours = m->token.len == sizeof token &&
+                       place < (uint64_t)w->client_count * w->plan->window &&
+                       w->calls[place].client == index && use <= w->calls[place].use && use > 0;
+  if (!is_ours) {
+    w->base.account.wrong.token++;
+    return NULL;
+  }
+  call *c = &w->calls[place];
+  if (c->is_open && use == c->use)
+    return c;
+  w->base.account.late++;
+  return NULL;
+}
+
+/* Empty messages name their request by its Message ID only. */
+static call *find_by_mid(worker *w, uint32_t index, uint16_t mid)
+{
+  call *of_client = &w->calls[(size_t)index * w->plan->window];
+  for (uint32_t i = 0; i < w->plan->window; i++)
+    if (of_client[i].is_open && of_client[i].request.mid == mid)
+      return &of_client[i];
+  return NULL;
+}
+
+static void take_empty(worker *w, uint32_t index, const copal_msg *m, copal_time now)
+{
+  if (m->type == COPAL_CON) { /* a ping. RFC 7252 section 4.3 */
+    wire_send_empty(w->clients[index].fd, COPAL_RST, m->mid);
+    return;
+  }
+  call *c = find_by_mid(w, index, m->mid);
+  if (c == NULL)
+    return;
+  if (m->type == COPAL_RST) {
+    w->base.account.resets += is_measured(w, c);
+    finish(w, c);
+  } else if (m->type == COPAL_ACK) {
+    c->is_acked = true;
+    copal_timerq_arm(&w->timers, &c->timer, now + w->plan->patience);
+  }
+}
+
+static void take_datagram(worker *w, uint32_t index, copal_span bytes, copal_time now)
+{
+  copal_msg m;
+  if (copal_msg_parse(bytes, &m) != COPAL_OK || copal_code_is_request(m.code)) {
+    w->base.account.wrong.malformed++;
+    return;
+  }
+  if (m.code == COPAL_CODE_EMPTY) {
+    take_empty(w, index, &m, now);
+    return;
+  }
+  if (m.type == COPAL_CON)
+    wire_send_empty(w->clients[index].fd, COPAL_ACK, m.mid);
+  call *c = find_by_token(w, index, &m);
+  if (c != NULL)
+    take_response(w, c, &m, now);
+}
+
+/* The network's answer is about what the client has sent last. */
+static void refuse_all(worker *w, uint32_t index)
+{
+  call *of_client = &w->calls[(size_t)index * w->plan->window];
+  for (uint32_t i = 0; i < w->plan->window; i++)
+    if (of_client[i].is_open)
+      refuse(w, &of_client[i]);
+}
+
+static void receive(worker *w, uint32_t index)
+{
+  const int fd = w->clients[index].fd;
+  for (int i = 0; i < RECEIVES_MAX; i++) {
+    const ssize_t n = recv(fd, w->datagram, sizeof w->datagram, 0);
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+      refuse_all(w, index);
+    if (n < 0)
+      return;
+    take_datagram(w, index, copal_span_of(w->datagram, (size_t)n), session_now());
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * the run */
+
+static copal_time earliest(copal_time a, copal_time b)
+{
+  return a < b ? a : b;
+}
+
+static copal_time next_event(const worker *w, copal_time now)
+{
+  const copal_time limit = earliest(now + LOOK_EVERY, copal_timerq_deadline(&w->timers));
+  const bool has_idle = !copal_list_is_empty(&w->idle);
+  if (!has_idle || w->plan->rate <= 0 || !wants_more(w, now))
+    return limit;
+  return earliest(limit, next_due(w, now));
+}
+
+static bool is_over(const worker *w, copal_time now, copal_time *give_up)
+{
+  if (wants_more(w, now))
+    return false;
+  if (*give_up == COPAL_NEVER)
+    *give_up = now + GRACE;
+  return w->open == 0 || now >= *give_up;
+}
+
+static void worker_run(runner *r, load_window window)
+{
+  worker *w = (worker *)r;
+  uint32_t ready[WIRE_EVENTS];
+  copal_time give_up = COPAL_NEVER;
+  w->window = window;
+  w->began = session_now();
+  (void)prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL); /* a rate needs punctual waking */
+  for (copal_time now = w->began; !is_over(w, now, &give_up); now = session_now()) {
+    issue(w, now);
+    const int n = wire_wait(w->epoll, next_event(w, now), ready);
+    for (int i = 0; i < n; i++)
+      receive(w, ready[i]);
+    run_timers(w, session_now());
+  }
+  for (size_t i = 0; i < (size_t)w->client_count * w->plan->window; i++)
+    w->base.account.unanswered += w->calls[i].is_open && is_measured(w, &w->calls[i]);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * opening and closing */
+
+/* The part of worker `index` of something that is dealt out evenly. */
+static uint64_t part_of(uint64_t all, uint32_t index, uint32_t threads)
+{
+  return all / threads + (index < all % threads ? 1 : 0);
+}
+
+static int open_clients(worker *w)
+{
+  for (uint32_t i = 0; i < w->client_count; i++) {
+    client *c = &w->clients[i];
+    c->fd = wire_open(w->plan, w->epoll, i);
+    if (c->fd < 0)
+      return c->fd;
+    c->mid = (uint16_t)next_random(w);
+  }
+  return 0;
+}
+
+/* The clients take turns: first the first place of each, then the second. */
+static void init_calls(worker *w)
+{
+  copal_list_init(&w->idle);
+  for (uint32_t i = 0; i < w->plan->window; i++)
+    for (uint32_t k = 0; k < w->client_count; k++) {
+      call *c = &w->calls[(size_t)k * w->plan->window + i];
+      c->client = k;
+      copal_timer_init(&c->timer);
+      copal_list_append(&w->idle, &c->idle);
+    }
+}
+
+static int init(worker *w)
+{
+  const copal_time now = session_now();
+  const size_t places = (size_t)w->client_count * w->plan->window;
+  w->clients = calloc(w->client_count, sizeof *w->clients);
+  w->calls = calloc(places, sizeof *w->calls);
+  w->slots = malloc(copal_timerq_size(TIMER_SLOTS));
+  if (w->clients == NULL || w->calls == NULL || w->slots == NULL)
+    return -ENOMEM;
+  for (uint32_t i = 0; i < w->client_count; i++)
+    w->clients[i].fd = -1;
+  copal_timerq_init(&w->timers, w->slots, TIMER_SLOTS, TICK, now);
+  init_calls(w);
+  w->epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (w->epoll < 0)
+    return -errno;
+  uint64_t seeds[2];
+  if (getrandom(seeds, sizeof seeds, 0) != (ssize_t)sizeof seeds)
+    return -errno;
+  w->key = seeds[0];
+  w->state = seeds[1] | 1;
+  return open_clients(w);
+}
+
+static void worker_close(runner *r)
+{
+  worker *w = (worker *)r;
+  for (uint32_t i = 0; w->clients != NULL && i < w->client_count; i++)
+    if (w->clients[i].fd >= 0)
+      close(w->clients[i].fd);
+  if (w->epoll >= 0)
+    close(w->epoll);
+  free(w->clients);
+  free(w->calls);
+  free(w->slots);
+  free(w);
+}
+
+int worker_open(const load_plan *plan, uint32_t index, runner **out)
+{
+  worker *w = calloc(1, sizeof *w);
+  if (w == NULL)
+    return -ENOMEM;
+  w->base.run = worker_run;
+  w->base.close = worker_close;
+  w->plan = plan;
+  w->epoll = -1;
+  w->client_count = (uint32_t)part_of(plan->clients, index, plan->threads);
+  w->quota = part_of(plan->requests, index, plan->threads);
+  w->first_number = index;
+  const int rc = init(w);
+  if (rc < 0) {
+    worker_close(&w->base);
+    return rc;
+  }
+  *out = &w->base;
+  return 0;
+}

@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""copal load against servers that behave, and against servers that do not: every fault is counted."""
+import json
+import os
+import socket
+import threading
+import time
+import unittest
+
+from harness import (ACK, BLOCK1, BLOCK2, CON, ETAG, GET, NON, OBSERVE, PUT, RST, URI_PATH, Message, Peer,
+                     block, closed_port, code, copal, uint)
+
+FAST = ("--ack-timeout", "0.05", "--max-retransmit", "2", "--timeout", "0.3")
+
+
+def load(peer, *args, path="/x"):
+    """Runs it; returns the exit status and what the JSON object says."""
+    r = copal("load", "--json", "--clients", "1", *args, peer.uri(path))
+    return r.returncode, json.loads(r.stdout)
+
+
+def faults(seen):
+    return {k: v for k, v in seen["faults"].items() if v}
+
+
+class Requests(unittest.TestCase):
+    def test_counts_what_it_sends(self):
+        with Peer(lambda m, n: m.reply("2.05", [], b"hello")) as p:
+            status, seen = load(p, "-n", "20", "--clients", "4")
+        self.assertEqual((status, len(p.received)), (0, 20))
+        self.assertEqual((seen["answers"], seen["messages"], seen["body_bytes"]), (20, 20, 100))
+        self.assertEqual((seen["codes"], faults(seen)), ({"2.05": 20}, {}))
+        self.assertEqual({m.type for m in p.received}, {CON})
+        self.assertEqual(len({m.token for m in p.received}), 20)
+
+    def test_numbers_stand_in_the_path_in_turn(self):
+        with Peer(lambda m, n: m.reply("2.04")) as p:
+            status, _ = load(p, "-n", "7", "--paths", "3", "--size", "4", path="/dev/%d")
+        self.assertEqual(status, 0)
+        self.assertEqual([m.values(URI_PATH)[1] for m in p.received], [b"0", b"1", b"2", b"0", b"1", b"2", b"0"])
+        self.assertEqual({(m.code, m.payload) for m in p.received}, {(PUT, b"0123")})
+
+    def test_window_keeps_so_many_under_way(self):
+        held = []
+
+        def handler(m, n):
+            held.append(m)
+            if len(held) < 5:
+                return None
+            answers = [h.reply("2.05") for h in held]
+            held.clear()
+            return answers
+
+        with Peer(handler) as p:
+            status, seen = load(p, "-n", "10", "--window", "5")
+        self.assertEqual((status, faults(seen)), (0, {}))
+
+    def test_rate_is_kept_and_a_pause_counts_against_all_that_it_held_up(self):
+        def handler(m, n):
+            if n == 20:
+                time.sleep(0.4)
+            return m.reply("2.05")
+
+        with Peer(handler) as p:
+            status, seen = load(p, "--rate", "100", "--duration", "1", "--warmup", "0")
+        self.assertEqual(status, 0)
+        self.assertAlmostEqual(seen["answers"], 100, delta=3)
+        # Of a hundred requests forty were due while the server paused.
+        self.assertGreater(seen["latency"]["p90_ms"], 100)
+        self.assertGreater(seen["latency"]["max_ms"], 350)
+
+    def test_non_confirmable(self):
+        with Peer(lambda m, n: m.reply("2.05")) as p:
+            status, seen = load(p, "-n", "5", "--non")
+        self.assertEqual((status, {m.type for m in p.received}), (0, {NON}))
+
+    def test_separate_response_is_acknowledged(self):
+        def handler(m, n):
+            if m.type != CON or m.code == 0:
+                return None
+            return [Message(ACK, 0, m.mid), Message(CON, code("2.05"), 4711 + n, m.token)]
+
+        with Peer(handler) as p:
+            status, seen = load(p, "-n", "3")
+        self.assertEqual((status, seen["answers"], faults(seen)), (0, 3, {}))
+        self.assertEqual(sum(m.type == ACK and m.code == 0 for m in p.received), 3)
+
+    def test_people_get_a_table(self):
+        with Peer(lambda m, n: m.reply("2.05")) as p:
+            r = copal("load", "-n", "5", "--clients", "1", p.uri("/x"))
+        text = r.stdout.decode()
+        self.assertIn("GET, confirmable, 1 client with 1 under way each, closed loop, 5 in all\n", text)
+        self.assertRegex(text, r"(?m)^  answers +5  ")
+        self.assertRegex(text, r"(?m)^  codes +2\.05 5$")
+        self.assertRegex(text, r"(?m)^  faults +none$")
+
+    def test_cpu_time_of_the_server(self):
+        with Peer(lambda m, n: m.reply("2.05")) as p:
+            _, seen = load(p, "-n", "200", "--pid", str(os.getpid()))
+        self.assertGreater(seen["cpu_us_per_message"], 1)
+
+
+class Blocks(unittest.TestCase):
+    BODY = bytes(range(100))
+
+    def download(self, m, n, tag=b"\x01", cut=0):
+        num, _, size = m.block(BLOCK2) or (0, False, 32)
+        part = self.BODY[num * size:(num + 1) * size]
+        more = (num + 1) * size < len(self.BODY)
+        return m.reply("2.05", [(ETAG, tag), (BLOCK2, block(num, more, size))], part)
+
+    def test_download(self):
+        with Peer(self.download) as p:
+            status, seen = load(p, "-n", "3", "--expect-body", "@" + os.devnull)
+            self.assertEqual((status, faults(seen)), (10, {"wrong_payload": 3}))
+            status, seen = load(p, "-n", "3")
+        self.assertEqual((status, seen["answers"], seen["messages"], seen["body_bytes"]), (0, 3, 12, 300))
+
+    def test_blocks_of_two_representations(self):
+        with Peer(lambda m, n: self.download(m, n, tag=bytes([n]))) as p:
+            status, seen = load(p, "-n", "2")
+        self.assertEqual((status, faults(seen)), (10, {"wrong_payload": 2}))
+
+    def test_upload_in_smaller_blocks_as_the_server_asks(self):
+        got = []
+
+        def handler(m, n):
+            num, more, size = m.block(BLOCK1)
+            got.append((num, size, m.payload))
+            if n == 0:  # the first 64 bytes are taken, from there on in blocks of 32
+                return m.reply("2.31", [(BLOCK1, block(0, True, 32))])
+            return m.reply("2.31" if more else "2.04", [(BLOCK1, block(num, more, size))])
+
+        with Peer(handler) as p:
+            status, seen = load(p, "-n", "1", "--size", "150", "--block-size", "64")
+        self.assertEqual((status, faults(seen)), (0, {}))
+        self.assertEqual([(n, s) for n, s, _ in got], [(0, 64), (2, 32), (3, 32), (4, 32)])
+        self.assertEqual(b"".join(b for _, _, b in got), (b"0123456789abcdefghijklmnopqrstuvwxyz" * 5)[:150])
+
+
+class Faults(unittest.TestCase):
+    def check(self, handler, status, expected, *args):
+        with Peer(handler) as p:
+            found, seen = load(p, "-n", "4", *FAST, *args)
+        self.assertEqual(faults(seen), expected)
+        self.assertEqual(found, status)
+
+    def test_code(self):
+        self.check(lambda m, n: m.reply("4.04"), 10, {"wrong_code": 4})
+        self.check(lambda m, n: m.reply("2.04"), 10, {"wrong_code": 4}, "--expect", "2.05")
+        self.check(lambda m, n: m.reply("4.04"), 0, {}, "--expect", "4.04")
+
+    def test_payload(self):
+        self.check(lambda m, n: m.reply("2.05", [], b"hallo"), 10, {"wrong_payload": 4}, "--expect-body", "hello")
+        self.check(lambda m, n: m.reply("2.05", [], b"hello"), 0, {}, "--expect-body", "hello")
+
+    def test_message_id(self):
+        self.check(lambda m, n: Message(ACK, code("2.05"), m.mid ^ 1, m.token), 10, {"wrong_mid": 4})
+
+    def test_token(self):
+        def handler(m, n):
+            return [Message(ACK, code("2.05"), m.mid, b"stranger"), m.reply("2.05")]
+        self.check(handler, 10, {"wrong_token": 4})
+
+    def test_type(self):
+        self.check(lambda m, n: Message(ACK, code("2.05"), m.mid, m.token), 10, {"wrong_type": 4}, "--non")
+
+    def test_malformed(self):
+        self.check(lambda m, n: [b"\x00\x01\x02", m.reply("2.05")], 10, {"malformed": 4})
+
+    def test_answer_twice_is_late(self):
+        def handler(m, n):
+            return [m.reply("2.05")] * 2 if m.code == GET else None
+        with Peer(handler) as p:
+            status, seen = load(p, "-n", "50")
+        self.assertEqual((status, seen["answers"]), (0, 50))
+        self.assertGreaterEqual(seen["faults"]["late"], 49)  # the last may come when all is over
+
+    def test_loss_is_made_good_and_counted(self):
+        seen_mids = set()
+
+        def handler(m, n):
+            if m.mid in seen_mids:
+                return m.reply("2.05")
+            seen_mids.add(m.mid)
+            return None
+        self.check(handler, 0, {"retransmissions": 4})
+
+    def test_silence(self):
+        self.check(lambda m, n: None, 8, {"retransmissions": 8, "timeouts": 4})
+        self.check(lambda m, n: None, 8, {"timeouts": 4}, "--non")
+        self.check(lambda m, n: Message(ACK, 0, m.mid), 8, {"timeouts": 4})
+
+    def test_reset(self):
+        self.check(lambda m, n: Message(RST, 0, m.mid), 9, {"resets": 4})
+
+    def test_nobody_there(self):
+        r = copal("load", "--json", "-n", "3", "coap://127.0.0.1:%d/x" % closed_port())
+        self.assertEqual(r.returncode, 7)
+        self.assertEqual(faults(json.loads(r.stdout)), {"refused": 3})
+
+
+class Subject:
+    """A server with one observable resource: remembers observers and tells them of each PUT."""
+
+    def __init__(self, tell=None):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(0.05)
+        self.port = self.socket.getsockname()[1]
+        self.tell = tell or self.tell_all
+        self.body, self.seq, self.mid, self.observers, self.stopping = b"", 1, 0, {}, False
+        self.thread = threading.Thread(target=self.serve)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping = True
+        self.thread.join()
+        self.socket.close()
+
+    def uri(self, path):
+        return "coap://127.0.0.1:%d%s" % (self.port, path)
+
+    def notify(self, address, token, body, seq):
+        self.mid += 1
+        m = Message(NON, code("2.05"), self.mid & 0xffff, token, [(OBSERVE, uint(seq))], body)
+        self.socket.sendto(m.pack(), address)
+
+    def tell_all(self, change):
+        for address, token in self.observers.items():
+            self.notify(address, token, self.body, self.seq)
+
+    def serve(self):
+        changes = 0
+        while not self.stopping:
+            try:
+                data, address = self.socket.recvfrom(2048)
+            except socket.timeout:
+                continue
+            m = Message.parse(data)
+            if m.code == PUT:
+                self.body, self.seq = m.payload, self.seq + 1
+                self.socket.sendto(m.reply("2.04").pack(), address)
+                self.tell(changes)
+                changes += 1
+            elif m.code == GET and m.value(OBSERVE) == b"":
+                self.observers[address] = m.token
+                options = [(OBSERVE, uint(self.seq))]
+                self.socket.sendto(m.reply("2.05", options, self.body).pack(), address)
+            elif m.code == GET:
+                self.observers.pop(address, None)
+
+
+class Observe(unittest.TestCase):
+    def check(self, subject, status, expected, *args):
+        with subject as s:
+            r = copal("load", "--json", "--observe", "--clients", "3", "-n", "10", "--timeout", "0.4", *args,
+                      s.uri("/t"))
+            seen = json.loads(r.stdout)
+            self.assertEqual(faults(seen), expected)
+            self.assertEqual(r.returncode, status)
+            time.sleep(0.1)
+        return seen
+
+    def test_lock_step(self):
+        s = Subject()
+        seen = self.check(s, 0, {})
+        self.assertEqual((seen["observers"], seen["changes"], seen["answers"]), (3, 10, 30))
+        self.assertEqual(s.observers, {}, "observers that are told no more deregister")
+
+    def test_states_that_were_skipped_are_no_fault(self):
+        s = Subject()
+        s.tell = lambda change: change % 2 == 0 and s.tell_all(change)  # the first PUT creates
+        seen = self.check(s, 0, {}, "--rate", "200")
+        self.assertEqual((seen["answers"], seen["skipped_states"]), (15, 15))
+
+    def test_an_observer_without_the_last_state(self):
+        s = Subject()
+
+        def tell(change):
+            for i, (address, token) in enumerate(s.observers.items()):
+                if i < 2 or change < 10:
+                    s.notify(address, token, s.body, s.seq)
+        s.tell = tell
+        self.check(s, 10, {"incomplete": 1})
+
+    def test_an_older_state_after_a_newer_one(self):
+        s = Subject()
+        old = []
+
+        def tell(change):
+            old.append(s.body)
+            for address, token in s.observers.items():
+                s.notify(address, token, s.body, s.seq)
+                if change == 5:  # as if newer, and the newest once more
+                    s.notify(address, token, old[2], s.seq + 1)
+                    s.notify(address, token, s.body, s.seq + 2)
+            s.seq += 2 if change == 5 else 0
+        s.tell = tell
+        self.check(s, 10, {"backwards": 3})
+
+    def test_not_observable(self):
+        with Peer(lambda m, n: m.reply("2.04" if m.code == PUT else "2.05", [], b"0000000000")) as p:
+            r = copal("load", "--json", "--observe", "--clients", "2", p.uri("/t"))
+        self.assertEqual(r.returncode, 11)
+        self.assertEqual(faults(json.loads(r.stdout)), {"not_registered": 2})
+
+
+class Mistakes(unittest.TestCase):
+    def check(self, message, *args):
+        r = copal("load", *args)
+        self.assertEqual((r.returncode, r.stderr.decode()), (2, "copal: load: %s; see 'copal load --help'\n" % message))
+
+    def test_on_the_command_line(self):
+        self.check("no URI given")
+        self.check("--clients: '0' is not a number from 1 to 1000000", "--clients", "0", "x")
+        self.check("--rate: 'fast' is not a number from 0.001 to 100000000", "-r", "fast", "x")
+        self.check("--expect: '2.5' is not a response code such as 2.05 or 4.04", "--expect", "2.5", "x")
+        self.check("--data and --size exclude each other", "-d", "x", "--size", "3", "x")
+        self.check("a GET request carries no payload", "-d", "x", "-m", "get", "x")
+        self.check("there are more threads than clients", "--threads", "3", "--clients", "2", "x")
+        self.check("--requests and --duration exclude each other", "-n", "3", "--duration", "2", "x")
+        self.check("--observe excludes --method, --non, --expect and --expect-body", "--observe", "--non", "x")
+
+    def test_in_the_plan(self):
+        for text, args in (("--paths needs a %d in the URI to stand for the number", ("--paths", "3", "127.0.0.1/x")),
+                           ("there is no process with that --pid", ("--pid", "2147483646", "127.0.0.1/x"))):
+            r = copal("load", *args)
+            self.assertEqual((r.returncode, r.stderr.decode()), (2, "copal: %s\n" % text))
+        r = copal("load", "224.0.1.187/x")
+        self.assertEqual((r.returncode, r.stderr), (3, b"copal: a group cannot be measured, for all its members answer\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
