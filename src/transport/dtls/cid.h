@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Our own connection IDs: 8 bytes, of which the first names the shard, in clear, so that a packet
- * filter can steer by it; the others are slot and generation of a session, permuted under a key, so
- * that two IDs tell an observer nothing about their sessions. RFC 9146 sections 3 and 8.
+/* Our own connection IDs: 8 bytes, of which the first, the lane, names a socket in clear, so that
+ * a packet filter can steer by it (transport/steer.h); the others are slot and generation of a
+ * session, permuted under a key, so that two IDs tell an observer nothing about their sessions. RFC
+ * 9146 sections 3 and 8.
  *
  * The permutation is a Feistel network of six rounds over 56 bits with AES-128 as its round
- * function; the shard takes part in each round. An ID is a name and no proof: who sends a valid one
+ * function; the lane takes part in each round. An ID is a name and no proof: who sends a valid one
  * is judged by the record's tag. Thread: any. */
 #ifndef TRANSPORT_DTLS_CID_H
 #define TRANSPORT_DTLS_CID_H
@@ -29,7 +30,7 @@ typedef struct dtls_cid_key {
 
 /* What a CID stands for. */
 typedef struct dtls_cid {
-  uint8_t shard;
+  uint8_t lane;
   uint32_t slot; /* below 2^DTLS_CID_SLOT_BITS */
   uint32_t generation;
 } dtls_cid;

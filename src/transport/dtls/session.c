@@ -208,6 +208,8 @@ static int map_tables(dtls_sessions *all)
   const size_t cids = carve(&size, sizeof *all->long_cids * all->cfg.long_cid_max);
   const size_t frees = carve(&size, sizeof *all->long_free * all->cfg.long_cid_max);
   const size_t raises = carve(&size, sizeof *all->raises * all->slot_count);
+  const size_t aliases = carve(&size, sizeof *all->aliases * all->slot_count);
+  const size_t alias_buckets = carve(&size, sizeof *all->alias_buckets * bucket_count);
   uint8_t *map =
       mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map == MAP_FAILED)
@@ -220,6 +222,8 @@ static int map_tables(dtls_sessions *all)
   all->long_cids = (uint8_t(*)[DTLS_CID_MAX])(map + cids);
   all->long_free = (uint32_t *)(void *)(map + frees);
   all->raises = (dtls_raise *)(void *)(map + raises);
+  all->aliases = (dtls_alias *)(void *)(map + aliases);
+  all->alias_buckets = (uint32_t *)(void *)(map + alias_buckets);
   all->bucket_mask = bucket_count - 1;
   return COPAL_OK;
 }
@@ -287,7 +291,7 @@ uint32_t dtls_sessions_handshake_count(const dtls_sessions *all)
 /* ------------------------------------------------------------------------------------------ life
  */
 
-dtls_session *dtls_session_take(dtls_sessions *all, const copal_path *path)
+dtls_session *dtls_session_take(dtls_sessions *all, const copal_path *path, uint8_t lane)
 {
   if (all->handshake_count == all->cfg.handshake_max) {
     all->stats.no_slot++;
@@ -297,6 +301,7 @@ dtls_session *dtls_session_take(dtls_sessions *all, const copal_path *path)
   s->state = DTLS_SESSION_HANDSHAKE;
   s->remote = path->remote;
   s->local = path->local;
+  s->lane = lane;
   hash_insert(all, s);
   all->handshake_count++;
   return s;
@@ -321,8 +326,8 @@ int dtls_session_establish(dtls_sessions *all, dtls_session *s, const dtls_estab
     return COPAL_ENOSLOT;
   }
   s->aead = (uint8_t)e->aead;
-  s->flags = e->flags & (DTLS_SESSION_CID | DTLS_SESSION_CONFIRMED | DTLS_SESSION_RESUMED |
-                         DTLS_SESSION_CLIENT);
+  s->flags = (uint8_t)(e->flags & (DTLS_SESSION_CID | DTLS_SESSION_CONFIRMED |
+                                   DTLS_SESSION_RESUMED | DTLS_SESSION_CLIENT));
   s->rx = e->rx;
   s->tx = e->tx;
   s->window = e->window;
@@ -352,6 +357,8 @@ static void take_leave(dtls_sessions *all, dtls_session *s, dtls_end why)
   all->count--;
   if ((s->flags & DTLS_SESSION_LONG_CID) != 0)
     all->long_free[all->long_free_count++] = long_index(s);
+  if ((s->flags & DTLS_SESSION_ALIAS) != 0)
+    dtls_alias_remove(all, s);
 }
 
 void dtls_session_end(dtls_sessions *all, dtls_session *s, dtls_end why)
@@ -418,22 +425,39 @@ static bool is_named(const dtls_session *s)
   return s->state == DTLS_SESSION_HANDSHAKE || s->state == DTLS_SESSION_UP;
 }
 
+static dtls_session *find_cid(const dtls_sessions *all, const dtls_cid *cid)
+{
+  if (cid->slot < all->used) {
+    dtls_session *s = &all->slots[cid->slot];
+    if (is_named(s) && s->generation == cid->generation && s->lane == cid->lane &&
+        (s->flags & DTLS_SESSION_ALIAS) == 0)
+      return s;
+  }
+  return dtls_alias_find(all, cid);
+}
+
 dtls_session *dtls_session_by_cid(dtls_sessions *all, copal_span bytes)
 {
   dtls_cid cid;
-  if (dtls_cid_read(all->cfg.cid_key, bytes, &cid) && cid.shard == all->cfg.shard &&
-      cid.slot < all->used) {
-    dtls_session *s = &all->slots[cid.slot];
-    if (is_named(s) && s->generation == cid.generation)
-      return s;
-  }
-  all->stats.rx_unknown_cid++;
-  return NULL;
+  dtls_session *s = NULL;
+  if (dtls_cid_read(all->cfg.cid_key, bytes, &cid))
+    s = find_cid(all, &cid);
+  if (s == NULL)
+    all->stats.rx_unknown_cid++;
+  return s;
+}
+
+dtls_cid dtls_session_own_cid(const dtls_sessions *all, const dtls_session *s)
+{
+  const uint32_t slot = dtls_session_slot(all, s);
+  if ((s->flags & DTLS_SESSION_ALIAS) != 0)
+    return (dtls_cid){s->lane, all->aliases[slot].slot, all->aliases[slot].generation};
+  return (dtls_cid){s->lane, slot, s->generation};
 }
 
 void dtls_session_cid(const dtls_sessions *all, const dtls_session *s, uint8_t out[DTLS_CID_SIZE])
 {
-  const dtls_cid cid = {all->cfg.shard, dtls_session_slot(all, s), s->generation};
+  const dtls_cid cid = dtls_session_own_cid(all, s);
   dtls_cid_make(all->cfg.cid_key, &cid, out);
 }
 
@@ -480,20 +504,40 @@ static bool is_slot_free(const dtls_sessions *all, uint32_t slot)
          (slot >= all->used || all->slots[slot].state == DTLS_SESSION_FREE);
 }
 
-int dtls_session_restore(dtls_sessions *all, const dtls_restored *r, copal_time now)
+/* Its slot, or another when that is taken or beyond the table. */
+static dtls_session *take_slot_like(dtls_sessions *all, uint32_t slot)
+{
+  return is_slot_free(all, slot) ? take_given_slot(all, slot) : take_slot(all);
+}
+
+/* The session at `s`, which has a slot, becomes what the image says. */
+static void fill(dtls_sessions *all, dtls_session *s, const dtls_restored *r)
+{
+  const uint32_t own_generation = s->generation;
+  const bool has_slot = dtls_session_slot(all, s) == r->slot;
+  *s = *r->image;
+  s->flags &= (uint8_t) ~(DTLS_SESSION_LONG_CID | DTLS_SESSION_ALIAS);
+  s->local = 0;
+  s->hash_next = s->newer = s->older = 0;
+  if (has_slot)
+    return;
+  s->generation = own_generation;
+  if ((s->flags & DTLS_SESSION_CID) != 0)
+    dtls_alias_insert(all, s, r->slot, r->image->generation);
+}
+
+int dtls_session_restore(dtls_sessions *all, const dtls_restored *r, dtls_session **out,
+                         copal_time now)
 {
   const dtls_session *image = r->image;
   if (!dtls_aead_is_known(image->aead) || r->peer_cid.len > DTLS_CID_MAX ||
-      image->tx_seq > DTLS_SEQ_MAX || image->window.top > DTLS_SEQ_MAX + 1)
+      r->slot >= DTLS_SESSION_MAX || image->tx_seq > DTLS_SEQ_MAX ||
+      image->window.top > DTLS_SEQ_MAX + 1)
     return COPAL_EINVAL;
-  if (all->count >= all->cfg.max || !is_slot_free(all, r->slot) ||
-      !dtls_sessions_has_room_for_cid(all, r->peer_cid.len))
+  if (all->count >= all->cfg.max || !dtls_sessions_has_room_for_cid(all, r->peer_cid.len))
     return COPAL_ENOSLOT;
-  dtls_session *s = take_given_slot(all, r->slot);
-  *s = *image;
-  s->flags &= (uint16_t)~DTLS_SESSION_LONG_CID;
-  s->local = 0;
-  s->hash_next = s->newer = s->older = 0;
+  dtls_session *s = take_slot_like(all, r->slot);
+  fill(all, s, r);
   s->last_use = seconds(now) - r->idle_s;
   set_peer_cid(all, s, r->peer_cid);
   hash_insert(all, s);
@@ -501,6 +545,7 @@ int dtls_session_restore(dtls_sessions *all, const dtls_restored *r, copal_time 
   all->stats.restored++;
   if (dtls_session_is_stale(s))
     all->stats.restored_stale++;
+  *out = s;
   return COPAL_OK;
 }
 

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The DTLS sessions of one shard: 160 bytes each in a reserved mapping, and 4 to 8 bytes of the
- * table that finds them by address; a CID names its slot. RFC 6347 section 4.1, RFC 9146 sections 3
- * and 6, RFC 7252 section 9.1.
- *
- * state      event                     next       what happens
- * FREE       dtls_session_take         HANDSHAKE  found by address and CID; counts as no session
- * yet HANDSHAKE  dtls_session_establish    UP         may evict the session that was used longest
- * ago HANDSHAKE  dtls_session_end          FREE UP         authentic record          UP
- * dtls_session_open UP         dtls_session_end, idle,   ENDING     on_end is called, and may still
- * seal an alert evicted, too many forged, numbers used up ENDING     on_end has returned       FREE
- * keys are wiped; the slot rests
- *
- * Handshakes have slots of their own, so that a flood of them evicts nobody. A pointer to a session
+ * table that finds them by address. A CID names its slot. RFC 6347 section 4.1, RFC 9146 sections 3
+ * and 6, RFC 7252 section 9.1. */
+/* clang-format off */
+/* state      event                    next       what happens
+ * FREE       dtls_session_take        HANDSHAKE  found by address and CID; counts as no session yet
+ * HANDSHAKE  dtls_session_establish   UP         may evict the session that was used longest ago
+ * HANDSHAKE  dtls_session_end         FREE
+ * UP         authentic record         UP         dtls_session_open
+ * UP         dtls_session_end, idle,  ENDING     on_end is called, and may still seal an alert
+ *            evicted, too many forged
+ *            records, numbers used up
+ * ENDING     on_end has returned      FREE       keys are wiped; the slot rests */
+/* clang-format on */
+/* Handshakes have slots of their own, so that a flood of them evicts nobody. A pointer to a session
  * is good until the session ends; keep the number where that may happen. Thread: the owner's only.
  */
 #ifndef TRANSPORT_DTLS_SESSION_H
@@ -53,6 +55,7 @@ enum {
   DTLS_SESSION_UNPROVEN = 16, /* the address is new, and nothing sent there was seen to arrive */
   DTLS_SESSION_STALE = 32,    /* restored after a crash: what arrives may be a replay */
   DTLS_SESSION_LONG_CID = 64, /* the peer's CID is in the side table */
+  DTLS_SESSION_ALIAS = 128,   /* our CID names another slot: it was restored where that was taken */
 };
 
 /* One session. Fields are for reading; they change through the functions below, but for those of
@@ -78,7 +81,8 @@ typedef struct dtls_session {
   uint32_t hash_next;    /* slot + 1 of the next with that hash; 0: none */
   uint32_t newer, older; /* slot + 1 in order of use, or of release; 0: none */
   uint32_t forgeries;    /* records that were not authentic */
-  uint16_t flags;        /* DTLS_SESSION_* */
+  uint8_t flags;         /* DTLS_SESSION_* */
+  uint8_t lane;          /* first byte of our CID */
   uint16_t credit;       /* bytes that may go to an unproven address */
   uint16_t flight_seq;   /* last flight: number of its next record of epoch 0 */
   uint8_t flight_mid;    /* last flight: message_seq of our Finished */
@@ -114,8 +118,8 @@ typedef struct dtls_sessions_cfg {
   uint32_t idle_s;        /* seconds without an authentic record; 0: for ever */
   uint32_t forgery_max;   /* 0: 2^20, which leaves a chance of 2^-44 for one of 8 bytes of tag */
   uint64_t seal_max;      /* records sealed with the same keys; 0: 2^36 */
-  uint32_t seed;          /* random: keys the hash of addresses and the first generations */
-  uint8_t shard;          /* for our CIDs */
+  uint32_t seed;          /* random: keys the hashes and the first generations */
+
   const dtls_cid_key *cid_key; /* lent for the table's life */
   dtls_on_end *on_end;         /* lent for the table's life; NULL: nobody is told */
 } dtls_sessions_cfg;
@@ -155,9 +159,10 @@ uint32_t dtls_sessions_handshake_count(const dtls_sessions *all); /* in HANDSHAK
 /* ------------------------------------------------------------------------------------------ life
  */
 
-/* A slot for a handshake with the peer at `path`, whose CID can be told the peer. Returns NULL when
- * handshake_max are under way. `s->handshake` is NULL and the caller's to set. */
-dtls_session *dtls_session_take(dtls_sessions *all, const copal_path *path);
+/* A slot for a handshake with the peer at `path`; its CID, which can be told the peer, begins with
+ * `lane`: the steer_cid_byte() of the socket the peer came to. Returns NULL when handshake_max are
+ * under way. `s->handshake` is NULL and the caller's to set. */
+dtls_session *dtls_session_take(dtls_sessions *all, const copal_path *path, uint8_t lane);
 
 /* True when a session whose peer has a CID of that length can be established now; ask before the
  * extension is answered. RFC 9146 section 3. */
@@ -295,18 +300,23 @@ void dtls_sessions_reserved(dtls_sessions *all, bool is_on_disk);
 /* True when a session has used most of its reservation, or all: write a checkpoint soon. */
 bool dtls_sessions_wants_save(const dtls_sessions *all);
 
-/* Makes a session that another process had: in the slot its CID names, with the fields of `image`
- * (those that tables and lists use apart) and `peer_cid`, both borrowed, and last used `idle_s`
- * ago. Returns 0; COPAL_EINVAL for what cannot be; or COPAL_ENOSLOT when the slot is taken or
- * beyond the table, the table is full, or the CID has no room. Call dtls_sessions_settle() after
- * the last one. For src/transport/dtls/saved.c. */
+/* A session that another process had. */
 typedef struct dtls_restored {
-  uint32_t slot;
-  const dtls_session *image;
-  copal_span peer_cid;
-  uint32_t idle_s;
+  uint32_t slot;             /* that its CID names, with `image->generation` and `image->lane` */
+  const dtls_session *image; /* borrowed; links and what concerns tables are not looked at */
+  copal_span peer_cid;       /* borrowed */
+  uint32_t idle_s;           /* since its last use */
 } dtls_restored;
-int dtls_session_restore(dtls_sessions *all, const dtls_restored *r, copal_time now);
+
+/* Makes it again, in its slot or, when that is taken, in another, under the same CID. Returns 0 and
+ * the session; COPAL_EINVAL for what cannot be; or COPAL_ENOSLOT when the table is full or the
+ * peer's CID has no room. Call dtls_sessions_settle() after the last one. For
+ * src/transport/dtls/saved.c. */
+int dtls_session_restore(dtls_sessions *all, const dtls_restored *r, dtls_session **s,
+                         copal_time now);
+
+/* What its CID says: its own slot and generation, but for DTLS_SESSION_ALIAS. */
+dtls_cid dtls_session_own_cid(const dtls_sessions *all, const dtls_session *s);
 
 /* Puts sessions in order of use, after some were restored. */
 void dtls_sessions_settle(dtls_sessions *all);

@@ -97,7 +97,7 @@ void dtls_session_prove(dtls_sessions *all, dtls_session *s)
     return;
   if (dtls_session_is_stale(s))
     dtls_window_shut(&s->window); /* what the crash has forgotten may come again */
-  s->flags &= (uint16_t) ~(DTLS_SESSION_UNPROVEN | DTLS_SESSION_STALE);
+  s->flags &= (uint8_t) ~(DTLS_SESSION_UNPROVEN | DTLS_SESSION_STALE);
   all->stats.proven++;
 }
 

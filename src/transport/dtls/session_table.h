@@ -18,6 +18,12 @@ typedef struct dtls_order {
   uint32_t oldest, newest;
 } dtls_order;
 
+/* The CID of a session that is not in the slot the CID names; at the session's slot. */
+typedef struct dtls_alias {
+  uint32_t slot, generation; /* of the CID */
+  uint32_t next;             /* slot + 1 of the next with that hash; 0: none */
+} dtls_alias;
+
 /* A reservation that counts once the checkpoint is on disk; settling uses the array, too. */
 typedef struct dtls_raise {
   uint32_t key; /* the first block not to be used; when settling, last_use */
@@ -27,14 +33,16 @@ typedef struct dtls_raise {
 struct dtls_sessions {
   dtls_sessions_cfg cfg;
   dtls_sessions_stats stats;
-  void *map; /* the four arrays */
+  void *map; /* the arrays */
   size_t map_size;
   dtls_session *slots;
   uint32_t *buckets; /* slot + 1 of the session that came last; 0: empty */
   uint8_t (*long_cids)[DTLS_CID_MAX];
   uint32_t *long_free; /* indices of long_cids that were used and are free again */
   dtls_raise *raises;
-  uint32_t slot_count; /* max + handshake_max */
+  dtls_alias *aliases;
+  uint32_t *alias_buckets; /* as many as buckets */
+  uint32_t slot_count;     /* max + handshake_max */
   uint32_t bucket_mask;
   uint32_t used; /* slots that were ever used, from 0 */
   uint32_t count, handshake_count;
@@ -52,5 +60,11 @@ void dtls_table_move(dtls_sessions *all, dtls_session *s, const copal_path *to);
 
 /* The session was used now. */
 void dtls_table_touch(dtls_sessions *all, dtls_session *s, copal_time now);
+
+/* Gives a session the CID of another slot; forgets it; finds the session such a CID belongs to, or
+ * NULL. The lane is the session's own. */
+void dtls_alias_insert(dtls_sessions *all, dtls_session *s, uint32_t slot, uint32_t generation);
+void dtls_alias_remove(dtls_sessions *all, dtls_session *s);
+dtls_session *dtls_alias_find(const dtls_sessions *all, const dtls_cid *cid);
 
 #endif
