@@ -28,8 +28,9 @@ static bool show_page(backfill *b)
   /* The listing must not stand on memory that show_one() writes. */
   uint8_t after[STORE_KEY_MAX];
   memcpy(after, b->last, b->last_len);
-  const int n =
-      store_list(b->port, copal_span_none(), copal_span_of(after, b->last_len), PAGE, show_one, b);
+  const store_range page = {.after = copal_span_of(after, b->last_len), .max = PAGE};
+  /* At no time: what has expired is shown, and its end is told like any other. */
+  const int n = store_list(b->port, &page, show_one, b, 0);
   b->is_complete = n < PAGE;
   pthread_mutex_unlock(&b->page_lock);
   return n == PAGE;

@@ -59,6 +59,18 @@ static int refuse_absent(const handler_req *req)
   return problem_reply(req, COPAL_CODE_NOT_FOUND, "No resource here; PUT creates it");
 }
 
+/* What is stored cannot be read. */
+static int refuse_damaged(const handler_req *req)
+{
+  return problem_reply(req, COPAL_CODE_INTERNAL_SERVER_ERROR,
+                       "What is stored here is damaged; PUT does not repair it, a backup does");
+}
+
+static int refuse_unread(const handler_req *req, store_status status)
+{
+  return status == STORE_ABSENT ? refuse_absent(req) : refuse_damaged(req);
+}
+
 static int refuse_condition(const handler_req *req)
 {
   return problem_reply(req, COPAL_CODE_PRECONDITION_FAILED,
@@ -194,12 +206,18 @@ static int submit(resources *s, pending *p, const handler_req *req)
   return COPAL_EPENDING;
 }
 
+/* The time in a completion. */
+static copal_time now_of(const pending *p)
+{
+  const handler_env *env = p->reply.env;
+  return env->clock != NULL ? *env->clock : p->reply.now;
+}
+
 /* Submits again, from a completion. */
 static void resubmit(pending *p)
 {
   const handler_env *env = p->reply.env;
-  const copal_time now = env->clock != NULL ? *env->clock : p->reply.now;
-  if (store_commit(env->store, &p->op, now) == COPAL_OK)
+  if (store_commit(env->store, &p->op, now_of(p)) == COPAL_OK)
     return;
   problem why;
   problem_set_unavailable(&why, p->service->cfg.retry_s, "Too many changes under way; try again");
@@ -237,8 +255,9 @@ static int answer_view(resources *s, const handler_req *req, const ask *a,
 static int on_get(resources *s, const handler_req *req, const ask *a)
 {
   store_item item;
-  if (!store_get(req->env->store, req->key, &item))
-    return refuse_absent(req);
+  const store_status found = store_get(req->env->store, req->key, &item, req->now);
+  if (found != STORE_OK)
+    return refuse_unread(req, found);
   if (!ask_holds(a, &item))
     return refuse_condition(req);
   const reply r = reply_to(req);
@@ -256,8 +275,9 @@ static int on_get(resources *s, const handler_req *req, const ask *a)
 static int on_fetch(resources *s, const handler_req *req, const ask *a)
 {
   store_item item;
-  if (!store_get(req->env->store, req->key, &item))
-    return refuse_absent(req);
+  const store_status found = store_get(req->env->store, req->key, &item, req->now);
+  if (found != STORE_OK)
+    return refuse_unread(req, found);
   if (!ask_holds(a, &item))
     return refuse_condition(req);
   const patch_job job = {.format = a->content_format,
@@ -460,8 +480,10 @@ static int on_post(resources *s, const handler_req *req, const ask *a)
   problem why;
   copal_span attrs;
   store_item item;
-  const bool is_there = store_get(req->env->store, req->key, &item);
-  if (!ask_holds(a, is_there ? &item : NULL))
+  const store_status found = store_get(req->env->store, req->key, &item, req->now);
+  if (found == STORE_FAILED)
+    return refuse_damaged(req);
+  if (!ask_holds(a, found == STORE_OK ? &item : NULL))
     return refuse_condition(req);
   if (req->key.len + 1 + NAME_LEN > req->env->limits->key_max ||
       count_slashes(req->key) >= SEGMENTS_MAX)
@@ -493,6 +515,7 @@ typedef struct patch_run {
   const ask *ask;
   copal_span key;
   copal_span document;
+  copal_time now;
   store_item item;  /* read */
   copal_mspan body; /* computed; freed by the caller */
 } patch_run;
@@ -500,7 +523,12 @@ typedef struct patch_run {
 /* Reads, checks the conditions and computes the new body. */
 static bool patch_compute(patch_run *run, problem *why)
 {
-  if (!store_get(run->env->store, run->key, &run->item)) {
+  const store_status found = store_get(run->env->store, run->key, &run->item, run->now);
+  if (found == STORE_FAILED) {
+    problem_set(why, COPAL_CODE_INTERNAL_SERVER_ERROR, "What is stored here is damaged");
+    return false;
+  }
+  if (found != STORE_OK) {
     problem_set(why, COPAL_CODE_NOT_FOUND, "No resource here to patch; PUT creates it");
     return false;
   }
@@ -534,7 +562,8 @@ static void patch_again(pending *p, store_rev failed_at)
   patch_run run = {.env = p->reply.env,
                    .ask = &p->ask,
                    .key = copal_span_of(p->key.ptr, p->key.len),
-                   .document = copal_span_of(p->body.ptr, p->body.len)};
+                   .document = copal_span_of(p->body.ptr, p->body.len),
+                   .now = now_of(p)};
   problem why;
   resources *s = p->service;
   if (!patch_compute(&run, &why)) {
@@ -564,7 +593,11 @@ static void finish_patch(pending *p, const store_result *result)
 
 static int on_patch(resources *s, const handler_req *req, const ask *a)
 {
-  patch_run run = {.env = req->env, .ask = a, .key = req->key, .document = req->coap->msg->payload};
+  patch_run run = {.env = req->env,
+                   .ask = a,
+                   .key = req->key,
+                   .document = req->coap->msg->payload,
+                   .now = req->now};
   problem why;
   if (!patch_compute(&run, &why))
     return refuse(req, &why);

@@ -166,8 +166,11 @@ static int render(copal_subject *base, copal_ep *ep, copal_response *r, copal_ti
   copal_span body;
   (void)ep;
 
-  const bool is_there = store_get(s->env->store, s->key, &item);
-  if (!is_there) {
+  const store_status found = store_get(s->env->store, s->key, &item, now);
+  if (found == STORE_FAILED) {
+    *r = (copal_response){.code = COPAL_CODE_INTERNAL_SERVER_ERROR,
+                          .payload = copal_span_str("What is stored here is damaged")};
+  } else if (found != STORE_OK) {
     *r = (copal_response){.code = COPAL_CODE_NOT_FOUND,
                           .payload = copal_span_str("The resource has been deleted")};
   } else if (item.content_format != s->content_format) {
@@ -240,7 +243,7 @@ static bool is_wanted(subject *s, const store_item *item, copal_time now)
 static void review(subject *s, copal_time now)
 {
   store_item item;
-  const bool is_there = store_get(s->env->store, s->key, &item);
+  const bool is_there = store_get(s->env->store, s->key, &item, now) == STORE_OK;
   const store_rev rev = is_there ? item.rev : 0;
   bool is_due = rev != s->seen;
   if (s->terms != NULL && is_there)

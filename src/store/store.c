@@ -2,6 +2,7 @@
 /* The store's interface, handed on to the engine, and the rules that all engines share. */
 #include "store/store.h"
 
+#include <string.h>
 #include <sys/random.h>
 
 #include "copal/error.h"
@@ -22,14 +23,29 @@ void store_view_renew(store_port *p)
   p->store->engine->view_renew(p);
 }
 
-bool store_get(store_port *p, copal_span key, store_item *item)
+store_status store_get(store_port *p, copal_span key, store_item *item, copal_time now)
 {
-  return p->store->engine->get(p, key, item);
+  return p->store->engine->get(p, STORE_RESOURCES, key, item, now);
+}
+
+store_status store_get_state(store_port *p, copal_span key, store_item *item, copal_time now)
+{
+  return p->store->engine->get(p, STORE_STATE, key, item, now);
+}
+
+/* A change of the state has no conditions but one, and nothing to describe. */
+static bool is_plain_state(const store_op *op)
+{
+  return op->key.len > 0 && op->key.len <= STORE_STATE_KEY_MAX && op->verb != STORE_SET_ATTRS &&
+         op->attrs.len == 0 && !op->must_be_present && op->must_be_rev == 0 && op->etag_count == 0;
 }
 
 int store_commit(store_port *p, store_op *op, copal_time now)
 {
-  if (op->key.len > STORE_KEY_MAX || op->etag_count > STORE_ETAG_MAX)
+  if (op->key.len > STORE_KEY_MAX || op->etag_count > STORE_ETAG_MAX ||
+      op->attrs.len > STORE_ATTRS_MAX || op->body.len > UINT32_MAX)
+    return COPAL_EINVAL;
+  if (op->space == STORE_STATE && !is_plain_state(op))
     return COPAL_EINVAL;
   return p->store->engine->commit(p, op, now);
 }
@@ -39,10 +55,15 @@ int store_drain(store_port *p, int max)
   return p->store->engine->drain(p, max);
 }
 
-int store_list(store_port *p, copal_span prefix, copal_span after, size_t max,
-               int (*each)(void *ctx, copal_span key, const store_item *item), void *ctx)
+int store_list(store_port *p, const store_range *range, store_each *each, void *ctx, copal_time now)
 {
-  return p->store->engine->list(p, prefix, after, max, each, ctx);
+  return p->store->engine->list(p, range, each, ctx, now);
+}
+
+int store_history(store_port *p, copal_span key, size_t max, store_each *each, void *ctx,
+                  copal_time now)
+{
+  return p->store->engine->history(p, key, max, each, ctx, now);
 }
 
 void store_follow(store *s, store_follower *f)
@@ -79,6 +100,18 @@ bool store_conditions_hold(const store_op *op, const store_item *item)
   if (op->must_be_rev != 0 && op->must_be_rev != item->rev)
     return false;
   return op->etag_count == 0 || etag_is_listed(op, item);
+}
+
+bool store_is_expired(const store_item *item, copal_time now)
+{
+  return item->lifetime_s != 0 && now >= item->written &&
+         now - item->written >= item->lifetime_s * (uint64_t)COPAL_SECOND;
+}
+
+bool store_op_is_named(const store_op *op)
+{
+  static const store_opid none = {.bytes = {0}};
+  return memcmp(op->id.bytes, none.bytes, STORE_OPID_SIZE) != 0;
 }
 
 bool store_links_differ(const store_item *a, const store_item *b)

@@ -19,9 +19,11 @@ enum {
   STORE_NO_FORMAT =
       0xffff, /* representation without Content-Format; 65535 is reserved in the registry */
   STORE_ETAG_SIZE = 8,
-  STORE_ETAG_MAX = 8,       /* If-Match options considered */
-  STORE_KEY_MAX = 4096,     /* bytes of a key */
-  STORE_SIZE_LISTED = 1024, /* longer bodies are listed with their size, RFC 6690 section 3.3 */
+  STORE_ETAG_MAX = 8,   /* If-Match options considered */
+  STORE_KEY_MAX = 4096, /* bytes of a key */
+  STORE_STATE_KEY_MAX = 500,
+  STORE_ATTRS_MAX = 0xffffff, /* bytes */
+  STORE_SIZE_LISTED = 1024,   /* longer bodies are listed with their size, RFC 6690 section 3.3 */
   STORE_OPID_SIZE = 16,
 };
 
@@ -74,11 +76,11 @@ typedef enum store_verb {
 
 typedef enum store_status {
   STORE_OK,
-  STORE_ABSENT,       /* SET_ATTRS on nothing */
+  STORE_ABSENT,       /* nothing to read, SET_ATTRS on nothing: 4.04 */
   STORE_PRECONDITION, /* a condition did not hold: 4.12 */
   STORE_FULL,         /* beyond a limit of the store: 5.03 */
   STORE_UNAVAILABLE,  /* definitely not applied: 5.03 */
-  STORE_FAILED,       /* stable storage failed: 5.00 */
+  STORE_FAILED,       /* stable storage failed, or what it holds is damaged: 5.00 */
 } store_status;
 
 typedef struct store_result {
@@ -117,7 +119,15 @@ typedef struct store_op {
   store_etag etags[STORE_ETAG_MAX];
 } store_op;
 
-/* What a follower is told after each change that took effect. */
+/* Part of the keys of a space. */
+typedef struct store_range {
+  store_space space;
+  copal_span prefix; /* keys that begin so */
+  copal_span after;  /* and sort behind this one; empty: all of them */
+  size_t max;        /* not more than so many */
+} store_range;
+
+/* What a follower is told after each change that took effect, the end of a lifetime included. */
 typedef struct store_change {
   copal_span key; /* borrowed */
   store_rev rev;  /* 0: deleted */
@@ -142,21 +152,32 @@ typedef struct store_waker {
   void (*wake)(struct store_waker *w);
 } store_waker;
 
+/* Where a store reads the time for what it does by itself: deleting what has expired. Called on the
+ * store's own thread; the same clock that store_commit() is handed the time of. */
+typedef struct store_clock {
+  copal_time (*now)(struct store_clock *c);
+} store_clock;
+
 typedef struct store_usage {
   uint64_t resources;
   uint64_t bytes; /* memory or disk taken */
 } store_usage;
+
+/* Sees an item of a listing, borrowed. Returns non-zero to end the listing. */
+typedef int store_each(void *ctx, copal_span key, const store_item *item);
 
 /* An engine. */
 typedef struct store_engine {
   int (*port_open)(store *s, store_waker *waker, store_port **port);
   void (*port_close)(store_port *p);
   void (*view_renew)(store_port *p);
-  bool (*get)(store_port *p, copal_span key, store_item *item);
+  store_status (*get)(store_port *p, store_space space, copal_span key, store_item *item,
+                      copal_time now);
   int (*commit)(store_port *p, store_op *op, copal_time now);
   int (*drain)(store_port *p, int max);
-  int (*list)(store_port *p, copal_span prefix, copal_span after, size_t max,
-              int (*each)(void *ctx, copal_span key, const store_item *item), void *ctx);
+  int (*list)(store_port *p, const store_range *range, store_each *each, void *ctx, copal_time now);
+  int (*history)(store_port *p, copal_span key, size_t max, store_each *each, void *ctx,
+                 copal_time now);
   void (*follow)(store *s, store_follower *f);
   store_usage (*usage)(store *s);
   void (*close)(store *s);
@@ -178,20 +199,33 @@ void store_port_close(store_port *p);
 void store_view_renew(store_port *p);
 
 /* Looks one representation up in the port's view, which includes all changes whose result the port
- * has seen. Returns false when absent. Never blocks. */
-bool store_get(store_port *p, copal_span key, store_item *item);
+ * has seen. What has reached the end of its lifetime at `now` is absent. Returns STORE_OK,
+ * STORE_ABSENT, or STORE_FAILED: it is there, but damaged or not to be read. Never blocks. */
+store_status store_get(store_port *p, copal_span key, store_item *item, copal_time now);
+
+/* The same in the space STORE_STATE. */
+store_status store_get_state(store_port *p, copal_span key, store_item *item, copal_time now);
 
 /* Submits a change. Returns 0: `op->done` will run in a later store_drain(); or COPAL_ENOSLOT: too
- * many are under way, nothing was done; or COPAL_EINVAL: key too long. */
+ * many are under way, nothing was done; or COPAL_EINVAL: key or attributes
+ * too long, or conditions that the space does not know. */
 int store_commit(store_port *p, store_op *op, copal_time now);
 
 /* Runs up to `max` pending completions. Returns how many ran. */
 int store_drain(store_port *p, int max);
 
-/* Calls `each` for up to `max` keys that begin with `prefix` and sort behind `after`, in key order,
- * until it returns non-zero. Returns the number of calls, or what `each` returned when negative. */
-int store_list(store_port *p, copal_span prefix, copal_span after, size_t max,
-               int (*each)(void *ctx, copal_span key, const store_item *item), void *ctx);
+/* Calls `each` for the keys of the range in key order, until it returns non-zero; passes over what
+ * has reached the end of its lifetime at `now`. Returns the number of calls, or what `each`
+ * returned when negative. */
+int store_list(store_port *p, const store_range *range, store_each *each, void *ctx,
+               copal_time now);
+
+/* Calls `each` for the present representation of a resource and for up to `max` - 1 that were there
+ * before it, newest first, as far as the store keeps them; until it returns non-zero. Setting
+ * attributes makes no new representation. Returns as store_list(); 0 when the resource is absent.
+ */
+int store_history(store_port *p, copal_span key, size_t max, store_each *each, void *ctx,
+                  copal_time now);
 
 /* Registers a follower for the store's life. Before the first commit only. */
 void store_follow(store *s, store_follower *f);
@@ -207,6 +241,12 @@ void store_close(store *s);
 /* True when the change may take place on what is stored now; NULL: nothing. RFC 7252
  * section 5.10.8. */
 bool store_conditions_hold(const store_op *op, const store_item *item);
+
+/* True when the lifetime of the item is over at `now`. */
+bool store_is_expired(const store_item *item, copal_time now);
+
+/* True when the operation has a name. */
+bool store_op_is_named(const store_op *op);
 
 /* True when the links that describe the two representations differ: attributes, Content-Format, or
  * a size that is listed. */

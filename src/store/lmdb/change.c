@@ -12,29 +12,22 @@ enum {
   NODE_SIZE = 16,  /* LMDB's, of a record beside key and value */
 };
 
-int change_find(const lmdb_store *s, MDB_txn *txn, copal_span path, record *found)
+uint64_t change_pages(const lmdb_store *s, const request *r, uint32_t page, uint32_t depth)
 {
-  dbkey room;
-  MDB_val key = env_val(dbkey_of(path, &room));
-  MDB_val value;
-  const int rc = mdb_get(txn, s->env.items, &key, &value);
-  if (rc != MDB_SUCCESS)
-    return rc;
-  if (!record_get(env_span(value), found))
-    return RECORD_DAMAGED;
-  if (path.len > DBKEY_LITERAL_MAX && !copal_span_is_equal(found->path, path))
-    return HASH_IS_SHARED;
-  return MDB_SUCCESS;
-}
-
-uint64_t change_pages(const request *r, uint32_t page, uint32_t depth)
-{
+  const uint64_t path = (uint64_t)depth + SPLIT_PAGES; /* of one tree */
   const uint64_t value = NODE_SIZE + DBKEY_SIZE + RECORD_HEADER_SIZE + r->size;
-  return value / page + 1 + (uint64_t)depth + SPLIT_PAGES;
+  uint64_t pages = value / page + 1 + path;
+  if (r->op->lifetime_s != 0 || r->op->keeps_lifetime)
+    pages += path;
+  if (store_op_is_named(r->op))
+    pages += 2 * path + 1;
+  if (s->cfg.history > 0) /* the former one is as large as the new one, or room is found late */
+    pages += path + value / page + 1;
+  return pages;
 }
 
-/* Copies what the new representation keeps of the present one: a write to the database may move
- * it. Returns false without memory. */
+/* Copies what is needed of what is stored: a write to the database may move it. Returns false
+ * without memory. */
 static bool keep(request *r, copal_span *kept)
 {
   if (kept->len == 0)
@@ -47,28 +40,10 @@ static bool keep(request *r, copal_span *kept)
   return true;
 }
 
-static int write_item(transaction *t, request *r, const store_item *item, uint64_t wall)
-{
-  const record rec = {
-      .item = *item,
-      .wall = wall,
-      .path = r->key.len > DBKEY_LITERAL_MAX ? r->key : copal_span_none(),
-  };
-  dbkey room;
-  MDB_val key = env_val(dbkey_of(r->key, &room));
-  MDB_val value = {.mv_size = record_size(&rec)};
-  const int rc = mdb_put(t->txn, t->s->env.items, &key, &value, MDB_RESERVE);
-  if (rc != MDB_SUCCESS)
-    return rc;
-  record_put(&rec, value.mv_data);
-  t->is_dirty = true;
-  return 0;
-}
-
 /* What is told when the transaction is on stable storage. */
 static void note(request *r, const store_item *old, const store_item *item)
 {
-  r->took_effect = true;
+  r->took_effect = r->op->space == STORE_RESOURCES;
   r->change = (store_change){
       .key = r->key,
       .rev = item != NULL ? item->rev : 0,
@@ -82,19 +57,20 @@ static void note(request *r, const store_item *old, const store_item *item)
 }
 
 /* Writes the new representation, of which nothing lies in the database any more. */
-static int replace(transaction *t, request *r, const store_item *old, const store_item *item,
+static int replace(transaction *t, request *r, const record *old, const store_item *item,
                    uint64_t wall)
 {
-  note(r, old, item);
+  const record rec = {.item = *item, .wall = wall};
+  note(r, old != NULL ? &old->item : NULL, item);
   r->result = (store_result){
       .status = STORE_OK, .rev = item->rev, .etag = item->etag, .created = old == NULL};
-  return write_item(t, r, item, wall);
+  return apply_put(&t->a, r->op->space, r->key, &rec, old);
 }
 
-static bool has_room_for_one(const transaction *t)
+static bool has_fewer(const transaction *t, MDB_dbi dbi, uint64_t max)
 {
   MDB_stat stat;
-  return mdb_stat(t->txn, t->s->env.items, &stat) == 0 && stat.ms_entries < t->s->cfg.resource_max;
+  return mdb_stat(t->a.txn, dbi, &stat) == 0 && stat.ms_entries < max;
 }
 
 static int refuse(request *r, atomic_uint_fast64_t *counter)
@@ -104,33 +80,36 @@ static int refuse(request *r, atomic_uint_fast64_t *counter)
   return 0;
 }
 
-static int apply_put(transaction *t, request *r, const record *old)
+static int put_item(transaction *t, request *r, const record *old)
 {
   lmdb_store *s = t->s;
+  const store_op *op = r->op;
   if (t->refuses_puts)
     return refuse(r, &s->counters.bytes_refused);
-  if (old == NULL && !has_room_for_one(t))
+  if (old == NULL && op->space == STORE_RESOURCES &&
+      !has_fewer(t, s->env.items, s->cfg.resource_max))
     return refuse(r, &s->counters.resources_refused);
   const store_rev rev = ++t->rev;
   store_item item = {
       .rev = rev,
       .etag = store_etag_of(rev, s->env.record.epoch),
-      .content_format = r->op->content_format,
-      .max_age_s = r->op->max_age_s,
+      .content_format = op->content_format,
+      .max_age_s = op->max_age_s,
       .written = r->now,
+      .lifetime_s = old != NULL && op->keeps_lifetime ? old->item.lifetime_s : op->lifetime_s,
       .body = r->body,
       .attrs = r->attrs,
   };
-  if (old != NULL && r->op->keeps_attrs) {
+  if (old != NULL && op->keeps_attrs) {
     item.attrs = old->item.attrs;
     if (!keep(r, &item.attrs))
       return ENOMEM;
   }
-  return replace(t, r, old != NULL ? &old->item : NULL, &item, r->now + s->wall_ahead);
+  return replace(t, r, old, &item, wall_of(s, r->now));
 }
 
 /* The representation stays what it is, so its entity-tag and age do. */
-static int apply_set_attrs(transaction *t, request *r, const record *old)
+static int set_attrs(transaction *t, request *r, const record *old)
 {
   if (t->refuses_puts)
     return refuse(r, &t->s->counters.bytes_refused);
@@ -144,40 +123,20 @@ static int apply_set_attrs(transaction *t, request *r, const record *old)
   item.written = old->wall - t->s->wall_ahead;
   if (!keep(r, &item.body))
     return ENOMEM;
-  return replace(t, r, &old->item, &item, old->wall);
+  return replace(t, r, old, &item, old->wall);
 }
 
-static int apply_delete(transaction *t, request *r, const record *old)
+static int delete_item(transaction *t, request *r, const record *old)
 {
   r->result = (store_result){.status = STORE_OK, .created = old != NULL};
   if (old == NULL)
     return 0;
   note(r, &old->item, NULL);
-  dbkey room;
-  MDB_val key = env_val(dbkey_of(r->key, &room));
-  t->is_dirty = true;
-  return mdb_del(t->txn, t->s->env.items, &key, NULL);
+  return apply_delete(&t->a, r->op->space, r->key, old);
 }
 
-int change_apply(transaction *t, request *r)
+static int apply_verb(transaction *t, request *r, const record *old)
 {
-  record found;
-  r->took_effect = false;
-  free(r->kept); /* of an attempt before */
-  r->kept = NULL;
-  r->result = (store_result){.status = STORE_PRECONDITION};
-  const int rc = change_find(t->s, t->txn, r->key, &found);
-  if (rc == HASH_IS_SHARED) {
-    r->result.status = STORE_UNAVAILABLE;
-    return 0;
-  }
-  if (rc == RECORD_DAMAGED) {
-    r->result.status = STORE_FAILED;
-    return 0;
-  }
-  if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
-    return rc;
-  const record *old = rc == MDB_SUCCESS ? &found : NULL;
   if (old != NULL) {
     r->result.rev = old->item.rev;
     r->result.etag = old->item.etag;
@@ -185,9 +144,106 @@ int change_apply(transaction *t, request *r)
   if (!store_conditions_hold(r->op, old != NULL ? &old->item : NULL))
     return 0;
   switch (r->op->verb) {
-  case STORE_PUT: return apply_put(t, r, old);
-  case STORE_DELETE: return apply_delete(t, r, old);
-  case STORE_SET_ATTRS: return apply_set_attrs(t, r, old);
+  case STORE_PUT: return put_item(t, r, old);
+  case STORE_DELETE: return delete_item(t, r, old);
+  case STORE_SET_ATTRS: return set_attrs(t, r, old);
   }
   return EINVAL;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * names */
+
+static int repeat(request *r, const op_record *before)
+{
+  copal_span key = before->key;
+  if (!keep(r, &key))
+    return ENOMEM;
+  r->result = (store_result){.status = STORE_OK,
+                             .rev = before->rev,
+                             .etag = before->etag,
+                             .created = before->created,
+                             .is_repeat = true,
+                             .key = key};
+  return 0;
+}
+
+/* Keeps the result of a named operation that has been carried out. */
+static int note_name(transaction *t, const request *r)
+{
+  if (r->result.status != STORE_OK || !store_op_is_named(r->op))
+    return 0;
+  const op_record rec = {.rev = r->result.rev,
+                         .etag = r->result.etag,
+                         .created = r->result.created,
+                         .space = r->op->space,
+                         .expiry =
+                             wall_of(t->s, r->now) + STORE_OPID_LIFETIME_S * (uint64_t)COPAL_SECOND,
+                         .key = r->key};
+  return apply_put_op(&t->a, &r->op->id, &rec);
+}
+
+/* Whether the operation has been carried out before; `is_over` when nothing more is to be done. */
+static int check_name(transaction *t, request *r, bool *is_over)
+{
+  op_record before;
+  *is_over = false;
+  if (!store_op_is_named(r->op))
+    return 0;
+  const int rc = apply_find_op(t->a.env, t->a.txn, &r->op->id, &before);
+  if (rc == 0 && before.expiry > wall_of(t->s, r->now)) {
+    *is_over = true;
+    count_up(&t->s->counters.repeats);
+    return repeat(r, &before);
+  }
+  if (rc != 0 && rc != MDB_NOTFOUND && rc != RECORD_DAMAGED)
+    return rc;
+  if (has_fewer(t, t->s->env.ops, t->s->cfg.name_max))
+    return 0;
+  *is_over = true;
+  return refuse(r, &t->s->counters.names_refused);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * the change */
+
+static void begin(request *r)
+{
+  r->took_effect = r->has_lapsed = false;
+  free(r->kept); /* of an attempt before */
+  r->kept = NULL;
+  r->result = (store_result){.status = STORE_PRECONDITION};
+}
+
+/* What has expired is deleted first, as the sweeper would: whoever follows hears of the end. */
+static int lapse(transaction *t, request *r, const record *found)
+{
+  r->has_lapsed = r->op->space == STORE_RESOURCES;
+  return apply_delete(&t->a, r->op->space, r->key, found);
+}
+
+int change_apply(transaction *t, request *r)
+{
+  record found;
+  bool is_over;
+  begin(r);
+  int rc = check_name(t, r, &is_over);
+  if (rc != 0 || is_over)
+    return rc;
+  rc = apply_find(t->a.env, t->a.txn, r->op->space, r->key, &found);
+  if (rc == HASH_IS_SHARED || rc == RECORD_DAMAGED) {
+    r->result.status = rc == RECORD_DAMAGED ? STORE_FAILED : STORE_UNAVAILABLE;
+    return 0;
+  }
+  if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
+    return rc;
+  const record *old = rc == MDB_SUCCESS ? &found : NULL;
+  if (old != NULL && record_is_expired(t->s, old, r->now)) {
+    rc = lapse(t, r, old);
+    if (rc != 0)
+      return rc;
+    old = NULL;
+  }
+  rc = apply_verb(t, r, old);
+  return rc != 0 ? rc : note_name(t, r);
 }

@@ -139,7 +139,7 @@ int lmdb_store_check(const char *dir, void (*each)(void *ctx, const char *damage
 {
   check c = {.each = each, .ctx = ctx, .report = report};
   *report = (lmdb_report){.resources = 0};
-  int rc = env_open(&c.env, dir, 0, true, why);
+  int rc = env_open(&c.env, dir, 0, ENV_CHECK, why);
   if (rc != 0)
     return rc;
   report->rev = c.env.record.rev;

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "store/lmdb/apply.h"
 #include "store/lmdb/env.h"
 #include "store/lmdb/space.h"
 #include "store/store.h"
@@ -22,9 +23,10 @@ typedef struct request {
   store_op *op; /* lent by the port until it is done */
   copal_time now;
   copal_span key, body, attrs; /* in `bytes` */
-  uint8_t *kept;               /* of the present representation, what the new one keeps */
+  uint8_t *kept;               /* of what is stored: what the new one keeps, the key of a repeat */
   size_t size;                 /* bytes it counts for in the queue */
   store_result result;
+  bool has_lapsed; /* what was stored had expired, and has been deleted before this change */
   bool took_effect;
   store_change change; /* when it took effect */
   store_item item;
@@ -51,8 +53,8 @@ typedef struct lmdb_port {
 } lmdb_port;
 
 typedef struct lmdb_counters {
-  atomic_uint_fast64_t commits, changes, resources_refused, bytes_refused, pending_refused, failed,
-      reads_failed, resources, bytes;
+  atomic_uint_fast64_t commits, changes, resources_refused, bytes_refused, pending_refused,
+      names_refused, failed, reads_failed, repeats, expired, resources, bytes;
 } lmdb_counters;
 
 typedef struct lmdb_store {
@@ -60,6 +62,7 @@ typedef struct lmdb_store {
   lmdb_store_cfg cfg;
   env env;
   uint64_t wall_ahead;       /* wall clock minus the clock of store_commit(), modulo 2^64 */
+  uint64_t opened;           /* the system's monotonic clock at cfg.now */
   store_follower *followers; /* complete before the first commit, constant from then on */
   lmdb_counters counters;
 
@@ -78,6 +81,8 @@ typedef struct lmdb_store {
   bool has_thread;
   space space;
   store_rev rev;
+  uint64_t next_expiry;   /* of what is stored, on the wall clock; 0: nothing ends */
+  copal_time sweep_after; /* not before this: the last sweep found no room */
   bool is_full;
   atomic_bool has_failed; /* set by the writer, for good */
 } lmdb_store;
@@ -118,9 +123,8 @@ void request_free(request *r);
 /* A transaction being made. */
 typedef struct transaction {
   lmdb_store *s;
-  MDB_txn *txn;
-  store_rev rev; /* last one given out in it */
-  bool is_dirty;
+  apply a;
+  store_rev rev;     /* last one given out in it */
   bool refuses_puts; /* for lack of space */
 } transaction;
 
@@ -129,16 +133,31 @@ typedef struct transaction {
 int change_apply(transaction *t, request *r);
 
 /* Pages that the change may take from the file at most. */
-uint64_t change_pages(const request *r, uint32_t page, uint32_t depth);
+uint64_t change_pages(const lmdb_store *s, const request *r, uint32_t page, uint32_t depth);
 
-enum {
-  RECORD_DAMAGED = 1 << 20, /* between the errors of the system and those of LMDB */
-  HASH_IS_SHARED,           /* two long paths with the same beginning and one SHA-256 */
-};
+/* ------------------------------------------------------------------------------------------------
+ * sweep.c: what has expired is deleted, on the writer's thread */
 
-/* Reads what is stored under a path. Returns 0, MDB_NOTFOUND, RECORD_DAMAGED, HASH_IS_SHARED, or
- * another error of LMDB. */
-int change_find(const lmdb_store *s, MDB_txn *txn, copal_span path, record *found);
+/* The clock of store_commit() now. */
+copal_time sweep_clock(const lmdb_store *s);
+
+/* An instant of that clock on the wall clock. */
+static inline uint64_t wall_of(const lmdb_store *s, copal_time now)
+{
+  return now + s->wall_ahead;
+}
+
+/* True when the lifetime of the record is over. */
+static inline bool record_is_expired(const lmdb_store *s, const record *r, copal_time now)
+{
+  const uint64_t expiry = record_expiry(r);
+  const uint64_t wall = wall_of(s, now);
+  return expiry != 0 && wall <= INT64_MAX && expiry <= wall; /* else before 1970 */
+}
+
+/* Deletes some of what has expired in a transaction; requests that tell of resources are added to
+ * `told`. Returns 0 or LMDB's error. */
+int sweep_some(transaction *t, request_list *told);
 
 /* ------------------------------------------------------------------------------------------------
  * writer.c */

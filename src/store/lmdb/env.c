@@ -19,7 +19,6 @@
 #define LOCK_NAME  "copald.lock"
 #define DATA_NAME  "data.mdb"
 #define RECORD_KEY "copal"
-#define ITEMS_NAME "items"
 #define TABLE_NAME "lock.mdb"
 
 enum {
@@ -92,8 +91,9 @@ static long owner_of(int fd)
   return pread(fd, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
 }
 
-static int lock_dir(env *e, const char *dir, bool is_check, char why[LMDB_WHY_SIZE])
+static int lock_dir(env *e, const char *dir, env_mode mode, char why[LMDB_WHY_SIZE])
 {
+  const bool is_check = mode != ENV_SERVE;
   char path[PATH_MAX];
   if (snprintf(path, sizeof path, "%s/" LOCK_NAME, dir) >= (int)sizeof path)
     return fail(why, -ENAMETOOLONG, "the name of the data directory is too long");
@@ -101,7 +101,7 @@ static int lock_dir(env *e, const char *dir, bool is_check, char why[LMDB_WHY_SI
   if (e->lock_fd < 0)
     return is_check && errno == ENOENT ? fail(why, -ENOENT, "%s: is no data directory", dir)
                                        : fail(why, -errno, "%s: %s", path, strerror(errno));
-  if (flock(e->lock_fd, LOCK_EX | LOCK_NB) < 0)
+  if (mode != ENV_BESIDE && flock(e->lock_fd, LOCK_EX | LOCK_NB) < 0)
     return fail(why, -EBUSY, "%s: in use by another copald, process %ld", dir,
                 owner_of(e->lock_fd));
   if (!is_check &&
@@ -178,9 +178,34 @@ static int make_record(env *e, MDB_txn *txn)
   return env_put_record(e, txn, &e->record);
 }
 
-static int open_databases(env *e, MDB_txn *txn, const char *dir, bool is_check,
+static const char *const tree_names[] = {"items", "state", "ops", "expiry", "history"};
+
+enum { TREES_OF_FORMAT_1 = 1, TREES = sizeof tree_names / sizeof tree_names[0] };
+
+/* Opens the trees that the format has; a writer makes those that are missing. */
+static int open_trees(env *e, MDB_txn *txn, bool makes)
+{
+  MDB_dbi *const handles[TREES] = {&e->items, &e->state, &e->ops, &e->expiry, &e->history};
+  const size_t count = makes || env_is_current(e) ? TREES : TREES_OF_FORMAT_1;
+  int rc = 0;
+  for (size_t i = 0; rc == 0 && i < count; i++)
+    rc = mdb_dbi_open(txn, tree_names[i], makes ? MDB_CREATE : 0, handles[i]);
+  return rc;
+}
+
+/* A record of format 1 is one of format 2 without a lifetime: only the format's number changes. */
+static int upgrade(env *e, MDB_txn *txn)
+{
+  if (e->record.format == STORE_FORMAT)
+    return 0;
+  e->record.format = STORE_FORMAT;
+  return env_put_record(e, txn, &e->record);
+}
+
+static int open_databases(env *e, MDB_txn *txn, const char *dir, env_mode mode,
                           char why[LMDB_WHY_SIZE])
 {
+  const bool makes = mode == ENV_SERVE;
   int rc = mdb_dbi_open(txn, NULL, 0, &e->main);
   if (rc != MDB_SUCCESS)
     return fail_mdb(why, dir, rc);
@@ -188,19 +213,23 @@ static int open_databases(env *e, MDB_txn *txn, const char *dir, bool is_check,
   if (rc == MDB_NOTFOUND) {
     MDB_stat stat;
     mdb_stat(txn, e->main, &stat);
-    if (is_check || stat.ms_entries > 0)
+    if (!makes || stat.ms_entries > 0)
       return fail(why, COPAL_EFORMAT, "%s: " DATA_NAME " is not a store of copald", dir);
     rc = make_record(e, txn);
   }
   if (rc == 0)
-    rc = mdb_dbi_open(txn, ITEMS_NAME, is_check ? 0 : MDB_CREATE, &e->items);
+    rc = open_trees(e, txn, makes);
+  if (rc == 0 && makes)
+    rc = upgrade(e, txn);
   return rc == 0 || why[0] != '\0' ? rc : fail_mdb(why, dir, rc);
 }
 
-static int open_mdb(env *e, const char *dir, uint64_t map_size, bool is_check,
+static int open_mdb(env *e, const char *dir, uint64_t map_size, env_mode mode,
                     char why[LMDB_WHY_SIZE])
 {
-  const unsigned flags = MDB_NOTLS | (is_check ? MDB_RDONLY | MDB_NOLOCK : 0);
+  static const unsigned flags_of[] = {
+      [ENV_SERVE] = 0, [ENV_CHECK] = MDB_RDONLY | MDB_NOLOCK, [ENV_BESIDE] = MDB_RDONLY};
+  const unsigned flags = MDB_NOTLS | flags_of[mode];
   int rc = mdb_env_create(&e->mdb);
   if (rc == 0)
     rc = mdb_env_set_mapsize(e->mdb, (size_t)map_size);
@@ -219,13 +248,13 @@ static int open_mdb(env *e, const char *dir, uint64_t map_size, bool is_check,
   return check_length(e, dir, why);
 }
 
-static int open_content(env *e, const char *dir, bool is_check, char why[LMDB_WHY_SIZE])
+static int open_content(env *e, const char *dir, env_mode mode, char why[LMDB_WHY_SIZE])
 {
   MDB_txn *txn;
-  int rc = mdb_txn_begin(e->mdb, NULL, is_check ? MDB_RDONLY : 0, &txn);
+  int rc = mdb_txn_begin(e->mdb, NULL, mode != ENV_SERVE ? MDB_RDONLY : 0, &txn);
   if (rc != 0)
     return fail_mdb(why, dir, rc);
-  rc = open_databases(e, txn, dir, is_check, why);
+  rc = open_databases(e, txn, dir, mode, why);
   if (rc != 0) {
     mdb_txn_abort(txn);
     return rc;
@@ -233,23 +262,23 @@ static int open_content(env *e, const char *dir, bool is_check, char why[LMDB_WH
   rc = mdb_txn_commit(txn); /* keeps the handles */
   if (rc != 0)
     return fail_mdb(why, dir, rc);
-  rc = is_check ? 0 : sync_dir(dir);
+  rc = mode != ENV_SERVE ? 0 : sync_dir(dir);
   return rc == 0 ? 0 : fail(why, rc, "%s: %s", dir, strerror(-rc));
 }
 
-int env_open(env *e, const char *dir, uint64_t map_size, bool is_check, char why[LMDB_WHY_SIZE])
+int env_open(env *e, const char *dir, uint64_t map_size, env_mode mode, char why[LMDB_WHY_SIZE])
 {
   *e = (env){.lock_fd = -1};
   why[0] = '\0';
-  int rc = is_check ? 0 : make_dir(dir, why);
+  int rc = mode != ENV_SERVE ? 0 : make_dir(dir, why);
   if (rc == 0)
-    rc = lock_dir(e, dir, is_check, why);
-  if (rc == 0 && !is_check)
+    rc = lock_dir(e, dir, mode, why);
+  if (rc == 0 && mode == ENV_SERVE)
     rc = reserve_table(dir, why);
   if (rc == 0)
-    rc = open_mdb(e, dir, map_size, is_check, why);
+    rc = open_mdb(e, dir, map_size, mode, why);
   if (rc == 0)
-    rc = open_content(e, dir, is_check, why);
+    rc = open_content(e, dir, mode, why);
   if (rc != 0)
     env_close(e);
   return rc;

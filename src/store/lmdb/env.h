@@ -14,15 +14,32 @@
 typedef struct env {
   int lock_fd; /* -1: none */
   MDB_env *mdb;
-  MDB_dbi main;  /* the store's record and the names of the others */
-  MDB_dbi items; /* representations */
+  MDB_dbi main;    /* the store's record and the names of the others */
+  MDB_dbi items;   /* representations */
+  MDB_dbi state;   /* records of STORE_STATE */
+  MDB_dbi ops;     /* results of named operations */
+  MDB_dbi expiry;  /* what ends, by time */
+  MDB_dbi history; /* former representations */
   uint32_t page;
   store_record record; /* as it was when the directory was opened */
 } env;
 
-/* Opens a directory. `map_size` is the largest size of the data file; `is_check` opens what is
- * there for reading and makes nothing. Returns 0, or -errno or COPAL_E* with `why`. */
-int env_open(env *e, const char *dir, uint64_t map_size, bool is_check, char why[LMDB_WHY_SIZE]);
+/* How a directory is opened. */
+typedef enum env_mode {
+  ENV_SERVE,  /* for writing; makes what is missing, brings an older format up to date */
+  ENV_CHECK,  /* for reading what is there, with nobody else in it */
+  ENV_BESIDE, /* for reading beside a copald that serves it */
+} env_mode;
+
+/* Opens a directory. `map_size` is the largest size of the data file, 0: as large as it is. Returns
+ * 0, or -errno or COPAL_E* with `why`. */
+int env_open(env *e, const char *dir, uint64_t map_size, env_mode mode, char why[LMDB_WHY_SIZE]);
+
+/* True when the database has the trees of format 2. One of format 1 that is only read has not. */
+static inline bool env_is_current(const env *e)
+{
+  return e->record.format >= 2;
+}
 
 /* Safe on an object that env_open() failed for. */
 void env_close(env *e);

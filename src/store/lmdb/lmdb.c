@@ -17,6 +17,7 @@ enum {
   QUEUE_MAX_DEFAULT = 64 << 20,
   PENDING_MAX_DEFAULT = 4096,
   BATCH_MAX_DEFAULT = 512,
+  NAME_MAX_DEFAULT = 1000000,
 };
 
 #define BYTE_MAX_DEFAULT (UINT64_C(64) << 30)
@@ -135,7 +136,7 @@ static int lmdb_commit(store_port *base, store_op *op, copal_time now)
 {
   lmdb_port *p = (lmdb_port *)base;
   lmdb_store *s = store_of(base);
-  if (op->key.len == 0 || op->body.len > UINT32_MAX || op->attrs.len > UINT32_MAX)
+  if (op->key.len == 0)
     return COPAL_EINVAL;
   request *r = p->under_way < s->cfg.pending_max ? request_make(p, op, now) : NULL;
   if (r == NULL || writer_submit(s, r) != COPAL_OK) {
@@ -180,6 +181,13 @@ static int lmdb_drain(store_port *base, int max)
 /* ------------------------------------------------------------------------------------------------
  * reading */
 
+static void read_failed(lmdb_store *s, copal_span key, int rc)
+{
+  (void)key;
+  (void)rc;
+  count_up(&s->counters.reads_failed);
+}
+
 /* The instant on the clock of store_commit(); 0 when that clock did not run yet. */
 static copal_time written_of(const lmdb_store *s, uint64_t wall)
 {
@@ -194,33 +202,76 @@ static void fill_item(const lmdb_store *s, const record *r, store_item *item)
 }
 
 /* Reads from the snapshot of the last commit, which is kept for ever when the store has failed. */
-static int find_in_standby(lmdb_store *s, copal_span key, record *found)
+static int find_in_standby(lmdb_store *s, store_space in, copal_span key, record *found)
 {
   if (!atomic_load(&s->has_failed))
     return ENOMEM;
   pthread_mutex_lock(&s->standby_lock);
-  const int rc = change_find(s, s->standby, key, found);
+  const int rc = apply_find(&s->env, s->standby, in, key, found);
   pthread_mutex_unlock(&s->standby_lock);
   return rc;
 }
 
-static bool lmdb_get(store_port *base, copal_span key, store_item *item)
+static store_status lmdb_get(store_port *base, store_space in, copal_span key, store_item *item,
+                             copal_time now)
 {
   lmdb_port *p = (lmdb_port *)base;
   lmdb_store *s = store_of(base);
   record found;
-  if (key.len == 0 || key.len > STORE_KEY_MAX)
-    return false;
+  if (key.len == 0 || key.len > (in == STORE_STATE ? STORE_STATE_KEY_MAX : STORE_KEY_MAX))
+    return STORE_ABSENT;
   MDB_txn *txn = port_view(p);
-  const int rc = txn != NULL ? change_find(s, txn, key, &found) : find_in_standby(s, key, &found);
-  if (rc != MDB_SUCCESS) {
-    if (rc != MDB_NOTFOUND)
-      count_up(&s->counters.reads_failed);
-    return false;
+  const int rc =
+      txn != NULL ? apply_find(&s->env, txn, in, key, &found) : find_in_standby(s, in, key, &found);
+  if (rc == MDB_NOTFOUND || rc == HASH_IS_SHARED || (rc == 0 && record_is_expired(s, &found, now)))
+    return STORE_ABSENT;
+  if (rc != 0) {
+    read_failed(s, key, rc);
+    return STORE_FAILED;
   }
   p->has_lent = true;
   fill_item(s, &found, item);
-  return true;
+  return STORE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * history */
+
+typedef struct retelling {
+  const lmdb_store *s;
+  copal_span key;
+  store_each *each;
+  void *ctx;
+  int calls;
+} retelling;
+
+static int retell(void *ctx, const record *former)
+{
+  retelling *h = ctx;
+  store_item item;
+  fill_item(h->s, former, &item);
+  h->calls++;
+  return h->each(h->ctx, h->key, &item);
+}
+
+static int lmdb_history(store_port *base, copal_span key, size_t max, store_each *each, void *ctx,
+                        copal_time now)
+{
+  lmdb_store *s = store_of(base);
+  MDB_txn *txn = port_view((lmdb_port *)base);
+  record found;
+  if (key.len == 0 || key.len > STORE_KEY_MAX || max == 0)
+    return 0;
+  int rc = txn == NULL ? ENOMEM : apply_find(&s->env, txn, STORE_RESOURCES, key, &found);
+  if (rc == MDB_NOTFOUND || rc == HASH_IS_SHARED || (rc == 0 && record_is_expired(s, &found, now)))
+    return 0;
+  retelling h = {.s = s, .key = key, .each = each, .ctx = ctx};
+  int stop = rc == 0 ? retell(&h, &found) : 0;
+  if (rc == 0 && stop == 0)
+    rc = apply_history(&s->env, txn, key, max - 1, retell, &h, &stop);
+  if (rc != 0)
+    read_failed(s, key, rc);
+  return stop < 0 ? stop : h.calls;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -230,11 +281,13 @@ static bool lmdb_get(store_port *base, copal_span key, store_item *item)
 typedef struct listing {
   lmdb_store *s;
   MDB_cursor *cursor;
+  store_space space;
   copal_span prefix;
   copal_span from;
   bool is_behind; /* `from` itself is not wanted */
   size_t left;
-  int (*each)(void *ctx, copal_span key, const store_item *item);
+  copal_time now;
+  store_each *each;
   void *ctx;
   int calls;
   int stop; /* what `each` returned */
@@ -262,9 +315,11 @@ static bool list_one(listing *l, copal_span path, copal_span bytes)
   record r;
   store_item item;
   if (!record_get(bytes, &r)) {
-    count_up(&l->s->counters.reads_failed);
+    read_failed(l->s, path, RECORD_DAMAGED);
     return true;
   }
+  if (record_is_expired(l->s, &r, l->now))
+    return true;
   fill_item(l->s, &r, &item);
   l->stop = l->each(l->ctx, path, &item);
   l->calls++;
@@ -294,7 +349,7 @@ static int read_long(const listing *l, MDB_val *key, MDB_val *value, long_item *
     if (record_get(env_span(*value), &r))
       (*out)[(*count)++] = (long_item){r.path, env_span(*value)};
     else
-      count_up(&l->s->counters.reads_failed);
+      read_failed(l->s, env_span(*key), RECORD_DAMAGED);
     rc = mdb_cursor_get(l->cursor, key, value, MDB_NEXT);
   }
   return rc;
@@ -317,15 +372,16 @@ static int list_long(listing *l, MDB_val *key, MDB_val *value, bool *goes_on)
 
 static void list_all(listing *l)
 {
+  const size_t start_max = l->space == STORE_STATE ? STORE_STATE_KEY_MAX : DBKEY_LITERAL_MAX;
   copal_span start = l->from;
-  if (start.len > DBKEY_LITERAL_MAX)
-    start.len = DBKEY_LITERAL_MAX;
+  if (start.len > start_max)
+    start.len = start_max;
   MDB_val key = env_val(start);
   MDB_val value;
   int rc = mdb_cursor_get(l->cursor, &key, &value, start.len > 0 ? MDB_SET_RANGE : MDB_FIRST);
   bool goes_on = l->left > 0;
   while (rc == MDB_SUCCESS && goes_on) {
-    if (dbkey_is_long(env_span(key))) {
+    if (l->space == STORE_RESOURCES && dbkey_is_long(env_span(key))) {
       rc = list_long(l, &key, &value, &goes_on);
       continue;
     }
@@ -337,22 +393,25 @@ static void list_all(listing *l)
     count_up(&l->s->counters.reads_failed);
 }
 
-static int lmdb_list(store_port *base, copal_span prefix, copal_span after, size_t max,
-                     int (*each)(void *ctx, copal_span key, const store_item *item), void *ctx)
+static int lmdb_list(store_port *base, const store_range *range, store_each *each, void *ctx,
+                     copal_time now)
 {
   lmdb_store *s = store_of(base);
-  const bool is_inside = after.len > 0 && keytree_compare(after, prefix) >= 0;
+  const bool is_inside = range->after.len > 0 && keytree_compare(range->after, range->prefix) >= 0;
   listing l = {
       .s = s,
-      .prefix = prefix,
-      .from = is_inside ? after : prefix,
+      .space = range->space,
+      .prefix = range->prefix,
+      .from = is_inside ? range->after : range->prefix,
       .is_behind = is_inside,
-      .left = max,
+      .left = range->max,
+      .now = now,
       .each = each,
       .ctx = ctx,
   };
   MDB_txn *txn = port_view((lmdb_port *)base);
-  if (txn == NULL || mdb_cursor_open(txn, s->env.items, &l.cursor) != MDB_SUCCESS) {
+  const MDB_dbi tree = range->space == STORE_STATE ? s->env.state : s->env.items;
+  if (txn == NULL || mdb_cursor_open(txn, tree, &l.cursor) != MDB_SUCCESS) {
     count_up(&s->counters.reads_failed);
     return 0;
   }
@@ -399,6 +458,7 @@ static const store_engine lmdb_engine = {
     .commit = lmdb_commit,
     .drain = lmdb_drain,
     .list = lmdb_list,
+    .history = lmdb_history,
     .follow = lmdb_follow,
     .usage = lmdb_usage,
     .close = lmdb_close,
@@ -417,13 +477,15 @@ static lmdb_store_cfg with_defaults(const lmdb_store_cfg *given)
     cfg.pending_max = PENDING_MAX_DEFAULT;
   if (cfg.batch_max == 0)
     cfg.batch_max = BATCH_MAX_DEFAULT;
+  if (cfg.name_max == 0)
+    cfg.name_max = NAME_MAX_DEFAULT;
   return cfg;
 }
 
-static uint64_t wall_now(void)
+static uint64_t system_clock(clockid_t id)
 {
   struct timespec ts;
-  clock_gettime(CLOCK_REALTIME, &ts);
+  clock_gettime(id, &ts);
   return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
 }
 
@@ -437,6 +499,9 @@ static int start(lmdb_store *s, char why[LMDB_WHY_SIZE])
   if (rc == 0)
     rc = mdb_stat(s->standby, s->env.items, &stat);
   if (rc == 0) {
+    expiring first = {.expiry = 0};
+    if (apply_first_expiring(&s->env, s->standby, &first) == 0)
+      s->next_expiry = first.expiry;
     s->rev = s->env.record.rev;
     s->counters.resources = stat.ms_entries;
     s->counters.bytes = space_used(&s->env) * s->env.page;
@@ -456,13 +521,18 @@ int lmdb_store_open(const char *dir, const lmdb_store_cfg *cfg, store **out,
     return -ENOMEM;
   s->base.engine = &lmdb_engine;
   s->cfg = with_defaults(cfg);
-  s->wall_ahead = wall_now() - s->cfg.now;
+  s->wall_ahead = system_clock(CLOCK_REALTIME) - s->cfg.now;
+  s->opened = system_clock(CLOCK_MONOTONIC);
   request_list_init(&s->queue);
   pthread_mutex_init(&s->lock, NULL);
   pthread_mutex_init(&s->standby_lock, NULL);
-  pthread_cond_init(&s->work, NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&s->work, &monotonic);
+  pthread_condattr_destroy(&monotonic);
   pthread_cond_init(&s->settled, NULL);
-  int rc = env_open(&s->env, dir, s->cfg.byte_max, false, why);
+  int rc = env_open(&s->env, dir, s->cfg.byte_max, ENV_SERVE, why);
   if (rc == 0)
     rc = start(s, why);
   if (rc != 0) {
@@ -482,6 +552,9 @@ lmdb_store_counts lmdb_store_counts_now(store *base)
       .resources_refused = c->resources_refused,
       .bytes_refused = c->bytes_refused,
       .pending_refused = c->pending_refused,
+      .names_refused = c->names_refused,
+      .repeats = c->repeats,
+      .expired = c->expired,
       .failed = c->failed,
       .reads_failed = c->reads_failed,
   };

@@ -29,7 +29,10 @@ typedef struct lmdb_store_cfg {
   uint64_t queue_max;      /* bytes of changes waiting for the writer; default 64 MiB */
   uint32_t pending_max;    /* changes under way in one port; default 4096 */
   uint32_t batch_max;      /* changes in one transaction; default 512 */
+  uint64_t name_max;       /* named operations whose results are kept; default 1,000,000 */
+  uint32_t history;        /* former representations kept of each resource; default none */
   copal_time now;          /* the clock of store_commit() now; the wall clock is kept beside it */
+  store_clock *clock;      /* for what expires; NULL: the system's, beginning at `now`; lent */
   lmdb_listener *listener; /* lent for the store's life; may be NULL */
 } lmdb_store_cfg;
 
@@ -40,6 +43,9 @@ typedef struct lmdb_store_counts {
   uint64_t resources_refused; /* STORE_FULL: `resource_max` */
   uint64_t bytes_refused;     /* STORE_FULL: `byte_max` or the file system */
   uint64_t pending_refused;   /* COPAL_ENOSLOT: `pending_max` or `queue_max` */
+  uint64_t names_refused;     /* STORE_FULL: `name_max` */
+  uint64_t repeats;           /* named operations that had been carried out before */
+  uint64_t expired;           /* resources deleted at the end of their lifetime */
   uint64_t failed;            /* STORE_FAILED */
   uint64_t reads_failed;      /* reads that could not be made: no memory, or a damaged record */
 } lmdb_store_counts;

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "copal/error.h"
 #include "store/lmdb/engine.h"
@@ -19,6 +20,9 @@ enum {
   BATCH_PAGES = 16,      /* that a transaction takes beside those of its changes */
   NUDGES_MAX = 3,
 };
+
+#define SWEEP_AGAIN COPAL_SECOND
+#define SLEEP_MAX   (3600 * (copal_time)COPAL_SECOND) /* the clock of another may have been moved */
 
 void request_free(request *r)
 {
@@ -51,23 +55,33 @@ static void standby_renew(lmdb_store *s)
   pthread_mutex_unlock(&s->standby_lock);
 }
 
+static int transaction_begin(transaction *t, lmdb_store *s)
+{
+  *t = (transaction){.s = s, .rev = s->rev, .a = {.env = &s->env, .history_max = s->cfg.history}};
+  return mdb_txn_begin(s->env.mdb, NULL, 0, &t->a.txn);
+}
+
 static int transaction_commit(transaction *t)
 {
   lmdb_store *s = t->s;
   MDB_stat stat;
   store_record rec = s->env.record;
+  expiring first = {.expiry = 0};
   rec.rev = t->rev;
-  int rc = env_put_record(&s->env, t->txn, &rec);
+  int rc = env_put_record(&s->env, t->a.txn, &rec);
   if (rc == 0)
-    rc = mdb_stat(t->txn, s->env.items, &stat);
-  if (rc != 0) {
-    mdb_txn_abort(t->txn);
+    rc = mdb_stat(t->a.txn, s->env.items, &stat);
+  if (rc == 0)
+    rc = apply_first_expiring(&s->env, t->a.txn, &first);
+  if (rc != 0 && rc != MDB_NOTFOUND) {
+    mdb_txn_abort(t->a.txn);
     return rc;
   }
-  rc = mdb_txn_commit(t->txn);
+  rc = mdb_txn_commit(t->a.txn);
   if (rc != 0)
     return rc;
   s->rev = t->rev;
+  s->next_expiry = first.expiry;
   s->counters.resources = stat.ms_entries;
   s->counters.bytes = space_used(&s->env) * s->env.page;
   count_up(&s->counters.commits);
@@ -79,14 +93,15 @@ static int transaction_commit(transaction *t)
  * error of LMDB or the system, with nothing changed. */
 static int attempt(lmdb_store *s, const request_list *batch, bool refuses_puts)
 {
-  transaction t = {.s = s, .rev = s->rev, .refuses_puts = refuses_puts};
-  int rc = mdb_txn_begin(s->env.mdb, NULL, 0, &t.txn);
+  transaction t;
+  int rc = transaction_begin(&t, s);
   if (rc != 0)
     return rc;
+  t.refuses_puts = refuses_puts;
   for (request *r = batch->head; rc == 0 && r != NULL; r = r->next)
     rc = change_apply(&t, r);
-  if (rc != 0 || !t.is_dirty) {
-    mdb_txn_abort(t.txn);
+  if (rc != 0 || !t.a.is_dirty) {
+    mdb_txn_abort(t.a.txn);
     return rc;
   }
   return transaction_commit(&t);
@@ -96,7 +111,7 @@ static void settle_all(lmdb_store *s, const request_list *batch, store_status st
 {
   for (request *r = batch->head; r != NULL; r = r->next) {
     r->result = (store_result){.status = status};
-    r->took_effect = false;
+    r->took_effect = r->has_lapsed = false;
     if (status == STORE_FAILED)
       count_up(&s->counters.failed);
   }
@@ -109,6 +124,12 @@ static void note_room(lmdb_store *s, bool is_full, const char *why)
   s->is_full = is_full;
 }
 
+static void fail_for_good(lmdb_store *s, int rc)
+{
+  atomic_store(&s->has_failed, true);
+  tell(s, LMDB_EVENT_FAILED, mdb_strerror(rc));
+}
+
 /* What remains when an attempt has failed for another reason than room. */
 static void give_up(lmdb_store *s, const request_list *batch, int rc)
 {
@@ -117,8 +138,7 @@ static void give_up(lmdb_store *s, const request_list *batch, int rc)
     return;
   }
   settle_all(s, batch, STORE_FAILED);
-  atomic_store(&s->has_failed, true);
-  tell(s, LMDB_EVENT_FAILED, mdb_strerror(rc));
+  fail_for_good(s, rc);
 }
 
 static bool has_growth(const request_list *batch)
@@ -162,7 +182,7 @@ static uint64_t pages_of(const lmdb_store *s, const request_list *batch)
     depth++;
   uint64_t sum = BATCH_PAGES;
   for (const request *r = batch->head; r != NULL; r = r->next)
-    sum += change_pages(r, stat.ms_psize, depth);
+    sum += change_pages(s, r, stat.ms_psize, depth);
   return sum;
 }
 
@@ -170,8 +190,8 @@ static uint64_t pages_of(const lmdb_store *s, const request_list *batch)
  * that. Returns false when it failed. */
 static bool nudge(lmdb_store *s)
 {
-  transaction t = {.s = s, .rev = s->rev};
-  return mdb_txn_begin(s->env.mdb, NULL, 0, &t.txn) == 0 && transaction_commit(&t) == 0;
+  transaction t;
+  return transaction_begin(&t, s) == 0 && transaction_commit(&t) == 0;
 }
 
 static space_answer find_room(lmdb_store *s, const request_list *batch)
@@ -186,11 +206,27 @@ static space_answer find_room(lmdb_store *s, const request_list *batch)
 /* ------------------------------------------------------------------------------------------------
  * results */
 
-static void tell_followers(const lmdb_store *s, const request_list *batch)
+static void tell_change(const lmdb_store *s, const store_change *change)
 {
-  for (const request *r = batch->head; r != NULL; r = r->next)
-    for (store_follower *f = s->followers; r->took_effect && f != NULL; f = f->next)
-      f->on_change(f, &r->change);
+  for (store_follower *f = s->followers; f != NULL; f = f->next)
+    f->on_change(f, change);
+}
+
+/* The end of a lifetime. */
+static void tell_lapse(lmdb_store *s, const request *r)
+{
+  count_up(&s->counters.expired);
+  tell_change(s, &(store_change){.key = r->key, .was_present = true, .links_changed = true});
+}
+
+static void tell_followers(lmdb_store *s, const request_list *batch)
+{
+  for (const request *r = batch->head; r != NULL; r = r->next) {
+    if (r->has_lapsed)
+      tell_lapse(s, r);
+    if (r->took_effect)
+      tell_change(s, &r->change);
+  }
 }
 
 /* Wakes with the lock held: a port is not closed before it is released. */
@@ -243,20 +279,82 @@ static void commit_and_deliver(lmdb_store *s, request_list *batch)
   }
 }
 
+/* When there is something to sweep, on the clock of store_commit(). */
+static copal_time sweep_due(const lmdb_store *s)
+{
+  if (s->next_expiry == 0 || atomic_load(&s->has_failed))
+    return COPAL_NEVER;
+  copal_time due = s->next_expiry - s->wall_ahead;
+  if (due > INT64_MAX)
+    due = 0; /* before the clock began */
+  return due > s->sweep_after ? due : s->sweep_after;
+}
+
+/* One transaction of sweeping. Without room it is tried again later: what has expired is absent
+ * anyway. */
+static void sweep(lmdb_store *s)
+{
+  request_list told;
+  transaction t;
+  request_list_init(&told);
+  int rc = transaction_begin(&t, s);
+  if (rc == 0) {
+    rc = sweep_some(&t, &told);
+    if (rc == 0)
+      rc = transaction_commit(&t);
+    else
+      mdb_txn_abort(t.a.txn);
+  }
+  if (rc == 0)
+    tell_followers(s, &told);
+  else if (is_for_lack_of_room(rc) || rc == ENOMEM)
+    s->sweep_after = sweep_clock(s) + SWEEP_AGAIN;
+  else
+    fail_for_good(s, rc);
+  for (request *r; (r = request_list_pop(&told)) != NULL;)
+    request_free(r);
+}
+
+/* Sleeps until there is work, at most until something expires. The store's lock is held. */
+static void wait_for_work(lmdb_store *s)
+{
+  while (s->queue.head == NULL && !s->is_ending) {
+    const copal_time due = sweep_due(s);
+    const copal_time now = due == COPAL_NEVER ? 0 : sweep_clock(s);
+    if (due == COPAL_NEVER) {
+      pthread_cond_wait(&s->work, &s->lock);
+      continue;
+    }
+    if (due <= now)
+      return;
+    struct timespec until;
+    const uint64_t delay = due - now < SLEEP_MAX ? due - now : SLEEP_MAX;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(delay / COPAL_SECOND);
+    until.tv_nsec += (long)(delay % COPAL_SECOND) * 1000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&s->work, &s->lock, &until);
+  }
+}
+
 static void *writer_main(void *arg)
 {
   lmdb_store *s = arg;
   (void)pthread_setname_np(pthread_self(), "store");
   pthread_mutex_lock(&s->lock);
   for (;;) {
-    while (s->queue.head == NULL && !s->is_ending)
-      pthread_cond_wait(&s->work, &s->lock);
-    if (s->queue.head == NULL)
+    wait_for_work(s);
+    if (s->queue.head == NULL && s->is_ending)
       break;
     request_list batch;
     move(&s->queue, &batch, s->cfg.batch_max, BATCH_BYTES);
     pthread_mutex_unlock(&s->lock);
-    commit_and_deliver(s, &batch);
+    if (batch.head != NULL)
+      commit_and_deliver(s, &batch);
+    const copal_time due = sweep_due(s);
+    if (due != COPAL_NEVER && due <= sweep_clock(s))
+      sweep(s);
     pthread_mutex_lock(&s->lock);
   }
   pthread_mutex_unlock(&s->lock);

@@ -18,14 +18,21 @@ typedef struct memory_store_cfg {
                             1 GiB */
   uint32_t pending_max;  /* results waiting in one port; default 4096 */
   uint32_t stripe_count; /* locks, a power of two; default 1024 */
+  uint64_t name_max;     /* named operations whose results are kept; default 1,000,000 */
+  uint32_t history;      /* former representations kept of each resource; default none */
+  copal_time now;        /* the clock of store_commit() now */
+  store_clock *clock;    /* for what expires; NULL: the system's, beginning at `now`; lent */
 } memory_store_cfg;
 
-/* Changes refused, since the store was opened. */
+/* Since the store was opened. */
 typedef struct memory_store_counts {
   uint64_t resources_refused; /* STORE_FULL: `resource_max` */
   uint64_t bytes_refused;     /* STORE_FULL: `byte_max` */
   uint64_t memory_refused;    /* STORE_FULL: the system gave no memory */
   uint64_t pending_refused;   /* COPAL_ENOSLOT: `pending_max` */
+  uint64_t names_refused;     /* STORE_FULL: `name_max`, or no memory for a name */
+  uint64_t repeats;           /* named operations that had been carried out before */
+  uint64_t expired;           /* resources deleted at the end of their lifetime */
 } memory_store_counts;
 
 /* Opens an empty store. `cfg` is copied; NULL means all defaults. Returns NULL when there is no

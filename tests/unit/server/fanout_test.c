@@ -75,7 +75,7 @@ static void on_change(watcher *w, copal_time now)
   store_item item;
   (void)now;
   l->calls++;
-  l->rev = store_get(l->at->port, copal_span_str(l->key), &item) ? item.rev : 0;
+  l->rev = store_get(l->at->port, copal_span_str(l->key), &item, 1) == STORE_OK ? item.rev : 0;
   if (l->closes) {
     watch_close(l->watch);
     l->watch = NULL;
@@ -281,7 +281,8 @@ static void *watch_all(void *arg)
   unsigned good = 0;
   for (int k = 0; k < KEYS; k++) {
     store_item item;
-    good += store_get(p->port, copal_span_str(keys[k]), &item) && item.rev == l[k].rev;
+    good +=
+        store_get(p->port, copal_span_str(keys[k]), &item, 1) == STORE_OK && item.rev == l[k].rev;
     watch_close(l[k].watch);
   }
   return (void *)(uintptr_t)good;

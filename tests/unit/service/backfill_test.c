@@ -87,7 +87,7 @@ static void assert_belief_is_true(bed *b)
     char key[16];
     store_item item;
     snprintf(key, sizeof key, "/%05u", i);
-    const bool is_there = store_get(b->p, copal_span_str(key), &item);
+    const bool is_there = store_get(b->p, copal_span_str(key), &item, b->now) == STORE_OK;
     assert_int_equal(follower.number[i], is_there ? number_of(item.body) : 0);
   }
 }

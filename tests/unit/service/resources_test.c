@@ -492,7 +492,7 @@ static const char *attrs_of(const char *key)
 {
   static char text[300];
   store_item item;
-  assert_true(store_get(s.port, copal_span_str(key), &item));
+  assert_true(store_get(s.port, copal_span_str(key), &item, 0) == STORE_OK);
   memcpy(text, item.attrs.ptr, item.attrs.len);
   text[item.attrs.len] = 0;
   store_view_renew(s.port);

@@ -183,7 +183,7 @@ static inline store_status del(bed *b, const char *key)
 static inline bool body_is(bed *b, const char *key, const char *body)
 {
   store_item item;
-  return store_get(b->p, copal_span_str(key), &item) &&
+  return store_get(b->p, copal_span_str(key), &item, b->now) == STORE_OK &&
          copal_span_is_equal(item.body, copal_span_str(body));
 }
 

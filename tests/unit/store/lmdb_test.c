@@ -22,7 +22,7 @@ static void representation_survives_a_restart(void **state)
   op.op.max_age_s = 7;
   assert_int_equal(run(&b, &op), STORE_OK);
   bed_reopen_lmdb(&b, NULL);
-  assert_true(store_get(b.p, copal_span_str("/a"), &item));
+  assert_true(store_get(b.p, copal_span_str("/a"), &item, b.now) == STORE_OK);
   assert_true(item.rev == op.result.rev);
   assert_memory_equal(item.etag.bytes, op.result.etag.bytes, STORE_ETAG_SIZE);
   assert_int_equal(item.content_format, 50);
@@ -46,7 +46,7 @@ static void age_survives_a_restart_with_another_clock(void **state)
   bed_leave(&b);
   b.now = 1000 * (copal_time)COPAL_SECOND; /* the clock of another boot */
   bed_use(&b, bed_lmdb(&b, NULL));
-  assert_true(store_get(b.p, copal_span_str("/a"), &item));
+  assert_true(store_get(b.p, copal_span_str("/a"), &item, b.now) == STORE_OK);
   /* As long before the new `now` as the test took. */
   assert_true(item.written <= b.now && b.now - item.written < 60 * COPAL_SECOND);
   assert_true(item.written > 900 * (copal_time)COPAL_SECOND);
@@ -65,7 +65,7 @@ static void instants_before_the_clock_are_its_zero(void **state)
   put(&b, "/a", "1");
   usleep(1000);
   bed_reopen_lmdb(&b, NULL);
-  assert_true(store_get(b.p, copal_span_str("/a"), &item));
+  assert_true(store_get(b.p, copal_span_str("/a"), &item, b.now) == STORE_OK);
   assert_true(item.written == 0);
   bed_close_lmdb(&b);
 }
@@ -133,7 +133,7 @@ static void lent_items_live_until_the_view_is_renewed(void **state)
     snprintf(body, sizeof body, "version %d", i % 6);
     if (i % 5 == 0) /* more would exhaust the snapshots kept */
       put(&b, "/a", body);
-    assert_true(store_get(b.p, copal_span_str("/a"), &items[i]));
+    assert_true(store_get(b.p, copal_span_str("/a"), &items[i], b.now) == STORE_OK);
   }
   for (int i = 0; i < COUNT; i++) {
     snprintf(body, sizeof body, "version %d", i / 5 * 5 % 6);
@@ -154,12 +154,13 @@ static void view_stays_until_renewed_and_shows_own_results(void **state)
   store_item item;
   bed_open_lmdb(&b, NULL);
   assert_int_equal(store_port_open(b.s, NULL, &other), COPAL_OK);
-  assert_false(store_get(other, copal_span_str("/a"), &item));
+  assert_int_equal(store_get(other, copal_span_str("/a"), &item, b.now), STORE_ABSENT);
   put(&b, "/a", "1");
   assert_true(body_is(&b, "/a", "1"));
-  assert_false(store_get(other, copal_span_str("/a"), &item)); /* its view is older */
+  assert_int_equal(store_get(other, copal_span_str("/a"), &item, b.now),
+                   STORE_ABSENT); /* its view is older */
   store_view_renew(other);
-  assert_true(store_get(other, copal_span_str("/a"), &item));
+  assert_true(store_get(other, copal_span_str("/a"), &item, b.now) == STORE_OK);
   store_port_close(other);
   bed_close_lmdb(&b);
 }
@@ -326,7 +327,7 @@ static void full_then_empty_then_full(size_t size)
   assert_true(lmdb_store_counts_now(b.s).bytes_refused > 0);
   assert_int_equal(log.full, 1);
   store_item item;
-  assert_true(store_get(b.p, copal_span_str("/00001"), &item));
+  assert_true(store_get(b.p, copal_span_str("/00001"), &item, b.now) == STORE_OK);
   assert_int_equal(item.body.len, size);
   store_view_renew(b.p);
   for (int i = 0; i < first; i++) {
@@ -569,7 +570,7 @@ static void empty_keys_are_refused(void **state)
   bed_open_lmdb(&b, NULL);
   bed_op op = op_of(&b, STORE_PUT, "", "1");
   assert_int_equal(store_commit(b.p, &op.op, 0), COPAL_EINVAL);
-  assert_false(store_get(b.p, copal_span_none(), &item));
+  assert_int_equal(store_get(b.p, copal_span_none(), &item, b.now), STORE_ABSENT);
   bed_close_lmdb(&b);
 }
 

@@ -91,7 +91,7 @@ static store_status del(bed *b, const char *key)
 static bool body_is(bed *b, const char *key, const char *body)
 {
   store_item item;
-  return store_get(b->p, copal_span_str(key), &item) &&
+  return store_get(b->p, copal_span_str(key), &item, b->now) == STORE_OK &&
          copal_span_is_equal(item.body, copal_span_str(body));
 }
 
@@ -112,7 +112,7 @@ static void put_creates_then_changes(void **state)
   assert_false(b.result.created);
   assert_true(b.result.rev > first.rev);
   assert_memory_not_equal(b.result.etag.bytes, first.etag.bytes, STORE_ETAG_SIZE);
-  assert_true(store_get(b.p, copal_span_str("/a"), &item));
+  assert_true(store_get(b.p, copal_span_str("/a"), &item, b.now) == STORE_OK);
   assert_true(item.rev == b.result.rev && item.written == 9);
   assert_true(body_is(&b, "/a", "22"));
   assert_false(body_is(&b, "/b", ""));
@@ -217,13 +217,13 @@ static void attributes_are_kept_replaced_and_set(void **state)
   run(&b, &op);
   op.op.attrs = copal_span_none();
   run(&b, &op);
-  assert_true(store_get(b.p, copal_span_str("/a"), &item));
+  assert_true(store_get(b.p, copal_span_str("/a"), &item, b.now) == STORE_OK);
   assert_true(copal_span_is_equal(item.attrs, copal_span_str(";rt=\"x\"")));
   const store_item before = item;
   op = op_of(&b, STORE_SET_ATTRS, "/a", "");
   op.op.attrs = copal_span_str(";if=\"y\"");
   assert_int_equal(run(&b, &op), STORE_OK);
-  assert_true(store_get(b.p, copal_span_str("/a"), &item));
+  assert_true(store_get(b.p, copal_span_str("/a"), &item, b.now) == STORE_OK);
   assert_true(copal_span_is_equal(item.attrs, copal_span_str(";if=\"y\"")));
   assert_true(body_is(&b, "/a", "1"));
   assert_memory_equal(item.etag.bytes, before.etag.bytes, STORE_ETAG_SIZE);
@@ -239,7 +239,7 @@ static void lent_items_live_until_the_view_is_renewed(void **state)
   bed_open(&b, NULL);
   put(&b, "/a", "first");
   for (int i = 0; i < 200; i++)
-    assert_true(store_get(b.p, copal_span_str("/a"), &items[i]));
+    assert_true(store_get(b.p, copal_span_str("/a"), &items[i], b.now) == STORE_OK);
   put(&b, "/a", "second");
   del(&b, "/a");
   assert_memory_equal(items[199].body.ptr, "first", 5);
@@ -334,21 +334,28 @@ static void list_is_ordered_and_continues_behind_a_key(void **state)
   for (size_t i = 0; i < 6; i++)
     put(&b, keys[i], "");
   char text[100] = "";
-  const copal_span none = copal_span_none();
-  assert_int_equal(store_list(b.p, none, none, 100, collect, text), 6);
+  assert_int_equal(store_list(b.p, &(store_range){.max = 100}, collect, text, 0), 6);
   assert_string_equal(text, "/a /a/1 /a/2 /ab /b /c ");
   text[0] = 0;
-  assert_int_equal(store_list(b.p, copal_span_str("/a"), copal_span_str("/a/1"), 1, collect, text),
-                   1);
+  assert_int_equal(
+      store_list(
+          b.p,
+          &(store_range){.prefix = copal_span_str("/a"), .after = copal_span_str("/a/1"), .max = 1},
+          collect, text, 0),
+      1);
   assert_string_equal(text, "/a/2 ");
   text[0] = 0;
-  assert_int_equal(store_list(b.p, copal_span_str("/a"), copal_span_str("/a/2"), 9, collect, text),
-                   1);
+  assert_int_equal(
+      store_list(
+          b.p,
+          &(store_range){.prefix = copal_span_str("/a"), .after = copal_span_str("/a/2"), .max = 9},
+          collect, text, 0),
+      1);
   assert_string_equal(text, "/ab ");
   int stop = -7;
-  assert_int_equal(store_list(b.p, none, none, 9, stop_with, &stop), -7);
+  assert_int_equal(store_list(b.p, &(store_range){.max = 9}, stop_with, &stop, 0), -7);
   stop = 1;
-  assert_int_equal(store_list(b.p, none, none, 9, stop_with, &stop), 1);
+  assert_int_equal(store_list(b.p, &(store_range){.max = 9}, stop_with, &stop, 0), 1);
   bed_close(&b);
 }
 

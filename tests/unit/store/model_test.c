@@ -134,7 +134,7 @@ static void check_item(const entry *e, const store_item *item)
 static void check_get(bed *b, const entry *e)
 {
   store_item item;
-  const bool is_there = store_get(b->p, copal_span_str(e->key), &item);
+  const bool is_there = store_get(b->p, copal_span_str(e->key), &item, b->now) == STORE_OK;
   assert_int_equal(is_there, e->is_there);
   if (is_there) {
     check_item(e, &item);
@@ -167,7 +167,8 @@ static void check_list(bed *b, const model *m)
     there += m->entries[i].is_there;
   size_t listed = 0;
   for (int n = PAGE; n == PAGE; listed += (size_t)n) {
-    n = store_list(b->p, copal_span_none(), copal_span_str(l.last), PAGE, check_listed, &l);
+    n = store_list(b->p, &(store_range){.after = copal_span_str(l.last), .max = PAGE}, check_listed,
+                   &l, 0);
     store_view_renew(b->p);
   }
   assert_int_equal(listed, there);
@@ -187,7 +188,8 @@ static void check_prefix(bed *b, model *m)
       there += m->entries[i].is_there;
     }
   listing l = {.next = first};
-  assert_int_equal(store_list(b->p, prefix, copal_span_none(), 1000, check_listed, &l), there);
+  assert_int_equal(
+      store_list(b->p, &(store_range){.prefix = prefix, .max = 1000}, check_listed, &l, 0), there);
 }
 
 /* ------------------------------------------------------------------------------------------------

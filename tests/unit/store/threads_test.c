@@ -37,7 +37,7 @@ static void increment(worker *w)
     store_item item;
     char body[16] = "1";
     store_view_renew(w->p);
-    const bool is_there = store_get(w->p, copal_span_str("/counter"), &item);
+    const bool is_there = store_get(w->p, copal_span_str("/counter"), &item, 0) == STORE_OK;
     if (is_there) {
       char before[16] = "";
       memcpy(before, item.body.ptr, item.body.len);
@@ -80,7 +80,7 @@ static void *churn(void *arg)
     char key[16];
     store_item item;
     snprintf(key, sizeof key, "/k/%u", (random >> 8) % 50);
-    if (store_get(w->p, copal_span_str(key), &item) && item.body.len > 0)
+    if (store_get(w->p, copal_span_str(key), &item, 0) == STORE_OK && item.body.len > 0)
       w->failed = item.body.ptr[0] != item.body.ptr[item.body.len - 1];
     uint8_t body[100];
     memset(body, (int)(random >> 24), sizeof body);
@@ -91,7 +91,8 @@ static void *churn(void *arg)
     if (store_commit(w->p, &w->op, 0) != COPAL_OK || store_drain(w->p, 1) != 1)
       w->failed = true;
     if (i % 100 == 0)
-      store_list(w->p, copal_span_str("/k"), copal_span_none(), 20, count_listed, &listed);
+      store_list(w->p, &(store_range){.prefix = copal_span_str("/k"), .max = 20}, count_listed,
+                 &listed, 0);
     if (i % 10 == 0)
       store_view_renew(w->p);
   }
@@ -145,7 +146,7 @@ static void compare_and_swap_loses_no_update(void **state)
   store_port *p;
   store_item item;
   assert_int_equal(store_port_open(s, NULL, &p), COPAL_OK);
-  assert_true(store_get(p, copal_span_str("/counter"), &item));
+  assert_true(store_get(p, copal_span_str("/counter"), &item, 0) == STORE_OK);
   char expected[16];
   snprintf(expected, sizeof expected, "%d", THREADS * INCREMENTS);
   assert_true(copal_span_is_equal(item.body, copal_span_str(expected)));
@@ -166,8 +167,7 @@ static void churn_keeps_bytes_order_and_accounts(void **state)
   store_port *p;
   size_t listed = 0;
   assert_int_equal(store_port_open(s, NULL, &p), COPAL_OK);
-  const int count =
-      store_list(p, copal_span_none(), copal_span_none(), 1000, count_listed, &listed);
+  const int count = store_list(p, &(store_range){.max = 1000}, count_listed, &listed, 0);
   assert_int_equal(count, store_usage_now(s).resources);
   store_port_close(p);
   store_close(s);
