@@ -137,11 +137,20 @@ typedef struct copal_subject {
   void (*on_relation)(struct copal_subject *s, copal_ep *ep, const copal_relation *relation,
                       copal_relation_event event);
 
+  copal_span key;       /* what it is called, for a copal_reviewer; the handler's, may be empty */
   bool is_confirmable;  /* all its notifications are confirmable */
   uint32_t count;       /* relations; the endpoint's */
   uint32_t sequence;    /* used last, low 24 bits on the wire; the endpoint's */
   copal_node relations; /* the endpoint's */
 } copal_subject;
+
+/* Knows who may observe what. */
+typedef struct copal_reviewer {
+  /* The last word for the client of a relation, an error code, or 0: it goes on. `method` is that
+   * of the request that began the relation. */
+  copal_code (*judge)(struct copal_reviewer *r, const copal_subject *subject,
+                      const copal_path *path, copal_code method);
+} copal_reviewer;
 
 /* ------------------------------------------------------------------------------------ client */
 
@@ -404,6 +413,10 @@ COPAL_API int copal_ep_observe(copal_ep *ep, copal_subject *subject);
 /* Tells that the subject has changed: each observer is sent the newest representation as soon as
  * RFC 7641 section 4.5.1 allows. Never from inside render(). */
 COPAL_API void copal_ep_notify(copal_ep *ep, copal_subject *subject, copal_time now);
+
+/* Asks the reviewer about each relation: those that may not go on are told so and end. Not from
+ * inside a callback. RFC 7641 section 4.2. */
+COPAL_API void copal_ep_review(copal_ep *ep, copal_reviewer *reviewer, copal_time now);
 
 /* Ends all relations of the subject without a word; calls on_idle(). */
 COPAL_API void copal_ep_end_subject(copal_ep *ep, copal_subject *subject, copal_time now);

@@ -372,6 +372,17 @@ static void transmit_final(copal_ep *ep, relation *r, const rendering *what, cop
   end_relation(ep, r);
 }
 
+void observe_refuse(copal_ep *ep, relation *r, copal_code code, copal_time now)
+{
+  const rendering what = {.code = code};
+  transmit_final(ep, r, &what, now);
+}
+
+void observe_go_on(copal_ep *ep, observer *o)
+{
+  let_others_follow(ep, o);
+}
+
 /* Brings one client up to date. The relation may have ended when this returns. */
 static void update(copal_ep *ep, relation *r, rendering *what, copal_time now)
 {

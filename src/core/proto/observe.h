@@ -97,6 +97,14 @@ void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now);
 /* Ends all relations without telling the clients. */
 void observe_wipe(copal_ep *ep);
 
+/* Ends a relation with an error. Its observer is settled by observe_go_on(). RFC 7641 section 4.2.
+ */
+void observe_refuse(copal_ep *ep, relation *r, copal_code code, copal_time now);
+
+/* After relations of the observer have ended: what else it observes has its turn, and an observer
+ * of nothing goes. */
+void observe_go_on(copal_ep *ep, observer *o);
+
 /* ------------------------------------------------------------------------------------------------
  * for observe_keep.c */
 

@@ -68,3 +68,8 @@ void copal_ep_end_subject(copal_ep *ep, copal_subject *subject, copal_time now)
 {
   (void)ep, (void)subject, (void)now;
 }
+
+void copal_ep_review(copal_ep *ep, copal_reviewer *reviewer, copal_time now)
+{
+  (void)ep, (void)reviewer, (void)now;
+}

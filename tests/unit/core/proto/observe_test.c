@@ -690,6 +690,54 @@ static void rfc7641_4_2_error_is_the_last_notification(void **state)
   expect_no_relations(f);
 }
 
+/* Refuses one thing, or one client. */
+typedef struct judge {
+  copal_reviewer hook; /* first */
+  const copal_subject *subject;
+  const copal_path *path;
+} judge;
+
+static copal_code refuse(copal_reviewer *r, const copal_subject *s, const copal_path *path,
+                         copal_code method)
+{
+  const judge *j = (const judge *)r;
+  assert_int_equal(method, COPAL_CODE_GET);
+  if (s == j->subject)
+    return COPAL_CODE_FORBIDDEN;
+  return j->path && copal_path_is_same_peer(path, j->path) ? COPAL_CODE_UNAUTHORIZED : 0;
+}
+
+static void rfc7641_4_2_who_may_no_longer_observe_is_told_and_ended(void **state)
+{
+  fixture *f = *state;
+  copal_path other = f->peer;
+  other.remote.port++;
+  observe(f, 1);
+  observe_from(f, &other, 2);
+  asked = &things[1];
+  observe(f, 3);
+  judge j = {.hook.judge = refuse, .subject = &things[1].subject, .path = &other};
+  copal_ep_review(f->ep, &j.hook, f->now);
+  note n = next_note(f);
+  assert_int_equal(n.code, COPAL_CODE_FORBIDDEN);
+  assert_int_equal(n.token[0], 3);
+  assert_false(n.has_observe);
+  assert_int_equal(n.payload_len, 0);
+  n = next_to(f, &other);
+  assert_int_equal(n.code, COPAL_CODE_UNAUTHORIZED);
+  assert_int_equal(n.token[0], 2);
+  assert_int_equal(things[1].idles, 1);
+  assert_int_equal(copal_ep_usage(f->ep).relations, 1);
+  change(f, &things[1], "b1");
+  fx_expect_nothing(f);
+  change(f, &things[0], "a1");
+  n = expect_note(f, COPAL_CON, 1, "a1");
+  j.subject = &things[0].subject; /* also with a notification in flight */
+  copal_ep_review(f->ep, &j.hook, f->now);
+  assert_int_equal(next_note(f).code, COPAL_CODE_FORBIDDEN);
+  expect_no_relations(f);
+}
+
 static void rfc7641_4_2_error_ends_all_relations_also_those_that_wait(void **state)
 {
   fixture *f = *state;
@@ -1271,6 +1319,7 @@ int main(void)
       TEST(a_full_sink_delays_a_confirmable_notification),
       TEST(rfc7641_4_2_error_is_the_last_notification),
       TEST(rfc7641_4_2_error_ends_all_relations_also_those_that_wait),
+      TEST(rfc7641_4_2_who_may_no_longer_observe_is_told_and_ended),
       TEST(rfc7641_4_5_reset_of_a_confirmable_notification_ends_the_relation),
       TEST(rfc7641_4_5_reset_of_a_non_notification_ends_the_relation),
       TEST(a_reset_ends_only_the_relation_it_means),
