@@ -15,12 +15,14 @@
 
 #include "transport/udp_batch.h"
 #include "transport/udp_local.h"
+#include "transport/udp_segment.h"
 #include "transport/udp_socket.h"
 
 enum {
   BATCH_DEFAULT = 64,
   DATAGRAM_MAX_DEFAULT = 2048,
   BUFFER_DEFAULT = 4 << 20, /* a burst of some ten thousand small datagrams */
+  SLOTS_PER_MESSAGE = 128,  /* datagrams that the kernel puts together at most */
   PENDING_ERRORS_MAX = 16,  /* errors the kernel may report in front of one receive call */
 };
 
@@ -46,17 +48,21 @@ struct udp {
   udp_batch rx;
   unsigned rx_used; /* headers the last receive call has written to */
   udp_batch tx;
-  udp_slot *slots;
-  int *tx_fds;       /* by which each queued datagram leaves */
+  udp_slot *slots;     /* for every datagram that a batch of messages can hold */
+  int *tx_fds;         /* by which each queued datagram leaves */
+  uint16_t *tx_locals; /* the local side of its path */
+  udp_train train;
+  bool joins;        /* runs of datagrams leave as one message */
   unsigned tx_count; /* queued */
   udp_batch errors;  /* one datagram */
 };
 
-/* What control data told of a received datagram. */
+/* What control data told of a received message. */
 typedef struct destination {
   udp_local local;
   bool is_group; /* multicast or broadcast */
   bool is_broadcast;
+  size_t segment; /* bytes of each datagram in the message; 0: it is one */
 } destination;
 
 /* ------------------------------------------------------------------------------------------------
@@ -108,6 +114,8 @@ static destination read_control(udp *u, int index, struct msghdr *m)
       read_pktinfo_v6(c, &d);
     else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
       count_drops(u, &u->socks[index], c);
+    else
+      (void)udp_segment_read(c, &d.segment);
   }
   return d;
 }
@@ -120,31 +128,58 @@ static uint16_t intern(udp *u, udp_sock *s, const udp_local *local)
   return s->asked != 0 ? s->asked : s->self;
 }
 
-/* Turns received datagram `i` into a slot. False when it is dropped. */
-static bool fill_slot(udp *u, int index, unsigned i, udp_slot *slot)
+/* Where received message `i` came from. False when it is dropped. */
+static bool read_path(udp *u, int index, unsigned i, const destination *d, copal_path *path)
 {
-  struct mmsghdr *m = &u->rx.msgs[i];
-  const destination d = read_control(u, index, &m->msg_hdr);
-  if ((m->msg_hdr.msg_flags & MSG_TRUNC) != 0) {
-    u->stats.rx_truncated++;
-    return false;
-  }
-  if (d.is_broadcast && !u->socks[index].takes_broadcasts) {
+  if (d->is_broadcast && !u->socks[index].takes_broadcasts) {
     u->stats.rx_broadcasts++;
     return false;
   }
-  memset(&slot->path, 0, sizeof slot->path);
+  memset(path, 0, sizeof *path);
   /* Nobody can be answered at port 0. */
-  if (!udp_sockaddr_to(&u->rx.addrs[i], &slot->path.remote) || slot->path.remote.port == 0) {
+  if (!udp_sockaddr_to(&u->rx.addrs[i], &path->remote) || path->remote.port == 0) {
     u->stats.rx_errors++;
     return false;
   }
-  slot->path.local = intern(u, &u->socks[index], &d.local);
-  slot->path.flags = d.is_group ? COPAL_PATH_GROUP : 0;
-  slot->bytes = (copal_mspan){udp_batch_bytes(&u->rx, i), m->msg_len};
-  u->stats.rx_datagrams++;
-  u->stats.rx_bytes += m->msg_len;
+  path->local = intern(u, &u->socks[index], &d->local);
+  path->flags = d->is_group ? COPAL_PATH_GROUP : 0;
   return true;
+}
+
+static void count_received(udp *u, const udp_slot *slots, int count)
+{
+  u->stats.rx_datagrams += (unsigned)count;
+  for (int i = 0; i < count; i++)
+    u->stats.rx_bytes += slots[i].bytes.len;
+}
+
+/* Turns received message `i` into slots, one for each of its datagrams. Returns how many. */
+static int fill_slots(udp *u, int index, unsigned i, udp_slot *slots)
+{
+  struct mmsghdr *m = &u->rx.msgs[i];
+  const destination d = read_control(u, index, &m->msg_hdr);
+  const size_t size = d.segment > 0 && d.segment < m->msg_len ? d.segment : m->msg_len;
+  copal_path path;
+  if ((m->msg_hdr.msg_flags & MSG_TRUNC) != 0) {
+    u->stats.rx_truncated++;
+    return 0;
+  }
+  if (!read_path(u, index, i, &d, &path))
+    return 0;
+  uint8_t *bytes = udp_batch_bytes(&u->rx, i);
+  size_t at = 0;
+  int n = 0;
+  do {
+    const size_t left = m->msg_len - at, len = left < size ? left : size;
+    if (len <= u->cfg.datagram_max)
+      slots[n++] = (udp_slot){path, {bytes + at, len}};
+    else
+      u->stats.rx_truncated++;
+    at += len;
+  } while (at < m->msg_len && n < SLOTS_PER_MESSAGE);
+  u->stats.rx_truncated += at < m->msg_len;
+  count_received(u, slots, n);
+  return n;
 }
 
 /* A network error of an earlier datagram is reported once by the next call on the socket; the error
@@ -187,7 +222,7 @@ int udp_recv(udp *u, int index, udp_slot **slots)
   u->rx_used = (unsigned)n;
   int kept = 0;
   for (unsigned i = 0; i < (unsigned)n; i++)
-    kept += fill_slot(u, index, i, &u->slots[kept]);
+    kept += fill_slots(u, index, i, &u->slots[kept]);
   return kept;
 }
 
@@ -302,6 +337,7 @@ static void sink_commit(copal_sink *sink, const copal_path *path, size_t len)
     return;
   const unsigned i = u->tx_count++;
   u->tx_fds[i] = u->socks[local.socket].tx_fd;
+  u->tx_locals[i] = path->local;
   u->tx.iovs[i] = (struct iovec){udp_batch_bytes(&u->tx, i), len};
   struct msghdr *m = &u->tx.msgs[i].msg_hdr;
   *m = (struct msghdr){
@@ -322,7 +358,7 @@ static void count_sent(udp *u, unsigned from, unsigned count)
 
 /* Sends queued datagrams `from` to `to`, all of one socket. What the kernel refuses is dropped: it
  * is as good as lost on the way, which the protocol expects. */
-static void send_run(udp *u, unsigned from, unsigned to)
+static void send_each(udp *u, unsigned from, unsigned to)
 {
   const int fd = u->tx_fds[from];
   int tries = 0;
@@ -345,6 +381,34 @@ static void send_run(udp *u, unsigned from, unsigned to)
     from++;
     tries = 0;
   }
+}
+
+/* A message that does not go as a whole, for its datagrams are too long for the device or it cannot
+ * cut, goes datagram by datagram. EIO says that it never will. */
+static void send_train(udp *u, unsigned from, unsigned to)
+{
+  const int fd = u->tx_fds[from];
+  unsigned i = 0;
+  while (i < u->train.count) {
+    const int n = sendmmsg(fd, &u->train.msgs[i], u->train.count - i, MSG_DONTWAIT);
+    const unsigned sent = n > 0 ? (unsigned)n : 0;
+    for (unsigned k = i; k < i + sent; k++)
+      count_sent(u, u->train.firsts[k], udp_train_length(&u->train, k, to));
+    i += sent;
+    if (n > 0 || i == u->train.count)
+      continue;
+    u->joins = errno != EIO && errno != ENOPROTOOPT;
+    send_each(u, u->train.firsts[i], u->train.firsts[i] + udp_train_length(&u->train, i, to));
+    i++;
+  }
+}
+
+static void send_run(udp *u, unsigned from, unsigned to)
+{
+  if (u->joins && udp_train_join(&u->train, &u->tx, u->tx_locals, from, to))
+    send_train(u, from, to);
+  else
+    send_each(u, from, to);
 }
 
 copal_sink *udp_sink(udp *u)
@@ -390,10 +454,13 @@ int udp_open(const udp_cfg *cfg, udp **out)
   u->cfg = with_defaults(cfg);
   u->sink = (copal_sink){sink_reserve, sink_commit};
   udp_locals_init(&u->locals);
-  u->slots = calloc(u->cfg.batch, sizeof *u->slots);
+  u->joins = true;
+  u->slots = calloc((size_t)u->cfg.batch * SLOTS_PER_MESSAGE, sizeof *u->slots);
   u->tx_fds = calloc(u->cfg.batch, sizeof *u->tx_fds);
-  if (u->slots == NULL || u->tx_fds == NULL ||
-      udp_batch_init(&u->rx, u->cfg.batch, u->cfg.datagram_max) < 0 ||
+  u->tx_locals = calloc(u->cfg.batch, sizeof *u->tx_locals);
+  if (u->slots == NULL || u->tx_fds == NULL || u->tx_locals == NULL ||
+      udp_train_init(&u->train, u->cfg.batch) < 0 ||
+      udp_batch_init(&u->rx, u->cfg.batch, UDP_MESSAGE_MAX) < 0 ||
       udp_batch_init(&u->tx, u->cfg.batch, u->cfg.datagram_max) < 0 ||
       udp_batch_init(&u->errors, 1, u->cfg.datagram_max) < 0) {
     udp_close(u);
@@ -416,6 +483,8 @@ void udp_close(udp *u)
   free(u->socks);
   free(u->slots);
   free(u->tx_fds);
+  free(u->tx_locals);
+  udp_train_wipe(&u->train);
   free(u);
 }
 
@@ -448,6 +517,7 @@ int udp_adopt(udp *u, int fd)
     rc = udp_socket_local(fd, &s.local);
   if (rc < 0)
     return rc;
+  udp_segment_allow(fd);
   s.is_ipv4 = udp_addr_is_ipv4(&s.local);
   s.tx_fd = first_fd_of(u, &s.local, fd);
   s.self = udp_locals_intern(&u->locals, &(udp_local){.socket = (uint16_t)u->count});
@@ -477,6 +547,25 @@ int udp_fd(const udp *u, int index)
 copal_addr udp_local_addr(const udp *u, int index)
 {
   return u->socks[index].local;
+}
+
+bool udp_side_of(const udp *u, uint16_t local, udp_side *side)
+{
+  const udp_local *l = udp_locals_at(&u->locals, local);
+  if (l == NULL)
+    return false;
+  *side = (udp_side){.socket = l->socket, .ifindex = l->ifindex};
+  memcpy(side->ip, l->ip, sizeof side->ip);
+  return true;
+}
+
+uint16_t udp_local_for(udp *u, const udp_side *side)
+{
+  if (side->socket < 0 || side->socket >= u->count)
+    return 0;
+  udp_local local = {.socket = (uint16_t)side->socket, .ifindex = side->ifindex};
+  memcpy(local.ip, side->ip, sizeof local.ip);
+  return udp_locals_intern(&u->locals, &local);
 }
 
 static int join_v4(int fd, const copal_addr *group, uint32_t ifindex)

@@ -27,7 +27,8 @@ typedef struct udp_stats {
   uint64_t rx_datagrams, rx_bytes, rx_truncated, rx_errors;
   uint64_t tx_datagrams, tx_bytes, tx_errors, tx_again;
   uint64_t rx_broadcasts; /* dropped: another socket takes them */
-  uint64_t kernel_drops;  /* SO_RXQ_OVFL: the receive buffer was full */
+  uint64_t kernel_drops;  /* SO_RXQ_OVFL: the receive buffer was full; a run of datagrams that came
+                             as one message counts once */
   uint32_t rcvbuf;        /* bytes granted, smallest of the sockets */
 } udp_stats;
 
@@ -69,6 +70,20 @@ int udp_adopt(udp *u, int fd);
 int udp_count(const udp *u);
 int udp_fd(const udp *u, int index);
 copal_addr udp_local_addr(const udp *u, int index);
+
+/* Our side of a path: a socket, the local address that was asked (all zero: any) and the interface
+ * (0: any). */
+typedef struct udp_side {
+  int socket;
+  uint8_t ip[16];
+  uint32_t ifindex;
+} udp_side;
+
+/* What the `local` of a path stands for. Returns false when it stands for nothing. */
+bool udp_side_of(const udp *u, uint16_t local, udp_side *side);
+
+/* The `local` that stands for it, or 0 when the table is full or there is no such socket. */
+uint16_t udp_local_for(udp *u, const udp_side *side);
 
 /* Joins a multicast group on an interface (0: the default one). Returns 0 or -errno. RFC 7252
  * section 12.8. */

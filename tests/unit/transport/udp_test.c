@@ -427,13 +427,102 @@ static void udp_queue_longer_than_a_batch_is_flushed_on_the_way(void **state)
   while (got < COUNT) {
     wait_for(b, POLLIN);
     const int n = udp_recv(b, 0, &slots);
-    assert_true(n > 0 && n <= 4);
+    assert_true(n > 0);
     for (int i = 0; i < n; i++)
       assert_int_equal(slots[i].bytes.ptr[0], '0' + got++);
   }
   assert_int_equal(udp_stats_now(a)->tx_datagrams, COUNT);
   udp_close(a);
   udp_close(b);
+}
+
+/* Queues `count` datagrams that tell their place: of `len` bytes, the last one of `last`. */
+static void send_run_of(udp *u, const copal_path *path, unsigned count, size_t len, size_t last)
+{
+  char text[128];
+  for (unsigned i = 0; i < count; i++) {
+    const size_t size = i + 1 < count ? len : last;
+    memset(text, (int)('0' + i % 64), size);
+    text[size] = '\0';
+    send_text(u, path, text);
+  }
+}
+
+static void expect_run_of(udp *u, unsigned count, size_t len, size_t last)
+{
+  udp_slot *slots = NULL;
+  for (unsigned i = 0; i < count;) {
+    wait_for(u, POLLIN);
+    const int n = udp_recv(u, 0, &slots);
+    assert_true(n > 0);
+    for (int k = 0; k < n; k++, i++) {
+      assert_int_equal(slots[k].bytes.len, i + 1 < count ? len : last);
+      assert_int_equal(slots[k].bytes.ptr[0], '0' + i % 64);
+    }
+  }
+}
+
+static void udp_runs_of_datagrams_stay_datagrams(void **state)
+{
+  (void)state;
+  udp *a = open_at("127.0.0.1", &(udp_cfg){.batch = 256});
+  udp *b = open_at("127.0.0.1", &(udp_cfg){0});
+  udp *c = open_at("127.0.0.1", &(udp_cfg){0});
+  const copal_path to_b = {.remote = addr_of("127.0.0.1", port_of(b))};
+  const copal_path to_c = {.remote = addr_of("127.0.0.1", port_of(c))};
+  send_run_of(a, &to_b, 131, 40, 7);
+  send_run_of(a, &to_c, 3, 40, 57); /* the last is longer, so it is no part of the run */
+  udp_flush(a);
+  expect_run_of(b, 131, 40, 7);
+  expect_run_of(c, 3, 40, 57);
+  assert_int_equal(udp_stats_now(a)->tx_datagrams, 134);
+  assert_int_equal(udp_stats_now(a)->tx_bytes, 130 * 40 + 7 + 2 * 40 + 57);
+  assert_int_equal(udp_stats_now(b)->rx_datagrams, 131);
+  assert_int_equal(udp_stats_now(b)->rx_bytes, 130 * 40 + 7);
+  udp_close(a);
+  udp_close(b);
+  udp_close(c);
+}
+
+/* To a socket that knows nothing of it. */
+static void udp_run_reaches_a_plain_socket_one_by_one(void **state)
+{
+  (void)state;
+  const copal_addr any = addr_of("127.0.0.1", 0);
+  copal_addr bound;
+  char text[128];
+  const int plain = udp_socket_open(&any, UDP_EXCLUSIVE);
+  assert_int_equal(udp_socket_local(plain, &bound), 0);
+  udp *a = open_at("127.0.0.1", &(udp_cfg){0});
+  const copal_path path = {.remote = bound};
+  send_run_of(a, &path, 5, 30, 10);
+  udp_flush(a);
+  for (int i = 0; i < 5; i++) {
+    assert_int_equal(recv(plain, text, sizeof text, 0), i < 4 ? 30 : 10);
+    assert_int_equal(text[0], '0' + i);
+  }
+  close(plain);
+  udp_close(a);
+}
+
+static void udp_run_leaves_from_the_address_that_was_asked(void **state)
+{
+  (void)state;
+  udp *server = open_at("0.0.0.0", &(udp_cfg){0});
+  udp *client = open_at("127.0.0.1", &(udp_cfg){0});
+  const copal_path to = {.remote = addr_of("127.0.0.3", port_of(server))};
+  send_text(client, &to, "?");
+  udp_flush(client);
+  const copal_path back = expect_text(server, "?");
+  send_run_of(server, &back, 10, 20, 20);
+  udp_flush(server);
+  wait_for(client, POLLIN);
+  udp_slot *slots = NULL;
+  assert_int_equal(udp_recv(client, 0, &slots), 10);
+  for (int i = 0; i < 10; i++)
+    assert_memory_equal(&slots[i].path.remote, &to.remote, sizeof to.remote);
+  udp_close(server);
+  udp_close(client);
 }
 
 static void udp_sink_refuses_what_no_socket_can_carry(void **state)
@@ -473,8 +562,11 @@ static void udp_full_receive_buffer_is_counted_as_kernel_drops(void **state)
   udp *a = open_at("127.0.0.1", &(udp_cfg){.batch = 512});
   udp *b = open_at("127.0.0.1", &(udp_cfg){.rcvbuf = 4096});
   const copal_path path = {.remote = addr_of("127.0.0.1", port_of(b))};
-  for (int i = 0; i < 100; i++)
-    send_text(a, &path, "flood");
+  char text[101] = "";
+  for (int i = 0; i < 100; i++) {
+    memset(text, 'x', (size_t)i + 1); /* each longer than the last, so that none travel together */
+    send_text(a, &path, text);
+  }
   udp_flush(a);
   udp_slot *slots = NULL;
   wait_for(b, POLLIN);
@@ -548,6 +640,9 @@ int main(void)
       cmocka_unit_test(udp_longer_datagram_than_allowed_is_dropped_and_counted),
       cmocka_unit_test(udp_largest_datagram_passes_whole),
       cmocka_unit_test(udp_queue_longer_than_a_batch_is_flushed_on_the_way),
+      cmocka_unit_test(udp_runs_of_datagrams_stay_datagrams),
+      cmocka_unit_test(udp_run_reaches_a_plain_socket_one_by_one),
+      cmocka_unit_test(udp_run_leaves_from_the_address_that_was_asked),
       cmocka_unit_test(udp_sink_refuses_what_no_socket_can_carry),
       cmocka_unit_test(udp_unroutable_destination_is_counted_and_the_rest_is_sent),
       cmocka_unit_test(udp_full_receive_buffer_is_counted_as_kernel_drops),
