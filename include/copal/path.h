@@ -21,7 +21,10 @@ typedef struct copal_addr {
 
 enum {
   COPAL_PATH_GROUP = 1, /* the datagram was sent to a multicast or broadcast address; or is to be */
-  COPAL_PATH_SECURE = 2, /* inside DTLS or TLS; then `session` tells which */
+  COPAL_PATH_SECURE = 2,   /* inside DTLS or TLS; then `session` tells which */
+  COPAL_PATH_UNPROVEN = 4, /* of a session whose peer has a new address, which has not shown to
+                              receive what is sent there. RFC 9146 section 6 */
+  COPAL_PATH_STALE = 8,    /* of a session restored after a crash: what arrives may be a replay */
 };
 
 /* One way between a local and a remote endpoint. 28 bytes without padding. */

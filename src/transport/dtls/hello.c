@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plaintext records of a DTLS 1.2 handshake. RFC 6347 sections 4.1, 4.2.1 and 4.2.2. */
+/* Plaintext messages of a DTLS 1.2 handshake. RFC 6347 sections 4.2.1 and 4.2.2. */
 #include "transport/dtls/hello.h"
-
-#include <string.h>
 
 #include "copal/cursor.h"
 #include "copal/error.h"
@@ -10,39 +8,21 @@
 enum {
   RANDOM_SIZE = 32,
   SESSION_ID_MAX = 32,
-  COOKIE_MAX = 32, /* of those written here */
-  SEQ_HIGH = 2,    /* bytes of a sequence number beyond 32 bits */
+  SEQ_HIGH = 2, /* bytes of a sequence number beyond 32 bits */
 };
 
-static copal_rd read_record(copal_span bytes, hello_record *r)
+bool hello_next(copal_span *content, hello_message *m)
 {
-  copal_rd rd = copal_rd_init(bytes);
-  r->type = copal_rd_u8(&rd);
-  r->version = copal_rd_u16(&rd);
-  r->epoch = copal_rd_u16(&rd);
-  r->seq = (uint64_t)copal_rd_be(&rd, SEQ_HIGH) << 32;
-  r->seq |= copal_rd_be(&rd, 4);
-  r->size = copal_rd_u16(&rd);
-  return rd;
-}
-
-bool hello_record_read(copal_span bytes, hello_record *r)
-{
-  return read_record(bytes, r).err == COPAL_OK;
-}
-
-bool hello_handshake_read(copal_span record, hello_handshake *h)
-{
-  hello_record outer;
-  copal_rd rd = read_record(record, &outer);
-  h->type = copal_rd_u8(&rd);
-  h->size = copal_rd_be(&rd, 3);
-  h->seq = copal_rd_u16(&rd);
-  h->offset = copal_rd_be(&rd, 3);
-  h->fragment = copal_rd_span(&rd, copal_rd_be(&rd, 3));
-  if (rd.err != COPAL_OK || outer.type != HELLO_TYPE_HANDSHAKE)
+  copal_rd rd = copal_rd_init(*content);
+  m->type = (hello_type)copal_rd_u8(&rd);
+  m->size = copal_rd_be(&rd, 3);
+  m->seq = copal_rd_u16(&rd);
+  m->offset = copal_rd_be(&rd, 3);
+  m->fragment = copal_rd_span(&rd, copal_rd_be(&rd, 3));
+  if (rd.err != COPAL_OK || m->fragment.len > m->size || m->offset > m->size - m->fragment.len)
     return false;
-  return h->fragment.len <= h->size && h->offset <= h->size - h->fragment.len;
+  *content = copal_rd_rest(&rd);
+  return true;
 }
 
 /* The run of bytes between two places of a reader. */
@@ -51,7 +31,7 @@ static copal_span between(const copal_rd *from, const copal_rd *to)
   return copal_span_of(from->ptr, from->left - to->left);
 }
 
-static bool read_fields(copal_span body, hello_client *h)
+static bool read_client(copal_span body, hello_client *h)
 {
   copal_rd rd = copal_rd_init(body);
   copal_rd start = rd;
@@ -64,56 +44,81 @@ static bool read_fields(copal_span body, hello_client *h)
   const copal_span suites = copal_rd_span(&rd, copal_rd_u16(&rd));
   const copal_span methods = copal_rd_span(&rd, copal_rd_u8(&rd));
   h->choices = between(&start, &rd);
+  h->extensions = rd.left > 0 ? copal_rd_span(&rd, copal_rd_u16(&rd)) : copal_span_of(rd.ptr, 0);
   return rd.err == COPAL_OK && id.len <= SESSION_ID_MAX && suites.len >= 2 && methods.len >= 1;
 }
 
-bool hello_client_read(copal_span record, hello_client *h)
+bool hello_client_read(const dtls_record *rec, hello_client *h)
 {
-  hello_record outer;
-  hello_handshake message;
-  if (!hello_record_read(record, &outer) || outer.epoch != 0 ||
-      !hello_handshake_read(record, &message))
+  copal_span content = rec->fragment;
+  hello_message m;
+  if (rec->type != DTLS_HANDSHAKE || rec->epoch != 0 || !hello_next(&content, &m))
     return false;
-  if (message.type != HELLO_CLIENT_HELLO || message.offset != 0 ||
-      message.fragment.len != message.size)
+  if (m.type != HELLO_CLIENT_HELLO || m.fragment.len != m.size)
     return false;
-  h->record_seq = outer.seq;
-  h->message_seq = message.seq;
-  return read_fields(message.fragment, h);
+  h->record_seq = rec->seq;
+  h->message_seq = m.seq;
+  return read_client(m.fragment, h);
 }
 
-static void write_record(copal_wr *w, const hello_record *r)
+bool hello_extension_find(copal_span extensions, uint16_t type, copal_span *data)
 {
-  copal_wr_u8(w, r->type);
-  copal_wr_u16(w, r->version);
-  copal_wr_u16(w, r->epoch);
-  copal_wr_be(w, (uint32_t)(r->seq >> 32), SEQ_HIGH);
-  copal_wr_be(w, (uint32_t)r->seq, 4);
-  copal_wr_u16(w, r->size);
+  copal_rd rd = copal_rd_init(extensions);
+  while (rd.left > 0) {
+    const uint16_t found = copal_rd_u16(&rd);
+    *data = copal_rd_span(&rd, copal_rd_u16(&rd));
+    if (rd.err != COPAL_OK)
+      return false;
+    if (found == type)
+      return true;
+  }
+  return false;
 }
 
-void hello_record_write(const hello_record *r, uint8_t out[HELLO_RECORD_SIZE])
+uint16_t hello_server_suite(copal_span body)
 {
-  copal_wr w = copal_wr_init((copal_mspan){out, HELLO_RECORD_SIZE});
-  write_record(&w, r);
+  copal_rd rd = copal_rd_init(body);
+  (void)copal_rd_span(&rd, 2 + RANDOM_SIZE);
+  (void)copal_rd_span(&rd, copal_rd_u8(&rd)); /* session_id */
+  return copal_rd_u16(&rd);
+}
+
+bool hello_psk_identity(copal_span body, copal_span *identity)
+{
+  copal_rd rd = copal_rd_init(body);
+  *identity = copal_rd_span(&rd, copal_rd_u16(&rd));
+  return rd.err == COPAL_OK;
+}
+
+static void write_head(copal_wr *w, dtls_type type, uint16_t version, uint64_t seq, size_t size)
+{
+  copal_wr_u8(w, (uint8_t)type);
+  copal_wr_u16(w, version);
+  copal_wr_u16(w, 0); /* epoch */
+  copal_wr_be(w, (uint32_t)(seq >> 32), SEQ_HIGH);
+  copal_wr_be(w, (uint32_t)seq, 4);
+  copal_wr_u16(w, (uint16_t)size);
 }
 
 size_t hello_verify_write(const hello_client *h, copal_span cookie,
                           uint8_t out[HELLO_VERIFY_SIZE_MAX])
 {
   copal_wr w = copal_wr_init((copal_mspan){out, HELLO_VERIFY_SIZE_MAX});
-  const uint32_t size = (uint32_t)(2 + 1 + cookie.len);
-  write_record(&w, &(hello_record){.type = HELLO_TYPE_HANDSHAKE,
-                                   .version = HELLO_VERSION_10,
-                                   .seq = h->record_seq,
-                                   .size = (uint16_t)(HELLO_HANDSHAKE_SIZE + size)});
+  const size_t size = 2 + 1 + cookie.len;
+  write_head(&w, DTLS_HANDSHAKE, HELLO_VERSION_10, h->record_seq, HELLO_HEAD_SIZE + size);
   copal_wr_u8(&w, HELLO_VERIFY_REQUEST);
-  copal_wr_be(&w, size, 3);
+  copal_wr_be(&w, (uint32_t)size, 3);
   copal_wr_u16(&w, h->message_seq);
   copal_wr_be(&w, 0, 3);
-  copal_wr_be(&w, size, 3);
+  copal_wr_be(&w, (uint32_t)size, 3);
   copal_wr_u16(&w, HELLO_VERSION_10);
   copal_wr_u8(&w, (uint8_t)cookie.len);
   copal_wr_span(&w, cookie);
   return w.err == COPAL_OK ? w.len : 0;
+}
+
+void hello_record_head(dtls_type type, uint64_t seq, size_t size, uint8_t out[DTLS_HEADER_SIZE])
+{
+  copal_wr w = copal_wr_init((copal_mspan){out, DTLS_HEADER_SIZE});
+  write_head(&w, type, HELLO_VERSION_12, seq, size);
 }

@@ -196,6 +196,11 @@ static bool get_keys(shim *s, bool is_rx)
   return true;
 }
 
+bool shim_can_open(shim *s)
+{
+  return get_keys(s, true);
+}
+
 bool shim_has_keys(shim *s)
 {
   const bool has_rx = get_keys(s, true);

@@ -103,7 +103,8 @@ bool shim_has_input(shim *s);
 /* Sends what has gathered. */
 void shim_flush(shim *s);
 
-/* Fetches keys the library has by now. True when both directions are there. */
+/* Fetches keys the library has by now. True when those of the peer are there; when both are. */
+bool shim_can_open(shim *s);
 bool shim_has_keys(shim *s);
 
 /* Takes the next piece of early application data: COPAL_OK, or COPAL_ENOTFOUND. `*bytes` is given

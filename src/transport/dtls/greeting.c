@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Handshakes of one thread: who may begin one, and what becomes of it. RFC 6347 sections 4.2.1 and
+ * 4.2.8. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "copal/error.h"
+#include "transport/dtls/dtls_inside.h"
+
+enum {
+  RECORD_SEQ_MAX = 0x7fff, /* of a ClientHello: ours go on from there */
+  MESSAGE_SEQ_MAX = 8,     /* so many HelloVerifyRequests are not needed */
+  PREFIX_BYTES_IPV4 = 15,  /* of the mapped address: /24 */
+  PREFIX_BYTES_IPV6 = 7,   /* /56 */
+};
+
+/* ------------------------------------------------------------------------------------------------
+ * limits */
+
+static uint64_t hash(const dtls *d, uint64_t h, const void *bytes, size_t len)
+{
+  const uint8_t *at = bytes;
+  h ^= d->seed;
+  for (size_t i = 0; i < len; i++)
+    h = (h ^ at[i]) * UINT64_C(0x100000001b3); /* FNV-1a from a random start */
+  return h ^ h >> 32;
+}
+
+static uint16_t *prefix_of(dtls *d, const copal_addr *remote)
+{
+  static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  const bool is_ipv4 = memcmp(remote->ip, mapped, sizeof mapped) == 0;
+  const size_t len = is_ipv4 ? PREFIX_BYTES_IPV4 : PREFIX_BYTES_IPV6;
+  return &d->prefixes[hash(d, 0, remote->ip, len) % DTLS_PREFIXES];
+}
+
+/* Which of two keys comes first is remembered by address, so that nobody else can confuse it. */
+static uint8_t *turn_of(dtls *d, const copal_addr *remote)
+{
+  return &d->psk_turns[hash(d, 1, remote->ip, sizeof remote->ip) % DTLS_PSK_TURNS];
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * one handshake */
+
+static void send_datagram(shim_out *out, copal_span datagram)
+{
+  const greeting *g = (const greeting *)out;
+  dtls_send(g->owner, &g->path, datagram);
+}
+
+static void arm(greeting *g)
+{
+  copal_timerq_arm(&g->owner->timers, &g->timer, handshake_deadline(g->handshake));
+}
+
+void greeting_end(greeting *g)
+{
+  dtls *d = g->owner;
+  copal_timerq_cancel(&d->timers, &g->timer);
+  handshake_close(g->handshake);
+  if (g->prefix != NULL)
+    (*g->prefix)--;
+  g->session->handshake = NULL;
+  dtls_session_end(d->sessions, g->session, DTLS_END_LOCAL);
+  free(g);
+}
+
+static void on_failure(greeting *g)
+{
+  dtls *d = g->owner;
+  dtls_failure f = {.path = &g->path, .psk_identity = handshake_psk_identity(g->handshake)};
+  f.kind = handshake_failure(g->handshake, &f.text);
+  d->stats.failed[f.kind]++;
+  if (f.kind == HANDSHAKE_WRONG_KEY && handshake_psk_count(g->handshake) > 1)
+    (*turn_of(d, &g->path.remote))++; /* the next attempt finds the other key in front */
+  if (d->cfg.app->on_failure != NULL)
+    d->cfg.app->on_failure(d->cfg.app, &f, d->now);
+}
+
+/* Application data that overtook the last flight. */
+static void deliver_early(dtls *d, dtls_session *s, shim *from)
+{
+  const uint32_t number = dtls_session_number(d->sessions, s);
+  copal_mspan bytes;
+  while (shim_next_early(from, &bytes) == COPAL_OK) {
+    s = dtls_session_of(d->sessions, number); /* on_message() may have ended it */
+    if (s != NULL && s->state == DTLS_SESSION_UP) {
+      const copal_path path = dtls_path_of(d, s);
+      s->flags |= DTLS_SESSION_CONFIRMED;
+      d->cfg.app->on_message(d->cfg.app, &path, bytes, d->now);
+    }
+    free(bytes.ptr);
+  }
+}
+
+static void keep_ticket(dtls *d, uint32_t number, shim *from)
+{
+  if (from->ticket == NULL)
+    return;
+  flight_keep(&d->flights, number, from->ticket, from->ticket_len);
+  from->ticket = NULL;
+}
+
+static void on_done(greeting *g)
+{
+  dtls *d = g->owner;
+  dtls_session *s = g->session;
+  dtls_established e;
+  handshake_result(g->handshake, &e);
+  const int rc = dtls_session_establish(d->sessions, s, &e, d->now);
+  explicit_bzero(&e.rx, sizeof e.rx);
+  explicit_bzero(&e.tx, sizeof e.tx);
+  if (rc < 0) {
+    d->stats.no_memory++;
+    d->cfg.credentials->release(d->cfg.credentials, e.identity);
+    greeting_end(g);
+    return;
+  }
+  const bool is_resumed = (e.flags & DTLS_SESSION_RESUMED) != 0;
+  *(is_resumed ? &d->stats.resumed : &d->stats.completed) += 1;
+  (void)dtls_session_replace_others(d->sessions, s);
+  copal_timerq_cancel(&d->timers, &g->timer);
+  if (g->prefix != NULL)
+    (*g->prefix)--;
+  const copal_path path = dtls_path_of(d, s);
+  if ((s->flags & DTLS_SESSION_CONFIRMED) == 0)
+    keep_ticket(d, path.session, handshake_shim(g->handshake));
+  if (d->cfg.app->on_open != NULL)
+    d->cfg.app->on_open(d->cfg.app, &path, d->now);
+  deliver_early(d, s, handshake_shim(g->handshake));
+  handshake_close(g->handshake);
+  free(g);
+}
+
+void greeting_run(greeting *g)
+{
+  switch (handshake_run(g->handshake, g->owner->now)) {
+  case HANDSHAKE_GOES_ON: arm(g); return;
+  case HANDSHAKE_DONE: on_done(g); return;
+  case HANDSHAKE_FAILED:
+    on_failure(g);
+    greeting_end(g);
+    return;
+  }
+}
+
+bool greeting_owns(dtls *d, dtls_session *s, const dtls_record *rec)
+{
+  dtls_content content;
+  shim *with = handshake_shim(((greeting *)s->handshake)->handshake);
+  if (!shim_can_open(with) || rec->fragment.len > sizeof d->scratch)
+    return false;
+  const copal_mspan room = {d->scratch, sizeof d->scratch};
+  const bool is_its = dtls_record_open(&with->rx, with->aead, rec, room, &content) == COPAL_OK;
+  explicit_bzero(d->scratch, rec->fragment.len);
+  return is_its;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * beginnings */
+
+/* Makes a handshake for a slot. Returns 0 or COPAL_ENOSPC; then the slot is free again. */
+static int begin(dtls *d, dtls_session *s, const copal_path *path, handshake_start *start,
+                 greeting **out)
+{
+  uint8_t cid[DTLS_CID_SIZE];
+  greeting *g = calloc(1, sizeof *g);
+  if (g == NULL) {
+    dtls_session_end(d->sessions, s, DTLS_END_LOCAL);
+    return COPAL_ENOSPC;
+  }
+  *g = (greeting){.out = {send_datagram}, .owner = d, .session = s, .path = *path};
+  copal_timer_init(&g->timer);
+  s->handshake = g;
+  dtls_session_cid(d->sessions, s, cid);
+  start->kit = d->kit;
+  start->out = &g->out;
+  start->stats = &d->stats.shim;
+  start->sessions = d->sessions;
+  start->own_cid = copal_span_of(cid, d->cfg.has_cid ? sizeof cid : 0);
+  start->psk_turn = *turn_of(d, &path->remote);
+  if (handshake_open(start, &g->handshake, d->now) < 0) {
+    greeting_end(g);
+    return COPAL_ENOSPC;
+  }
+  d->stats.started++;
+  *out = g;
+  return COPAL_OK;
+}
+
+static void verify(dtls *d, const copal_path *path, const hello_client *h)
+{
+  uint8_t cookie[COOKIE_SIZE];
+  uint8_t reply[HELLO_VERIFY_SIZE_MAX];
+  cookie_make(&d->cookies, &path->remote, h, d->now, cookie);
+  const size_t size = hello_verify_write(h, copal_span_of(cookie, sizeof cookie), reply);
+  d->stats.cookies_bad += h->cookie.len > 0;
+  d->stats.cookies_sent++;
+  dtls_send(d, path, copal_span_of(reply, size));
+}
+
+/* True when the ClientHello belongs to a handshake that is under way. One with another random is a
+ * client that begins anew: the old handshake goes. */
+static bool is_repeated(dtls *d, const copal_path *path, const hello_client *h)
+{
+  dtls_session *s = dtls_session_by_path(d->sessions, path, DTLS_SESSION_HANDSHAKE);
+  if (s == NULL)
+    return false;
+  greeting *g = s->handshake;
+  if (copal_span_is_equal(handshake_client_random(g->handshake), h->random)) {
+    d->stats.repeated++;
+    return true; /* the timer repeats our flight */
+  }
+  d->stats.superseded++;
+  greeting_end(g);
+  return false;
+}
+
+void greeting_hear(dtls *d, const copal_path *path, const dtls_record *rec)
+{
+  hello_client h;
+  greeting *g;
+  if (!hello_client_read(rec, &h) || h.record_seq > RECORD_SEQ_MAX ||
+      h.message_seq > MESSAGE_SEQ_MAX) {
+    d->stats.stray++;
+    return;
+  }
+  if (!cookie_is_good(&d->cookies, &path->remote, &h, d->now)) {
+    verify(d, path, &h);
+    return;
+  }
+  if (is_repeated(d, path, &h))
+    return;
+  uint16_t *prefix = prefix_of(d, &path->remote);
+  if (*prefix >= d->cfg.per_prefix_max) {
+    d->stats.refused_prefix++;
+    return;
+  }
+  dtls_session *s = dtls_session_take(d->sessions, path, d->lane);
+  handshake_start start = {.hello = &h};
+  if (s == NULL)
+    return; /* counted there; the client tries again */
+  if (begin(d, s, path, &start, &g) < 0) {
+    d->stats.no_memory++;
+    return;
+  }
+  g->prefix = prefix;
+  (*prefix)++;
+  shim_take(handshake_shim(g->handshake), rec);
+  greeting_run(g);
+}
+
+int greeting_begin(dtls *d, const copal_path *path, const char *server_name, uint32_t *session)
+{
+  greeting *g;
+  dtls_session *s = dtls_session_take(d->sessions, path, d->lane);
+  handshake_start start = {.server_name = server_name};
+  if (s == NULL)
+    return COPAL_ENOSLOT;
+  *session = dtls_session_number(d->sessions, s);
+  const int rc = begin(d, s, path, &start, &g);
+  if (rc == COPAL_OK)
+    greeting_run(g);
+  return rc;
+}
