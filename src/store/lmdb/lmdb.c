@@ -170,10 +170,9 @@ static int lmdb_drain(store_port *base, int max)
   int ran = 0;
   for (request *r; (r = request_list_pop(&taken)) != NULL; ran++) {
     store_op *op = r->op;
-    const store_result result = r->result;
-    request_free(r);
     p->under_way--;
-    op->done(op, &result);
+    op->done(op, &r->result);
+    request_free(r); /* the result may point into it */
   }
   return ran;
 }
@@ -521,7 +520,8 @@ int lmdb_store_open(const char *dir, const lmdb_store_cfg *cfg, store **out,
     return -ENOMEM;
   s->base.engine = &lmdb_engine;
   s->cfg = with_defaults(cfg);
-  s->wall_ahead = system_clock(CLOCK_REALTIME) - s->cfg.now;
+  const uint64_t wall = s->cfg.wall != 0 ? s->cfg.wall : system_clock(CLOCK_REALTIME);
+  s->wall_ahead = wall - s->cfg.now;
   s->opened = system_clock(CLOCK_MONOTONIC);
   request_list_init(&s->queue);
   pthread_mutex_init(&s->lock, NULL);

@@ -32,6 +32,7 @@ typedef struct lmdb_store_cfg {
   uint64_t name_max;       /* named operations whose results are kept; default 1,000,000 */
   uint32_t history;        /* former representations kept of each resource; default none */
   copal_time now;          /* the clock of store_commit() now; the wall clock is kept beside it */
+  uint64_t wall;           /* the wall clock now, microseconds since 1970; 0: the system's */
   store_clock *clock;      /* for what expires; NULL: the system's, beginning at `now`; lent */
   lmdb_listener *listener; /* lent for the store's life; may be NULL */
 } lmdb_store_cfg;

@@ -22,7 +22,8 @@ enum {
 };
 
 #define SWEEP_AGAIN COPAL_SECOND
-#define SLEEP_MAX   (3600 * (copal_time)COPAL_SECOND) /* the clock of another may have been moved */
+#define SLEEP_MAX   (3600 * (copal_time)COPAL_SECOND)
+#define LOOK_MAX    (COPAL_SECOND / 20) /* a clock of the caller's may be moved */
 
 void request_free(request *r)
 {
@@ -315,26 +316,33 @@ static void sweep(lmdb_store *s)
     request_free(r);
 }
 
+/* Sleeps at most until an instant; the store's lock is held. */
+static void sleep_until(lmdb_store *s, copal_time at, copal_time now)
+{
+  struct timespec until;
+  const uint64_t longest = s->cfg.clock != NULL ? LOOK_MAX : SLEEP_MAX;
+  const uint64_t delay = at - now < longest ? at - now : longest;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += (time_t)(delay / COPAL_SECOND);
+  until.tv_nsec += (long)(delay % COPAL_SECOND) * 1000;
+  until.tv_sec += until.tv_nsec / 1000000000;
+  until.tv_nsec %= 1000000000;
+  pthread_cond_timedwait(&s->work, &s->lock, &until);
+}
+
 /* Sleeps until there is work, at most until something expires. The store's lock is held. */
 static void wait_for_work(lmdb_store *s)
 {
   while (s->queue.head == NULL && !s->is_ending) {
     const copal_time due = sweep_due(s);
-    const copal_time now = due == COPAL_NEVER ? 0 : sweep_clock(s);
     if (due == COPAL_NEVER) {
       pthread_cond_wait(&s->work, &s->lock);
       continue;
     }
+    const copal_time now = sweep_clock(s);
     if (due <= now)
       return;
-    struct timespec until;
-    const uint64_t delay = due - now < SLEEP_MAX ? due - now : SLEEP_MAX;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(delay / COPAL_SECOND);
-    until.tv_nsec += (long)(delay % COPAL_SECOND) * 1000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&s->work, &s->lock, &until);
+    sleep_until(s, due, now);
   }
 }
 

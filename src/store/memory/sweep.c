@@ -15,7 +15,8 @@ enum {
   AT_KEY = AT_SPACE + 1,
 };
 
-#define SLEEP_MAX (3600 * (copal_time)COPAL_SECOND) /* the clock of another may have been moved */
+#define SLEEP_MAX (3600 * (copal_time)COPAL_SECOND)
+#define LOOK_MAX  (COPAL_SECOND / 20) /* a clock of the caller's may be moved */
 
 static uint64_t monotonic_now(void)
 {
@@ -79,7 +80,8 @@ static copal_time first_due(const memory_store *s)
 static void sleep_until(memory_store *s, copal_time at, copal_time now)
 {
   struct timespec until;
-  const uint64_t delay = at - now < SLEEP_MAX ? at - now : SLEEP_MAX;
+  const uint64_t longest = s->cfg.clock != NULL ? LOOK_MAX : SLEEP_MAX;
+  const uint64_t delay = at - now < longest ? at - now : longest;
   clock_gettime(CLOCK_MONOTONIC, &until);
   until.tv_sec += (time_t)(delay / COPAL_SECOND);
   until.tv_nsec += (long)(delay % COPAL_SECOND) * 1000;
