@@ -20,4 +20,15 @@ static inline copal_time clock_now(void)
   return CLOCK_AT_BOOT + (copal_time)ts.tv_sec * 1000000u + (copal_time)ts.tv_nsec / 1000u;
 }
 
+/* What leads from clock_now() to the wall clock, in ticks of 32 us, modulo 2^32: the sequence
+ * numbers of notifications go on where those of the process before ended. To be asked once, so that
+ * a wall clock that is set meanwhile changes nothing. RFC 7641 section 4.4. */
+static inline uint32_t clock_sequence_base(void)
+{
+  struct timespec ts;
+  clock_gettime(CLOCK_REALTIME, &ts);
+  const copal_time wall = (copal_time)ts.tv_sec * 1000000u + (copal_time)ts.tv_nsec / 1000u;
+  return (uint32_t)(wall >> 5) - (uint32_t)(clock_now() >> 5);
+}
+
 #endif

@@ -47,6 +47,32 @@ typedef struct service_timer {
   void (*on_due)(struct service_timer *t, copal_time now);
 } service_timer;
 
+enum {
+  HANDLER_WHO_MAX = 96,  /* bytes */
+  HANDLER_SIDE_MAX = 64, /* bytes */
+};
+
+/* A path as it can be stored: it means the same after a restart, and to another process. */
+typedef struct handler_way {
+  uint8_t who_len, side_len;
+  uint8_t who[HANDLER_WHO_MAX];   /* the client: the same bytes for all paths of a peer */
+  uint8_t side[HANDLER_SIDE_MAX]; /* our side of the path */
+} handler_way;
+
+/* The ways to the clients of a shard. */
+typedef struct handler_ways {
+  /* Returns COPAL_OK, or COPAL_ENOTFOUND for a path that ends with this process. */
+  int (*describe)(struct handler_ways *w, const copal_path *path, handler_way *way);
+
+  /* True when what this client sends reaches this shard; of a way that leads nowhere for one of
+   * the shards. */
+  bool (*is_mine)(struct handler_ways *w, const handler_way *way);
+
+  /* The path again, or COPAL_ENOTFOUND when there is none to the client any more: nobody listens
+   * where it asked, its session is gone, or the bytes are damaged. */
+  int (*recall)(struct handler_ways *w, const handler_way *way, copal_path *path);
+} handler_ways;
+
 /* What a shard offers to services for its whole life. */
 typedef struct handler_env {
   copal_ep *ep;
@@ -57,6 +83,7 @@ typedef struct handler_env {
                               request's own instant serves */
   fanout_seat *seat;       /* for watch_open() */
   copal_timerq *timers;    /* of service_timer objects only; NULL: the shard has none */
+  handler_ways *ways;      /* NULL: nothing outlives this process, the store does not either */
 } handler_env;
 
 /* Wants to know how a request was answered. */
@@ -81,7 +108,7 @@ typedef struct service_count {
   uint64_t value;
 } service_count;
 
-enum { SERVICE_COUNT_MAX = 24 };
+enum { SERVICE_COUNT_MAX = 40 };
 
 /* A service answers the requests of the routes it is mounted on. */
 typedef struct service {
@@ -91,6 +118,11 @@ typedef struct service {
    * COPAL_EPENDING and resumes later on the same thread; or returns an error for the endpoint to
    * answer. */
   int (*on_request)(struct service *s, const handler_req *req);
+
+  /* A shard begins, or ends: called on its thread before its first request and after its last.
+   * May be NULL. */
+  void (*on_start)(struct service *s, const handler_env *env, copal_time now);
+  void (*on_stop)(struct service *s, const handler_env *env, copal_time now);
 
   /* Fills in what was counted since the service was opened; returns how many counters there are.
    * From any thread. May be NULL. */

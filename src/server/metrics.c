@@ -67,6 +67,7 @@ static const metric table[] = {
     RARE("notify_cons", ep.notify_cons),
     RARE("notify_nons", ep.notify_nons),
     RARE("relations_refused", ep.relations_refused),
+    RARE("relations_restored", ep.relations_restored),
     RARE("relations_deregistered", ep.relations_deregistered),
     RARE("relations_reset", ep.relations_reset),
     RARE("relations_lost", ep.relations_lost),

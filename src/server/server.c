@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "copal/error.h"
+#include "server/clock.h"
 #include "server/groups.h"
 #include "server/listener.h"
 #include "server/mailbox.h"
@@ -194,7 +195,9 @@ int server_open(const server_parts *parts, server **out, char why[SERVER_WHY_SIZ
                              .router = parts->router,
                              .store = parts->store,
                              .count = conf_shards(parts->conf),
-                             .log_fd = parts->log->fd};
+                             .log_fd = parts->log->fd,
+                             .sequence_base = clock_sequence_base(),
+                             .is_durable = parts->conf->store != CONF_STORE_MEMORY};
   const int rc = open_all(s, why);
   if (rc < 0) {
     if (why[0] == '\0')

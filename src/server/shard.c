@@ -17,6 +17,7 @@
 #include "server/listener.h"
 #include "server/pipeline.h"
 #include "server/timers.h"
+#include "server/ways.h"
 #include "transport/steer.h"
 #include "transport/udp.h"
 
@@ -86,6 +87,7 @@ struct shard {
   guard *guard;   /* NULL: no limit for unverified sources */
   pipeline pipeline;
   udp *udp;
+  ways ways;
 
   uint32_t ready_count;
   uint32_t *ready; /* indices of sockets that may have datagrams */
@@ -355,14 +357,36 @@ static void report(shard *s, shard_report *r, shard_report_kind kind)
   (void)mailbox_post(s->common->reports, r);
 }
 
+static void start_services(shard *s)
+{
+  const router *r = s->common->router;
+  s->now = clock_now();
+  store_view_renew(s->port);
+  for (size_t i = 0; i < r->count; i++)
+    if (r->mounts[i].service->on_start != NULL)
+      r->mounts[i].service->on_start(r->mounts[i].service, &s->pipeline.env, s->now);
+}
+
+static void stop_services(shard *s)
+{
+  const router *r = s->common->router;
+  s->now = clock_now();
+  for (size_t i = 0; i < r->count; i++)
+    if (r->mounts[i].service->on_stop != NULL)
+      r->mounts[i].service->on_stop(r->mounts[i].service, &s->pipeline.env, s->now);
+  udp_flush(s->udp); /* the answers to changes that were still under way */
+}
+
 static void *shard_main(void *arg)
 {
   shard *s = arg;
   char name[16];
   snprintf(name, sizeof name, "shard%u", (unsigned)s->index % 1000);
   (void)pthread_setname_np(pthread_self(), name);
+  start_services(s);
   while (s->state != SHARD_DONE)
     turn(s);
+  stop_services(s);
   report(s, &s->done_report, SHARD_IS_DONE);
   return NULL;
 }
@@ -453,6 +477,7 @@ static int open_endpoint(shard *s)
   cfg.sink = udp_sink(s->udp);
   cfg.entropy = &s->entropy.hook;
   cfg.server = &s->pipeline.hook;
+  cfg.sequence_base = s->common->sequence_base;
   if (s->common->conf->guard_is_on == CONF_ON) {
     const guard_cfg limits = conf_guard(s->common->conf);
     s->guard = guard_open(&limits);
@@ -480,6 +505,9 @@ static int open_endpoint(shard *s)
   if (s->timers == NULL)
     return -ENOMEM;
   s->pipeline.env.timers = timers_queue(s->timers);
+  ways_init(&s->ways, s->udp, s->index, s->common->count);
+  if (s->common->is_durable)
+    s->pipeline.env.ways = &s->ways.hook;
   return 0;
 }
 
@@ -543,6 +571,7 @@ int shard_adopt(shard *s, int fd, uint32_t steered)
     return -ENOMEM;
   s->steered = all;
   s->steered[count - 1] = steered;
+  s->ways.steered = all;
   const int rc = epoll_add(s, fd, (uint32_t)count - 1);
   if (rc < 0)
     return rc;
@@ -608,6 +637,11 @@ copal_ep *shard_ep(shard *s)
 udp *shard_udp(shard *s)
 {
   return s->udp;
+}
+
+handler_ways *shard_ways(shard *s)
+{
+  return &s->ways.hook;
 }
 
 copal_time shard_now(const shard *s)

@@ -50,6 +50,8 @@ typedef struct shard_common {
   uint32_t count;   /* of shards */
   shard *const *shards;
   int log_fd;
+  uint32_t sequence_base; /* of notifications: see copal_ep_cfg */
+  bool is_durable;        /* the store outlives the process, and so do observations */
 } shard_common;
 
 /* Makes a shard without a thread. Returns 0 or -errno. */
@@ -96,6 +98,7 @@ void shard_close(shard *s);
 /* What it works with; while its thread does not run. Lent for the shard's life. */
 copal_ep *shard_ep(shard *s);
 udp *shard_udp(shard *s);
+handler_ways *shard_ways(shard *s);
 
 /* The instant of the shard's present turn. On its thread. */
 copal_time shard_now(const shard *s);

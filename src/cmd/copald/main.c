@@ -11,6 +11,7 @@
 #include "copal/error.h"
 #include "copal/version.h"
 #include "server/conf.h"
+#include "server/keeping.h"
 #include "server/log.h"
 #include "server/roster.h"
 #include "server/router.h"
@@ -166,6 +167,8 @@ static int serve(const args *a, conf *c, logger *log)
   server *s = NULL;
   char why[SERVER_WHY_SIZE] = "out of memory";
   daemon_watcher self = {{watcher_reload, watcher_notify}, a};
+  keeping kept;
+  keeping_init(&kept, c->data, log);
   int rc = open_parts(&p, c, log, why);
   if (rc == 0) {
     const server_parts with = {
@@ -176,7 +179,7 @@ static int serve(const args *a, conf *c, logger *log)
         .watcher = &self.hook,
         .roster = p.roster,
         .skips_missing = is_loopback_by_default,
-        .sections = NULL, /* nothing is kept beyond the store */
+        .sections = c->store == CONF_STORE_MEMORY ? NULL : &kept.hook,
     };
     rc = server_open(&with, &s, why);
   }

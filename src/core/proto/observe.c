@@ -210,19 +210,6 @@ relation *observe_begin(copal_ep *ep, copal_subject *s, const copal_path *path, 
   return r;
 }
 
-/* Takes over what the registration in `t` says. Returns whether any of it is new. */
-static bool adopt(relation *r, const turn *t)
-{
-  const uint8_t szx = t->rules.has_block2 ? t->rules.block2.szx : OBSERVE_NO_SZX;
-  const copal_path *path = &r->observer->path;
-  const bool is_other = r->request_code != t->rules.request_code || r->szx != szx ||
-                        path->local != t->path->local || path->flags != t->path->flags;
-  r->observer->path = *t->path; /* the local side may differ now */
-  r->request_code = t->rules.request_code;
-  r->szx = szx;
-  return is_other;
-}
-
 bool observe_register(copal_ep *ep, const turn *t, copal_time now)
 {
   relation *r = observe_find(ep, t->path, t->msg->token);
@@ -231,8 +218,8 @@ bool observe_register(copal_ep *ep, const turn *t, copal_time now)
     observe_deregister(ep, t->path, t->msg->token);
     r = NULL;
   }
-  const bool is_new = !r;
-  if (is_new) {
+  const bool is_known = r != NULL;
+  if (!is_known) {
     r = observe_begin(ep, t->subject, t->path, t->msg->token);
     if (!r) {
       ep->stats.relations_refused++;
@@ -241,10 +228,14 @@ bool observe_register(copal_ep *ep, const turn *t, copal_time now)
   }
   /* The response counts as a notification: the client may have had others under this token. */
   r->subject->sequence = observe_next_sequence(ep, r->subject->sequence, now);
+  const bool is_news = !is_known || observe_is_other(r, t);
+  r->observer->path = *t->path; /* the local side may differ now */
+  r->request_code = t->rules.request_code;
+  r->szx = observe_szx(&t->rules);
   r->confirmed = beats(now);
   r->nons = 0;
-  if (adopt(r, t) || is_new)
-    observe_tell(ep, r, is_new ? COPAL_RELATION_BEGUN : COPAL_RELATION_CHANGED);
+  if (is_news)
+    observe_tell(ep, r, is_known ? COPAL_RELATION_CHANGED : COPAL_RELATION_BEGUN);
   return true;
 }
 
@@ -264,7 +255,7 @@ void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token)
 
 static bool is_for(const reply_rules *rules, const relation *r)
 {
-  return r->szx == (rules->has_block2 ? rules->block2.szx : OBSERVE_NO_SZX);
+  return r->szx == observe_szx(rules);
 }
 
 /* Renders the newest state for receivers with the rules of `r`, once for all in a row that share

@@ -114,6 +114,12 @@ relation *observe_find(const copal_ep *ep, const copal_path *path, copal_span to
 /* A relation of `s` for that client and token, which has none. NULL when there is no room. */
 relation *observe_begin(copal_ep *ep, copal_subject *s, const copal_path *path, copal_span token);
 
+/* What a relation remembers of the block size that a request asks for. */
+static inline uint8_t observe_szx(const reply_rules *rules)
+{
+  return rules->has_block2 ? rules->block2.szx : OBSERVE_NO_SZX;
+}
+
 /* Marks a relation that has its place in the queue of its observer. */
 void observe_enqueue(copal_ep *ep, relation *r);
 

@@ -17,6 +17,13 @@ void observe_tell(copal_ep *ep, const relation *r, copal_relation_event event)
   s->on_relation(s, ep, &told, event);
 }
 
+bool observe_is_other(const relation *r, const turn *t)
+{
+  const copal_path *path = &r->observer->path;
+  return path->local != t->path->local || path->flags != t->path->flags ||
+         r->request_code != t->rules.request_code || r->szx != observe_szx(&t->rules);
+}
+
 /* Without a round-trip time nothing has been sent that must be waited for, and a group takes its
  * leisure whatever happens. */
 void observe_hasten(observer *o, copal_time now)

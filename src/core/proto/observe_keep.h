@@ -9,6 +9,9 @@
 /* Tells the subject of a relation what has become of it. */
 void observe_tell(copal_ep *ep, const relation *r, copal_relation_event event);
 
+/* True when the registration in `t` would change what has been told of the relation. */
+bool observe_is_other(const relation *r, const turn *t);
+
 /* An observer that only waits for its turn after a restoration does so no longer: there is news. */
 void observe_hasten(observer *o, copal_time now);
 

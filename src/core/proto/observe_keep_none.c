@@ -7,6 +7,12 @@ void observe_tell(copal_ep *ep, const relation *r, copal_relation_event event)
   (void)ep, (void)r, (void)event;
 }
 
+bool observe_is_other(const relation *r, const turn *t)
+{
+  (void)r, (void)t;
+  return false;
+}
+
 void observe_hasten(observer *o, copal_time now)
 {
   (void)o, (void)now;
