@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "frame.h"
+#include "runs.h"
 
 enum {
   BATCH = 64,
@@ -204,6 +205,40 @@ static void serve(echo *e)
   }
 }
 
+/* Answers of one length leave as one message. */
+static void flush_runs(echo *e)
+{
+  unsigned from = 0;
+  while (from < e->tx.count) {
+    unsigned n = 1;
+    while (from + n < e->tx.count && e->tx.iovs[from + n].iov_len == e->tx.iovs[from].iov_len)
+      n++;
+    (void)runs_send(e->fd, &e->tx.addrs[from], &e->tx.iovs[from], n);
+    from += n;
+  }
+  e->tx.count = 0;
+}
+
+/* The same for runs of datagrams of one peer. */
+static void serve_runs(echo *e)
+{
+  static uint8_t bytes[RUN_BYTES];
+  batch_init(&e->tx);
+  runs_allow(e->fd);
+  for (;;) {
+    struct sockaddr_in from;
+    size_t each;
+    const ssize_t n = runs_receive(e->fd, &from, bytes, &each);
+    for (size_t at = 0; n > 0 && at < (size_t)n; at += each) {
+      const size_t left = (size_t)n - at;
+      if (e->tx.count == BATCH)
+        flush_runs(e);
+      answer(e, &from, bytes + at, left < each ? left : each);
+    }
+    flush_runs(e);
+  }
+}
+
 static int open_socket(uint16_t port)
 {
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -229,8 +264,10 @@ int main(int argc, char **argv)
 {
   static echo e = {.body_len = BODY_DEFAULT, .fault_every = 100};
   int opt;
-  while ((opt = getopt(argc, argv, "b:f:n:")) != -1) {
+  bool joins = false;
+  while ((opt = getopt(argc, argv, "b:f:gn:")) != -1) {
     switch (opt) {
+    case 'g': joins = true; break;
     case 'b': e.body_len = strtoul(optarg, NULL, 10); break;
     case 'f': e.fault = fault_named(optarg); break;
     case 'n': e.fault_every = (uint32_t)strtoul(optarg, NULL, 10); break;
@@ -239,7 +276,7 @@ int main(int argc, char **argv)
   }
   if (optind + 1 != argc || e.fault == FAULT_COUNT || e.fault_every == 0 ||
       e.body_len > sizeof e.body) {
-    fprintf(stderr, "usage: echo [-b BODY_BYTES] [-f drop|token|mid|code|body|cut|stale] [-n "
+    fprintf(stderr, "usage: echo [-g] [-b BODY_BYTES] [-f drop|token|mid|code|body|cut|stale] [-n "
                     "EVERY] PORT\n");
     return 2;
   }
@@ -249,5 +286,7 @@ int main(int argc, char **argv)
     fprintf(stderr, "echo: port %s: %s\n", argv[optind], strerror(errno));
     return 1;
   }
+  if (joins)
+    serve_runs(&e);
   serve(&e);
 }

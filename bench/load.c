@@ -104,6 +104,7 @@ static int usage(void)
         "  -b BYTES     body of PUT (16)\n"
         "  -e           GET: the payload must be that body\n"
         "  -l SECONDS   how long stragglers may take to get the last state (30)\n"
+        "  -g           requests leave, and answers come, in runs (GSO, GRO)\n"
         "  -N           non-confirmable requests\n"
         "  -P PID       the server's process, for its CPU time\n",
         stderr);
@@ -135,6 +136,7 @@ static bool read_option(load_cfg *cfg, int opt)
   case 'b': cfg->body_len = (uint32_t)strtoul(optarg, NULL, 10); return cfg->body_len <= 1024;
   case 'l': cfg->settle = strtod(optarg, NULL); return cfg->settle >= 0;
   case 'e': cfg->is_same_body = true; return true;
+  case 'g': cfg->joins = true; return true;
   case 'N': cfg->is_non = true; return true;
   case 'P': cfg->pid = (int)strtol(optarg, NULL, 10); return cfg->pid > 0;
   }
@@ -154,7 +156,7 @@ int main(int argc, char **argv)
   if (argc < 2 || !read_mode(&cfg, argv[1]))
     return usage();
   optind = 2;
-  for (int opt; (opt = getopt(argc, argv, "a:s:o:t:w:c:p:r:b:l:eNP:")) != -1;)
+  for (int opt; (opt = getopt(argc, argv, "a:s:o:t:w:c:p:r:b:l:egNP:")) != -1;)
     if (!read_option(&cfg, opt))
       return usage();
   if (optind + 1 != argc)

@@ -28,6 +28,7 @@ typedef struct load_cfg {
   double warmup;        /* before that */
   double settle;        /* observing: how long the last state may take in the end */
   bool is_non;
+  bool joins;        /* runs of requests leave, and of answers come, as one message */
   bool is_same_body; /* GET: the payload must be the body that PUT sends */
   uint32_t body_len;
   int pid; /* of the server, to read its CPU time; 0: not */

@@ -11,6 +11,7 @@
 
 #include "gauge.h"
 #include "load.h"
+#include "runs.h"
 
 enum {
   EVENTS = 256,
@@ -33,6 +34,14 @@ typedef struct slot {
   bool is_repeated;
 } slot;
 
+/* Requests of one length that are to leave by one socket. */
+typedef struct run {
+  uint8_t bytes[RUN_COUNT][FRAME_MAX];
+  struct iovec iovs[RUN_COUNT];
+  unsigned count;
+  uint32_t socket;
+} run;
+
 typedef struct client {
   const load_cfg *cfg;
   load_result *result;
@@ -50,6 +59,7 @@ typedef struct client {
   uint64_t answered_at;
   bool is_ending; /* no new requests */
   uint8_t body[FRAME_MAX / 2];
+  run run; /* with cfg->joins */
 } client;
 
 static uint32_t next_random(client *c)
@@ -58,6 +68,24 @@ static uint32_t next_random(client *c)
   c->random ^= c->random >> 17;
   c->random ^= c->random << 5;
   return c->random;
+}
+
+static void flush_run(client *c)
+{
+  if (c->run.count > 0)
+    (void)runs_send(c->fds[c->run.socket], NULL, c->run.iovs, c->run.count);
+  c->run.count = 0;
+}
+
+static void add_to_run(client *c, uint32_t socket, const uint8_t *bytes, size_t len)
+{
+  run *r = &c->run;
+  if (r->count == RUN_COUNT || (r->count > 0 && (r->socket != socket || r->iovs[0].iov_len != len)))
+    flush_run(c);
+  memcpy(r->bytes[r->count], bytes, len);
+  r->iovs[r->count] = (struct iovec){r->bytes[r->count], len};
+  r->socket = socket;
+  r->count++;
 }
 
 static void transmit(client *c, uint32_t index, uint64_t now)
@@ -79,7 +107,10 @@ static void transmit(client *c, uint32_t index, uint64_t now)
     snprintf(path, sizeof path, "%s/%llu", cfg->path, (unsigned long long)s->path);
   const size_t len = frame_put(bytes, &f, cfg->paths > 0 ? path : cfg->path);
   c->slots[index].sent_at = now;
-  (void)send(c->fds[s->socket], bytes, len, 0); /* what fails is repeated like what is lost */
+  if (cfg->joins)
+    add_to_run(c, s->socket, bytes, len);
+  else
+    (void)send(c->fds[s->socket], bytes, len, 0); /* what fails is repeated like what is lost */
 }
 
 static void issue(client *c, uint32_t index, uint64_t now)
@@ -108,6 +139,7 @@ static void issue_idle(client *c, uint64_t now)
   for (uint32_t i = 0; i < c->idle_count && wants_more(c); i++)
     issue(c, c->idle[i], now);
   c->idle_count = 0;
+  flush_run(c);
 }
 
 /* Counts what is wrong with an answer to `s`. */
@@ -161,6 +193,15 @@ static void take(client *c, uint32_t socket, const uint8_t *bytes, size_t len)
   c->idle[c->idle_count++] = index;
 }
 
+static void receive_run(client *c, uint32_t socket)
+{
+  static uint8_t bytes[RUN_BYTES];
+  size_t each;
+  const ssize_t n = runs_receive(c->fds[socket], NULL, bytes, &each);
+  for (size_t at = 0; n > 0 && at < (size_t)n; at += each)
+    take(c, socket, bytes + at, (size_t)n - at < each ? (size_t)n - at : each);
+}
+
 static void receive(client *c, uint32_t socket)
 {
   uint8_t bytes[FRAME_MAX];
@@ -184,6 +225,7 @@ static void repeat_lost(client *c, uint64_t now)
     s->is_repeated = true;
     transmit(c, i, now);
   }
+  flush_run(c);
 }
 
 /* One turn of the loop. Returns the time. */
@@ -193,7 +235,7 @@ static uint64_t turn(client *c)
   const int n = epoll_wait(c->epoll, events, EVENTS, 10);
   const uint64_t before = c->settled;
   for (int i = 0; i < n; i++)
-    receive(c, events[i].data.u32);
+    (c->cfg->joins ? receive_run : receive)(c, events[i].data.u32);
   const uint64_t now = gauge_now();
   if (c->settled != before)
     c->answered_at = now;
@@ -261,7 +303,8 @@ static void drain(client *c)
 
 void requests_run(const load_cfg *cfg, load_result *result)
 {
-  client c = {.cfg = cfg, .result = result, .random = (uint32_t)getpid() * 2654435761u | 1};
+  static client c;
+  c = (client){.cfg = cfg, .result = result, .random = (uint32_t)getpid() * 2654435761u | 1};
   c.fds = load_open_sockets(cfg, cfg->sockets, &c.epoll);
   c.mids = calloc(cfg->sockets, sizeof *c.mids);
   c.slots = calloc(cfg->outstanding, sizeof *c.slots);
@@ -271,6 +314,8 @@ void requests_run(const load_cfg *cfg, load_result *result)
   frame_fill_body(c.body, cfg->body_len);
   for (uint32_t i = 0; i < cfg->sockets; i++)
     c.mids[i] = (uint16_t)next_random(&c);
+  for (uint32_t i = 0; cfg->joins && i < cfg->sockets; i++)
+    runs_allow(c.fds[i]);
   for (uint32_t i = 0; i < cfg->outstanding; i++)
     c.idle[c.idle_count++] = i;
   issue_idle(&c, gauge_now());
