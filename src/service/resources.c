@@ -63,7 +63,7 @@ static int refuse_absent(const handler_req *req)
 static int refuse_damaged(const handler_req *req)
 {
   return problem_reply(req, COPAL_CODE_INTERNAL_SERVER_ERROR,
-                       "What is stored here is damaged; PUT does not repair it, a backup does");
+                       "What is stored here is damaged; DELETE takes it away");
 }
 
 static int refuse_unread(const handler_req *req, store_status status)

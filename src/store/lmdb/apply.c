@@ -106,9 +106,22 @@ int apply_first_expiring(const env *e, MDB_txn *txn, expiring *first)
   return 0;
 }
 
+static uint8_t tag_in(const expiring *x)
+{
+  return x->is_op ? TAG_OP : tag_of(x->space);
+}
+
 int apply_drop_expiring(apply *a, const expiring *x)
 {
-  return index_delete(a, x->expiry, x->is_op ? TAG_OP : tag_of(x->space), x->at);
+  return index_delete(a, x->expiry, tag_in(x), x->at);
+}
+
+bool apply_is_indexed(const env *e, MDB_txn *txn, const expiring *x)
+{
+  expiry_key room;
+  MDB_val key = make_expiry_key(&room, x->expiry, tag_in(x), x->at);
+  MDB_val value;
+  return mdb_get(txn, e->expiry, &key, &value) == 0;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -126,6 +139,12 @@ static MDB_val make_history_key(history_key *k, copal_span path, store_rev rev)
   sha256_digest(&hash, HASH_SIZE, k->bytes);
   put_be64(k->bytes + HASH_SIZE, rev);
   return env_val(copal_span_of(k->bytes, sizeof k->bytes));
+}
+
+bool apply_is_former_key(copal_span at, copal_span key, store_rev rev)
+{
+  history_key room;
+  return copal_span_is_equal(at, env_span(make_history_key(&room, key, rev)));
 }
 
 static bool is_of_hash(const MDB_val *key, const history_key *wanted)

@@ -61,7 +61,7 @@ typedef struct expiring {
   bool is_op;      /* the result of a named operation; else a record */
   store_opid id;   /* of an operation */
   store_space space;
-  copal_span at; /* of a record: the database's key, lent by the database; see apply_find_at() */
+  copal_span at; /* key in its tree, lent by the database; of a record: see apply_find_at() */
 } expiring;
 
 /* The first to end. MDB_NOTFOUND: nothing ever ends. */
@@ -72,6 +72,12 @@ int apply_find_at(const env *e, MDB_txn *txn, store_space space, copal_span at, 
 
 /* Takes an entry out of the index that leads nowhere. */
 int apply_drop_expiring(apply *a, const expiring *x);
+
+/* True when the index of expiry has the entry. */
+bool apply_is_indexed(const env *e, MDB_txn *txn, const expiring *x);
+
+/* True when the key of the history is that of this revision of a resource. */
+bool apply_is_former_key(copal_span at, copal_span key, store_rev rev);
 
 /* Calls `each` for up to `max` former representations of a resource, newest first, until it returns
  * non-zero; that is returned through `stop`. Their path is the resource's. */

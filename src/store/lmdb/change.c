@@ -222,6 +222,17 @@ static int lapse(transaction *t, request *r, const record *found)
   return apply_delete(&t->a, r->op->space, r->key, found);
 }
 
+/* Nothing can be said of what is stored; it can only be taken away. Its entry in the index of what
+ * ends is dropped by the sweeper. */
+static int change_damaged(transaction *t, request *r)
+{
+  static const record unknown = {.item = {.rev = 0}};
+  r->result.status = STORE_FAILED;
+  if (r->op->verb != STORE_DELETE || !store_conditions_hold(r->op, NULL))
+    return 0;
+  return delete_item(t, r, &unknown);
+}
+
 int change_apply(transaction *t, request *r)
 {
   record found;
@@ -231,8 +242,10 @@ int change_apply(transaction *t, request *r)
   if (rc != 0 || is_over)
     return rc;
   rc = apply_find(t->a.env, t->a.txn, r->op->space, r->key, &found);
-  if (rc == HASH_IS_SHARED || rc == RECORD_DAMAGED) {
-    r->result.status = rc == RECORD_DAMAGED ? STORE_FAILED : STORE_UNAVAILABLE;
+  if (rc == RECORD_DAMAGED)
+    return change_damaged(t, r);
+  if (rc == HASH_IS_SHARED) {
+    r->result.status = STORE_UNAVAILABLE;
     return 0;
   }
   if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)

@@ -63,7 +63,11 @@ lmdb_store_counts lmdb_store_counts_now(store *s);
 
 /* What lmdb_store_check() found. */
 typedef struct lmdb_report {
-  uint64_t resources;
+  uint32_t format;    /* of the store */
+  uint64_t resources; /* expired ones that are still there among them */
+  uint64_t former;    /* representations in their history */
+  uint64_t states;    /* the server's own records */
+  uint64_t ops;       /* results of named operations */
   store_rev rev;
   uint64_t bytes;   /* of the data file that are in use */
   uint64_t damaged; /* records and structures that are not as they should be */

@@ -423,6 +423,12 @@ static void directory_that_cannot_be_made_is_named(void **state)
   assert_non_null(strstr(why, "/nonexistent/a"));
 }
 
+static void count_damage(void *ctx, const char *damage)
+{
+  assert_non_null(damage);
+  ++*(unsigned *)ctx;
+}
+
 /* Changes the store's own record. */
 static void rewrite_record(const bed *b, const store_record *r)
 {
@@ -456,6 +462,84 @@ static void newer_format_is_refused(void **state)
   bed_remove_dir(&b);
 }
 
+/* A record as format 1 had it: 48 bytes, attributes, body. */
+static size_t old_record(uint8_t *out, uint64_t rev, const char *attrs, const char *body)
+{
+  record r = {.item = {.rev = rev,
+                       .etag = {{9, 8, 7, 6, 5, 4, 3, (uint8_t)rev}},
+                       .content_format = 50,
+                       .max_age_s = 60,
+                       .attrs = copal_span_str(attrs),
+                       .body = copal_span_str(body)},
+              .wall = 1000000};
+  record_put(&r,
+             out); /* record_test has the bytes: without a lifetime they are those of format 1 */
+  assert_int_equal(record_size(&r), 48 + strlen(attrs) + strlen(body));
+  return record_size(&r);
+}
+
+/* A store as copald made it with format 1: one tree beside the store's record. */
+static void make_old_store(const bed *b)
+{
+  MDB_env *env;
+  MDB_txn *txn;
+  MDB_dbi main, items;
+  uint8_t bytes[256];
+  store_record_put(&(store_record){.format = 1, .epoch = 4711, .rev = 9}, bytes);
+  MDB_val name = {5, "copal"};
+  MDB_val value = {STORE_RECORD_SIZE, bytes};
+  assert_int_equal(mdb_env_create(&env), 0);
+  assert_int_equal(mdb_env_set_maxdbs(env, 4), 0);
+  assert_int_equal(mdb_env_open(env, b->dir, 0, 0600), 0);
+  assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+  assert_int_equal(mdb_dbi_open(txn, NULL, 0, &main), 0);
+  assert_int_equal(mdb_put(txn, main, &name, &value, 0), 0);
+  assert_int_equal(mdb_dbi_open(txn, "items", MDB_CREATE, &items), 0);
+  static const char *const keys[] = {"/a", "/b"};
+  for (size_t i = 0; i < 2; i++) {
+    name = (MDB_val){2, (void *)(uintptr_t)keys[i]};
+    value =
+        (MDB_val){old_record(bytes, 8 + i, i == 0 ? ";rt=x" : "", i == 0 ? "one" : "two"), bytes};
+    assert_int_equal(mdb_put(txn, items, &name, &value, 0), 0);
+  }
+  assert_int_equal(mdb_txn_commit(txn), 0);
+  mdb_env_close(env);
+  char lock[80];
+  snprintf(lock, sizeof lock, "%s/copald.lock", b->dir);
+  close(open(lock, O_CREAT | O_RDWR, 0600));
+}
+
+static void older_format_is_read_and_brought_up_to_date(void **state)
+{
+  (void)state;
+  bed b;
+  store_item item;
+  lmdb_report report;
+  char why[LMDB_WHY_SIZE];
+  unsigned damages = 0;
+  bed_init(&b);
+  bed_make_dir(&b);
+  make_old_store(&b);
+  assert_int_equal(lmdb_store_check(b.dir, count_damage, &damages, &report, why), COPAL_OK);
+  assert_true(damages == 0 && report.format == 1 && report.resources == 2);
+  for (int life = 0; life < 2; life++) {
+    bed_use(&b, bed_lmdb(&b, NULL));
+    assert_int_equal(store_get(b.p, copal_span_str("/a"), &item, b.now), STORE_OK);
+    assert_true(item.rev == 8 && item.lifetime_s == 0 && item.max_age_s == 60);
+    assert_true(item.etag.bytes[0] == 9 && item.etag.bytes[7] == 8);
+    assert_true(copal_span_is_equal(item.attrs, copal_span_str(";rt=x")));
+    assert_true(body_is(&b, "/a", "one"));
+    bed_op op = op_of(&b, STORE_PUT, "/b", "new");
+    op.op.lifetime_s = 1000;
+    assert_int_equal(run(&b, &op), STORE_OK);
+    assert_true(op.result.rev > 9 && !op.result.created);
+    bed_leave(&b);
+  }
+  assert_int_equal(lmdb_store_check(b.dir, count_damage, &damages, &report, why), COPAL_OK);
+  assert_true(damages == 0 && report.format == STORE_FORMAT && report.resources == 2);
+  bed_remove_dir(&b);
+}
+
 static void shortened_file_is_refused(void **state)
 {
   (void)state;
@@ -478,12 +562,6 @@ static void shortened_file_is_refused(void **state)
 
 /* ------------------------------------------------------------------------------------------------
  * the check */
-
-static void count_damage(void *ctx, const char *damage)
-{
-  assert_non_null(damage);
-  ++*(unsigned *)ctx;
-}
 
 static void check_accepts_what_is_right(void **state)
 {
@@ -531,6 +609,78 @@ static void flip_in_file(const bed *b, const char *text)
   close(fd);
 }
 
+/* A store with something in each tree. */
+static void fill_all_trees(bed *b)
+{
+  bed_op op = op_of(b, STORE_PUT, "/mortal", "1");
+  op.op.lifetime_s = 3600;
+  op.op.id.bytes[0] = 1;
+  run(b, &op);
+  op = op_of(b, STORE_PUT, "/mortal", "2");
+  op.op.keeps_lifetime = true;
+  run(b, &op);
+  op = op_of(b, STORE_PUT, "own", "state");
+  op.op.space = STORE_STATE;
+  op.op.lifetime_s = 3600;
+  run(b, &op);
+}
+
+static void check_reads_every_tree(void **state)
+{
+  (void)state;
+  bed b;
+  lmdb_report report;
+  unsigned damages = 0;
+  char why[LMDB_WHY_SIZE];
+  bed_open_lmdb(&b, &(lmdb_store_cfg){.byte_max = SMALL, .history = 4});
+  fill_all_trees(&b);
+  bed_leave(&b);
+  assert_int_equal(lmdb_store_check(b.dir, count_damage, &damages, &report, why), COPAL_OK);
+  assert_int_equal(damages, 0);
+  assert_true(report.resources == 1 && report.former == 1 && report.states == 1 && report.ops == 1);
+  bed_remove_dir(&b);
+}
+
+/* Takes the first entry of a tree out, behind the store's back. */
+static void drop_first_of(const bed *b, const char *tree)
+{
+  MDB_env *env;
+  MDB_txn *txn;
+  MDB_dbi dbi;
+  MDB_cursor *cursor;
+  MDB_val key, value;
+  assert_int_equal(mdb_env_create(&env), 0);
+  assert_int_equal(mdb_env_set_maxdbs(env, 8), 0);
+  assert_int_equal(mdb_env_open(env, b->dir, 0, 0600), 0);
+  assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+  assert_int_equal(mdb_dbi_open(txn, tree, 0, &dbi), 0);
+  assert_int_equal(mdb_cursor_open(txn, dbi, &cursor), 0);
+  assert_int_equal(mdb_cursor_get(cursor, &key, &value, MDB_FIRST), 0);
+  assert_int_equal(mdb_cursor_del(cursor, 0), 0);
+  mdb_cursor_close(cursor);
+  assert_int_equal(mdb_txn_commit(txn), 0);
+  mdb_env_close(env);
+}
+
+static void check_finds_what_the_indexes_miss(void **state)
+{
+  (void)state;
+  static const char *const trees[] = {"expiry", "items", "state", "ops"};
+  for (size_t i = 0; i < 4; i++) {
+    bed b;
+    lmdb_report report;
+    unsigned damages = 0;
+    char why[LMDB_WHY_SIZE];
+    bed_open_lmdb(&b, &(lmdb_store_cfg){.byte_max = SMALL, .history = 4});
+    fill_all_trees(&b);
+    bed_leave(&b);
+    drop_first_of(&b, trees[i]);
+    assert_int_equal(lmdb_store_check(b.dir, count_damage, &damages, &report, why), COPAL_OK);
+    assert_true(damages > 0);
+    bed_remove_dir(&b);
+  }
+}
+
 static void check_finds_a_flipped_bit(void **state)
 {
   (void)state;
@@ -547,6 +697,52 @@ static void check_finds_a_flipped_bit(void **state)
   assert_int_equal(damages, 1);
   assert_int_equal(report.damaged, 1);
   bed_remove_dir(&b);
+}
+
+/* Puts a record that cannot be read in the place of one, behind the store's back. */
+static void break_record(const bed *b, const char *key)
+{
+  MDB_env *env;
+  MDB_txn *txn;
+  MDB_dbi items;
+  uint8_t bytes[100] = {0};
+  MDB_val name = {strlen(key), (void *)(uintptr_t)key};
+  MDB_val value = {sizeof bytes, bytes};
+  bytes[43] = 0x80; /* a flag that is not known */
+  assert_int_equal(mdb_env_create(&env), 0);
+  assert_int_equal(mdb_env_set_maxdbs(env, 8), 0);
+  assert_int_equal(mdb_env_open(env, b->dir, 0, 0600), 0);
+  assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+  assert_int_equal(mdb_dbi_open(txn, "items", 0, &items), 0);
+  assert_int_equal(mdb_put(txn, items, &name, &value, 0), 0);
+  assert_int_equal(mdb_txn_commit(txn), 0);
+  mdb_env_close(env);
+}
+
+static void damaged_record_fails_alone_and_can_be_deleted(void **state)
+{
+  (void)state;
+  bed b;
+  store_item item;
+  bed_open_lmdb(&b, NULL);
+  bed_op op = op_of(&b, STORE_PUT, "/a", "1");
+  op.op.lifetime_s = 1;
+  run(&b, &op);
+  put(&b, "/b", "2");
+  bed_leave(&b);
+  break_record(&b, "/a");
+  bed_use(&b, bed_lmdb(&b, NULL));
+  assert_int_equal(store_get(b.p, copal_span_str("/a"), &item, b.now), STORE_FAILED);
+  assert_true(lmdb_store_counts_now(b.s).reads_failed > 0);
+  assert_int_equal(put(&b, "/a", "3"), STORE_FAILED);
+  op = op_of(&b, STORE_DELETE, "/a", "");
+  op.op.must_be_present = true;
+  assert_int_equal(run(&b, &op), STORE_FAILED);
+  assert_true(body_is(&b, "/b", "2"));
+  assert_int_equal(del(&b, "/a"), STORE_OK);
+  assert_int_equal(put(&b, "/a", "3"), STORE_OK);
+  assert_true(body_is(&b, "/a", "3"));
+  bed_close_lmdb(&b);
 }
 
 static void check_needs_a_store_and_makes_none(void **state)
@@ -596,9 +792,13 @@ int main(void)
       cmocka_unit_test(directory_is_made_for_its_owner_alone),
       cmocka_unit_test(directory_that_cannot_be_made_is_named),
       cmocka_unit_test(newer_format_is_refused),
+      cmocka_unit_test(older_format_is_read_and_brought_up_to_date),
       cmocka_unit_test(shortened_file_is_refused),
       cmocka_unit_test(check_accepts_what_is_right),
+      cmocka_unit_test(check_reads_every_tree),
+      cmocka_unit_test(check_finds_what_the_indexes_miss),
       cmocka_unit_test(check_finds_a_flipped_bit),
+      cmocka_unit_test(damaged_record_fails_alone_and_can_be_deleted),
       cmocka_unit_test(check_needs_a_store_and_makes_none),
       cmocka_unit_test(empty_keys_are_refused),
   };

@@ -24,8 +24,9 @@ enum {
   PAGE = 7,
 };
 
-#define WALL_AHEAD (UINT64_C(1700000000) * COPAL_SECOND) /* of the wall clock, as the test has it  \
-                                                          */
+#define WALL_AHEAD                                                                                 \
+  (UINT64_C(1700000000) * COPAL_SECOND) /* of the wall clock, as the test has it                   \
+                                         */
 
 typedef struct version {
   char body[TEXT_ROOM];

@@ -39,6 +39,60 @@ static void record_has_the_documented_bytes(void **state)
   assert_true(record_is_intact(copal_span_of(bytes, sizeof bytes)));
 }
 
+static void lifetime_stands_behind_the_header(void **state)
+{
+  (void)state;
+  uint8_t bytes[RECORD_HEADER_SIZE + RECORD_LIFETIME_SIZE + 9];
+  record r = sample;
+  record back;
+  r.item.lifetime_s = 0x01020304;
+  assert_int_equal(record_size(&r), sizeof bytes);
+  record_put(&r, bytes);
+  assert_int_equal(bytes[43], 1);
+  assert_memory_equal(bytes + 48, ((const uint8_t[]){4, 3, 2, 1, ';', 'r', 't'}), 7);
+  assert_true(record_get(copal_span_of(bytes, sizeof bytes), &back));
+  assert_int_equal(back.item.lifetime_s, 0x01020304);
+  assert_true(copal_span_is_equal(back.item.body, copal_span_str("body")));
+  assert_true(record_expiry(&back) == r.wall + 0x01020304 * UINT64_C(1000000));
+  assert_true(record_expiry(&sample) == 0);
+}
+
+static void unknown_flags_are_refused(void **state)
+{
+  (void)state;
+  uint8_t bytes[RECORD_HEADER_SIZE + 9];
+  record back;
+  record_put(&sample, bytes);
+  bytes[43] = 2;
+  assert_false(record_get(copal_span_of(bytes, sizeof bytes), &back));
+}
+
+static void result_of_an_operation_reads_back(void **state)
+{
+  (void)state;
+  uint8_t bytes[OP_RECORD_HEADER_SIZE + 2];
+  const op_record r = {.rev = 5,
+                       .etag = {{1, 2, 3, 4, 5, 6, 7, 8}},
+                       .expiry = 0x0102030405,
+                       .space = STORE_STATE,
+                       .created = true,
+                       .key = copal_span_str("/a")};
+  op_record back;
+  assert_int_equal(op_record_size(&r), sizeof bytes);
+  op_record_put(&r, bytes);
+  assert_memory_equal(bytes + 8, ((const uint8_t[]){5, 0, 0, 0, 0, 0, 0, 0, 1, 2}), 10);
+  assert_memory_equal(bytes + 24, ((const uint8_t[]){5, 4, 3, 2, 1, 0, 0, 0, 2, 0, 0, 0, 1, 1}),
+                      14);
+  assert_true(record_is_intact(copal_span_of(bytes, sizeof bytes)));
+  assert_true(op_record_get(copal_span_of(bytes, sizeof bytes), &back));
+  assert_true(back.rev == 5 && back.expiry == r.expiry && back.created);
+  assert_int_equal(back.space, STORE_STATE);
+  assert_memory_equal(back.etag.bytes, r.etag.bytes, STORE_ETAG_SIZE);
+  assert_true(copal_span_is_equal(back.key, r.key));
+  for (size_t len = 0; len < sizeof bytes; len++)
+    assert_false(op_record_get(copal_span_of(bytes, len), &back));
+}
+
 static void record_reads_back_what_was_put(void **state)
 {
   (void)state;
@@ -128,6 +182,9 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(record_has_the_documented_bytes),
+      cmocka_unit_test(lifetime_stands_behind_the_header),
+      cmocka_unit_test(unknown_flags_are_refused),
+      cmocka_unit_test(result_of_an_operation_reads_back),
       cmocka_unit_test(record_reads_back_what_was_put),
       cmocka_unit_test(every_prefix_of_a_record_is_refused),
       cmocka_unit_test(every_flipped_bit_is_found),
