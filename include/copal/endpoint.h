@@ -443,6 +443,14 @@ COPAL_API int copal_ep_dup_restore(copal_ep *ep, const copal_dup *dup, copal_tim
 COPAL_API const copal_stats *copal_ep_stats(const copal_ep *ep);
 COPAL_API copal_usage copal_ep_usage(const copal_ep *ep);
 
+/* Requests that are deferred and have not been answered. */
+COPAL_API uint32_t copal_ep_deferred(const copal_ep *ep);
+
+/* For an endpoint that makes way for another, which will know nothing of its exchanges: sends
+ * responses that are not acknowledged once more, and those that wait for their leisure at once. RFC
+ * 7252 sections 4.2 and 8.2. */
+COPAL_API void copal_ep_part(copal_ep *ep, copal_time now);
+
 /* All zero without Q-Block. */
 COPAL_API void copal_ep_qblock_stats(const copal_ep *ep, copal_qblock_stats *stats);
 

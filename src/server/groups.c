@@ -2,6 +2,7 @@
 /* Joining multicast groups. */
 #include "server/groups.h"
 
+#include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <string.h>
@@ -78,7 +79,8 @@ static void join(joiner *j, const char *text)
     char name[IF_NAMESIZE] = "";
     const int rc = shard_join(j->shard, j->socket, &group, j->interfaces[i]);
     if_indextoname(j->interfaces[i], name);
-    if (rc == 0) {
+    /* A socket of a process before this one may have joined already. */
+    if (rc == 0 || rc == -EADDRINUSE) {
       j->joined++;
       LOG(j->log, LOG_LEVEL_DEBUG, "group_joined", log_text("group", text),
           log_text("interface", name));

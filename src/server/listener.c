@@ -88,9 +88,9 @@ static void explain(int errnum, const copal_addr *addr, char why[LISTENER_WHY_SI
 }
 
 /* Opens socket `i` on the listener's address. Returns 0 or -errno. */
-static int open_one(listener *l, uint32_t i)
+static int open_one(listener *l, uint32_t i, udp_share first)
 {
-  const int fd = udp_socket_open(&l->addr, i == 0 ? UDP_FIRST : UDP_NEXT);
+  const int fd = udp_socket_open(&l->addr, i == 0 ? first : UDP_NEXT);
   if (fd < 0)
     return fd;
   l->fds[i] = fd;
@@ -98,20 +98,34 @@ static int open_one(listener *l, uint32_t i)
   return i == 0 ? udp_socket_local(fd, &l->addr) : 0;
 }
 
+int listener_expect(const copal_addr *asked, const copal_addr *addr, uint32_t count, listener *l)
+{
+  *l = (listener){
+      .asked = *asked, .addr = *addr, .count = count, .fds = malloc(count * sizeof *l->fds)};
+  if (l->fds == NULL)
+    return -ENOMEM;
+  for (uint32_t i = 0; i < count; i++)
+    l->fds[i] = -1;
+  return 0;
+}
+
+static int open_sockets(const copal_addr *addr, uint32_t count, udp_share first, listener *l)
+{
+  int rc = listener_expect(addr, addr, count, l);
+  for (uint32_t i = 0; rc == 0 && i < count; i++)
+    rc = open_one(l, i, first);
+  if (rc < 0)
+    listener_close(l);
+  return rc;
+}
+
 int listener_open(const copal_addr *addr, uint32_t count, listener *l, char why[LISTENER_WHY_SIZE])
 {
-  *l = (listener){.addr = *addr, .count = count, .fds = malloc(count * sizeof *l->fds)};
-  int rc = l->fds == NULL ? -ENOMEM : 0;
-  for (uint32_t i = 0; rc == 0 && i < count; i++)
-    l->fds[i] = -1;
-  for (uint32_t i = 0; rc == 0 && i < count; i++)
-    rc = open_one(l, i);
-  if (rc == 0) {
+  const int rc = open_sockets(addr, count, UDP_FIRST, l);
+  if (rc < 0)
+    explain(-rc, addr, why);
+  else
     l->steering = steer_attach(l->fds[0], STEER_BY_ADDRESS, count);
-    return 0;
-  }
-  explain(-rc, &l->addr, why);
-  listener_close(l);
   return rc;
 }
 
@@ -124,11 +138,111 @@ void listener_close(listener *l)
   *l = (listener){.fds = NULL};
 }
 
-int listener_take_fd(listener *l, uint32_t index)
+/* ------------------------------------------------------------------------------------------------
+ * all of them */
+
+static bool is_same(const copal_addr *a, const copal_addr *b)
 {
-  const int fd = l->fds[index];
-  l->fds[index] = -1;
-  return fd;
+  return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* Moves the listener that was asked for with this address from `old`. False when there is none. */
+static bool take_over(listener_set *old, const copal_addr *asked, listener *l)
+{
+  for (size_t i = 0; old != NULL && i < old->count; i++) {
+    if (old->items[i].fds == NULL || !is_same(&old->items[i].asked, asked))
+      continue;
+    *l = old->items[i];
+    old->items[i] = (listener){.fds = NULL};
+    l->steering = steer_attach(l->fds[0], STEER_BY_ADDRESS, l->count);
+    return true;
+  }
+  return false;
+}
+
+/* True when a listener that is about to go stands in the way: all addresses and one of them with
+ * the same port exclude each other. */
+static bool is_in_the_way(const listener_set *old, const copal_addr *addr)
+{
+  for (size_t i = 0; old != NULL && i < old->count; i++) {
+    const listener *l = &old->items[i];
+    if (l->fds != NULL && l->addr.port == addr->port && !is_same(&l->addr, addr) &&
+        udp_addr_is_ipv4(&l->addr) == udp_addr_is_ipv4(addr))
+      return true;
+  }
+  return false;
+}
+
+static int open_or_take_over(const copal_addr *addr, uint32_t sockets, listener_set *old,
+                             listener *l, char why[LISTENER_WHY_SIZE])
+{
+  if (take_over(old, addr, l))
+    return 0;
+  const int rc = listener_open(addr, sockets, l, why);
+  if (rc != -EADDRINUSE || !is_in_the_way(old, addr))
+    return rc;
+  /* Sharing the port is possible among sockets of one user that all agree to it. */
+  const int again = open_sockets(addr, sockets, UDP_NEXT, l);
+  if (again == 0)
+    l->steering = steer_attach(l->fds[0], STEER_BY_ADDRESS, sockets);
+  return again;
+}
+
+static bool is_missing(int rc)
+{
+  return rc == -EADDRNOTAVAIL || rc == -EAFNOSUPPORT;
+}
+
+int listener_set_add(listener_set *set, const listener *l)
+{
+  listener *items = realloc(set->items, (set->count + 1) * sizeof *items);
+  if (items == NULL)
+    return -ENOMEM;
+  set->items = items;
+  set->items[set->count++] = *l;
+  return 0;
+}
+
+static int add_uri(listener_set *set, const listener_cfg *cfg, size_t i, listener_set *old,
+                   char why[LISTENER_WHY_SIZE])
+{
+  copal_addr addr;
+  listener l;
+  if (listener_parse(cfg->uris[i], &addr, why) < 0)
+    return -EINVAL;
+  int rc = open_or_take_over(&addr, cfg->sockets, old, &l, why);
+  if (rc < 0)
+    return cfg->skips_missing && is_missing(rc) ? 0 : rc;
+  rc = listener_set_add(set, &l);
+  if (rc < 0)
+    listener_close(&l);
+  return rc;
+}
+
+int listener_set_open(listener_set *set, const listener_cfg *cfg, listener_set *old,
+                      char why[LISTENER_WHY_SIZE])
+{
+  int rc = 0;
+  *set = (listener_set){.count = 0};
+  why[0] = '\0';
+  for (size_t i = 0; rc == 0 && i < cfg->count; i++)
+    rc = add_uri(set, cfg, i, old, why);
+  if (rc == 0 && set->count == 0)
+    rc = -EADDRNOTAVAIL;
+  if (rc == 0)
+    return 0;
+  if (why[0] == '\0')
+    snprintf(why, LISTENER_WHY_SIZE, "cannot listen: %s", strerror(-rc));
+  listener_set_close(set);
+  return rc;
+}
+
+void listener_set_close(listener_set *set)
+{
+  for (size_t i = 0; i < set->count; i++)
+    listener_close(&set->items[i]);
+  free(set->items);
+  *set = (listener_set){.count = 0};
 }
 
 void listener_uri(const listener *l, char out[LISTENER_URI_SIZE])

@@ -5,6 +5,7 @@
 #ifndef SERVER_LISTENER_H
 #define SERVER_LISTENER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,12 +17,28 @@ enum {
 };
 
 typedef struct listener {
-  copal_addr addr; /* with the port the system picked when 0 was asked for */
+  copal_addr asked; /* as configured */
+  copal_addr addr;  /* with the port the system picked when 0 was asked for */
   uint32_t count;
   int steering; /* 0: the kernel chooses the socket by steer_index(); else -errno of asking for it
                  */
-  int *fds;     /* -1: given away */
+  int *fds;
 } listener;
+
+/* All listeners. They outlive a server that has offered them to a successor: when that fails, they
+ * are served again. */
+typedef struct listener_set {
+  size_t count;
+  listener *items;
+} listener_set;
+
+/* What to listen on. */
+typedef struct listener_cfg {
+  char *const *uris;
+  size_t count;
+  uint32_t sockets;   /* of each new listener */
+  bool skips_missing; /* go without addresses that this machine does not have */
+} listener_cfg;
 
 /* Parses a listen URI: "coap://127.0.0.1", "coap://[::]:5683"; port 0 lets the system pick one.
  * Returns 0, or COPAL_EINVAL with a sentence in `why`. */
@@ -31,11 +48,22 @@ int listener_parse(const char *uri, copal_addr *addr, char why[LISTENER_WHY_SIZE
  * to do. */
 int listener_open(const copal_addr *addr, uint32_t count, listener *l, char why[LISTENER_WHY_SIZE]);
 
-/* Closes the sockets that were not given away. Safe on a zeroed object. */
+/* Closes the sockets. Safe on a zeroed object. */
 void listener_close(listener *l);
 
-/* The socket of an index, given to the caller. */
-int listener_take_fd(listener *l, uint32_t index);
+/* Makes a listener from sockets of another process, all -1 as yet: room for `count` of them.
+ * Returns 0 or -errno. */
+int listener_expect(const copal_addr *asked, const copal_addr *addr, uint32_t count, listener *l);
+
+/* Opens a listener for each URI. One that `old` has for the same address moves over with its
+ * sockets, however many these are; the others stay in `old`. Returns 0, or -errno
+ * with a sentence in `why`; then all is closed but what is left in `old`. */
+int listener_set_open(listener_set *set, const listener_cfg *cfg, listener_set *old,
+                      char why[LISTENER_WHY_SIZE]);
+void listener_set_close(listener_set *set);
+
+/* Adds a listener, given to the set on success. Returns 0 or -errno. */
+int listener_set_add(listener_set *set, const listener *l);
 
 /* The listener as a URI: "coap://[::1]:5683". */
 void listener_uri(const listener *l, char out[LISTENER_URI_SIZE]);

@@ -101,6 +101,7 @@ static const metric table[] = {
     ALWAYS("batches", shard.batches),
     ALWAYS("sleeps", shard.sleeps),
     RARE("drain_ignored", shard.drain_ignored),
+    RARE("yield_abandoned", shard.yield_abandoned),
     RARE("network_errors", shard.network_errors),
     RARE("network_errors_lost", shard.errors_lost),
     RARE("mailbox_refused", shard.mailbox_refused),

@@ -20,6 +20,7 @@ typedef struct shard_stats {
   uint64_t batches;
   uint64_t sleeps;
   uint64_t drain_ignored;   /* requests left to a successor while shutting down */
+  uint64_t yield_abandoned; /* requests that an upgrade left without an answer */
   uint64_t network_errors;  /* reported for datagrams that were sent */
   uint64_t errors_lost;     /* of these, for another shard and not brought there */
   uint64_t mailbox_refused; /* messages that found the mailbox full */

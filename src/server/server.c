@@ -3,6 +3,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,46 +26,20 @@ enum { KEYS_TEXT_SIZE = 1024 };
 struct server {
   server_parts parts;
   shard_common common;
-  size_t listener_count;
-  listener *listeners;
   shard **shards;       /* common.count */
   uint32_t opened;      /* shards that exist */
   uint32_t running;     /* shards whose thread has not said it is done */
+  uint32_t yielding;    /* shards told to yield that have not said they have */
   uint32_t outstanding; /* metrics asked for and not yet reported */
   bool is_draining;
   bool is_over;
+  bool has_yielded; /* to a new process */
   int signals;
   metrics sum;
 };
 
 /* ------------------------------------------------------------------------------------------------
  * opening */
-
-static bool is_missing(int rc)
-{
-  return rc == -EADDRNOTAVAIL || rc == -EAFNOSUPPORT;
-}
-
-static int open_listeners(server *s, char why[SERVER_WHY_SIZE])
-{
-  const conf *c = s->parts.conf;
-  /* Every shard needs a socket to be of use. */
-  const uint32_t sockets = c->sockets > s->common.count ? c->sockets : s->common.count;
-  s->listeners = calloc(c->listen.count, sizeof *s->listeners);
-  if (s->listeners == NULL)
-    return -ENOMEM;
-  for (size_t i = 0; i < c->listen.count; i++) {
-    copal_addr addr;
-    if (listener_parse(c->listen.items[i], &addr, why) < 0)
-      return -EINVAL;
-    const int rc = listener_open(&addr, sockets, &s->listeners[s->listener_count], why);
-    if (rc == 0)
-      s->listener_count++;
-    else if (!s->parts.skips_missing || !is_missing(rc))
-      return rc;
-  }
-  return s->listener_count > 0 ? 0 : -EADDRNOTAVAIL;
-}
 
 static int open_shards(server *s)
 {
@@ -81,17 +56,28 @@ static int open_shards(server *s)
   return 0;
 }
 
-static int hand_out(server *s, listener *l)
+/* Gives a shard a descriptor of its own; the set keeps the sockets. */
+static int adopt(shard *owner, const listener *l, uint32_t i)
+{
+  const int fd = fcntl(l->fds[i], F_DUPFD_CLOEXEC, 0);
+  if (fd < 0)
+    return -errno;
+  const int socket = shard_adopt(owner, fd, l->steering == 0 ? l->count : 0);
+  if (socket < 0)
+    close(fd);
+  return socket;
+}
+
+static int hand_out(server *s, const listener *l)
 {
   for (uint32_t i = 0; i < l->count; i++) {
     shard *owner = s->shards[listener_shard(i, s->common.count)];
-    const int socket = shard_adopt(owner, l->fds[i], l->steering == 0 ? l->count : 0);
+    const int socket = adopt(owner, l, i);
     if (socket < 0)
       return socket;
-    const int fd = listener_take_fd(l, i); /* the shard closes it from here on */
     if (i > 0)
       continue;
-    const int rc = s->parts.roster != NULL ? roster_add(s->parts.roster, fd, &l->addr) : 0;
+    const int rc = s->parts.roster != NULL ? roster_add(s->parts.roster, l->fds[i], &l->addr) : 0;
     if (rc < 0)
       return rc;
     shard_take_broadcasts(owner, socket);
@@ -108,6 +94,7 @@ static int open_signals(server *s)
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGHUP);
   sigaddset(&set, SIGUSR1);
+  sigaddset(&set, SIGUSR2);
   sigaddset(&set, SIGPIPE);
   /* Threads made later inherit the mask, so all signals come to the descriptor. */
   if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
@@ -153,30 +140,28 @@ static void warn_small_buffer(const server *s)
 /* Goes on with the kernel's own choice, which holds as long as the sockets do. */
 static void warn_not_steered(const server *s)
 {
-  for (size_t i = 0; i < s->listener_count; i++) {
-    if (s->listeners[i].steering == 0)
+  for (size_t i = 0; i < s->parts.sockets->count; i++) {
+    if (s->parts.sockets->items[i].steering == 0)
       continue;
     LOG(s->parts.log, LOG_LEVEL_WARN, "steering_unavailable",
-        log_text("error", strerror(-s->listeners[i].steering)),
+        log_text("error", strerror(-s->parts.sockets->items[i].steering)),
         log_text("hint", "after a restart clients may meet a shard that does not know them"));
     return;
   }
 }
 
-static int open_all(server *s, char why[SERVER_WHY_SIZE])
+static int open_all(server *s)
 {
   int rc = open_signals(s);
   /* Each shard can have both of its reports in the box at once. */
   if (rc == 0)
     rc = mailbox_open(4 * (size_t)s->common.count, &s->common.reports);
-  if (rc == 0)
-    rc = open_listeners(s, why);
   if (rc == 0 && fanout_open(s->parts.store, &s->common.fanout) < 0)
     rc = -ENOMEM;
   if (rc == 0)
     rc = open_shards(s);
-  for (size_t i = 0; rc == 0 && i < s->listener_count; i++)
-    rc = hand_out(s, &s->listeners[i]);
+  for (size_t i = 0; rc == 0 && i < s->parts.sockets->count; i++)
+    rc = hand_out(s, &s->parts.sockets->items[i]);
   if (rc < 0)
     return rc;
   restore_sections(s);
@@ -198,7 +183,7 @@ int server_open(const server_parts *parts, server **out, char why[SERVER_WHY_SIZ
                              .log_fd = parts->log->fd,
                              .sequence_base = clock_sequence_base(),
                              .is_durable = parts->conf->store != CONF_STORE_MEMORY};
-  const int rc = open_all(s, why);
+  const int rc = open_all(s);
   if (rc < 0) {
     if (why[0] == '\0')
       snprintf(why, SERVER_WHY_SIZE, "cannot start: %s", strerror(-rc));
@@ -215,9 +200,9 @@ void server_addresses(const server *s, char *out, size_t size)
 {
   size_t len = 0;
   out[0] = '\0';
-  for (size_t i = 0; i < s->listener_count && len < size; i++) {
+  for (size_t i = 0; i < s->parts.sockets->count && len < size; i++) {
     char uri[LISTENER_URI_SIZE];
-    listener_uri(&s->listeners[i], uri);
+    listener_uri(&s->parts.sockets->items[i], uri);
     len += (size_t)snprintf(out + len, size - len, "%s%s", i == 0 ? "" : " ", uri);
   }
 }
@@ -234,8 +219,8 @@ shard *server_shard(server *s, uint32_t index)
 
 shard *server_home(server *s, const copal_addr *bound, const copal_addr *remote)
 {
-  for (size_t i = 0; i < s->listener_count; i++) {
-    const listener *l = &s->listeners[i];
+  for (size_t i = 0; i < s->parts.sockets->count; i++) {
+    const listener *l = &s->parts.sockets->items[i];
     if (memcmp(&l->addr, bound, sizeof *bound) == 0)
       return s->shards[listener_shard(steer_index(remote, l->count), s->common.count)];
   }
@@ -247,6 +232,7 @@ shard *server_home(server *s, const copal_addr *bound, const copal_addr *remote)
 
 static void begin_drain(server *s, const char *signal_name)
 {
+  upgrade *u = s->parts.upgrade;
   if (s->is_draining) {
     s->is_over = true;
     LOG(s->parts.log, LOG_LEVEL_WARN, "stopping_at_once", log_text("signal", signal_name));
@@ -255,6 +241,9 @@ static void begin_drain(server *s, const char *signal_name)
   s->is_draining = true;
   LOG(s->parts.log, LOG_LEVEL_INFO, "stopping", log_text("signal", signal_name));
   s->parts.watcher->notify(s->parts.watcher, "STOPPING=1");
+  upgrade_cancel(u);
+  if (s->yielding > 0)
+    return; /* they answer and end all the same */
   for (uint32_t i = 0; i < s->common.count; i++) {
     if (shard_drain(s->shards[i], s->parts.conf->drain_timeout) < 0)
       s->is_over = true; /* a shard that takes no messages will not end by itself */
@@ -321,6 +310,59 @@ static void reload(server *s)
   s->parts.watcher->notify(s->parts.watcher, "READY=1");
 }
 
+/* ------------------------------------------------------------------------------------------------
+ * upgrades */
+
+static void begin_upgrade(server *s)
+{
+  upgrade *u = s->parts.upgrade;
+  char why[UPGRADE_WHY_SIZE] = "";
+  int content = -1;
+  if (s->is_draining)
+    snprintf(why, sizeof why, "the server is ending");
+  else if (u->state != UPGRADE_IDLE)
+    snprintf(why, sizeof why, "an upgrade is under way");
+  else if (s->parts.watcher->offer(s->parts.watcher, &content, why) == 0 &&
+           upgrade_start(u, s->parts.sockets, content, clock_now(), why) == 0) {
+    LOG(s->parts.log, LOG_LEVEL_INFO, "upgrade_started", log_text("program", u->program),
+        log_number("pid", (uint64_t)u->pid));
+    s->parts.watcher->notify(s->parts.watcher, "RELOADING=1");
+    return;
+  }
+  LOG(s->parts.log, LOG_LEVEL_ERROR, "upgrade_refused", log_text("error", why));
+}
+
+/* When all shards have answered, nothing of what one has to tell another is still to come. */
+static void stop_yielded(server *s)
+{
+  s->has_yielded = s->parts.upgrade->state == UPGRADE_YIELDING;
+  for (uint32_t i = 0; i < s->common.count; i++) {
+    if (shard_stop(s->shards[i]) < 0)
+      s->is_over = true;
+  }
+}
+
+/* The new process is ready: nothing is read from here on. */
+static void yield(server *s)
+{
+  LOG(s->parts.log, LOG_LEVEL_INFO, "upgrade_yielding",
+      log_number("pid", (uint64_t)s->parts.upgrade->pid));
+  /* One whose mailbox is full reads on until it is stopped; its clients ask again. */
+  for (uint32_t i = 0; i < s->common.count; i++)
+    s->yielding += shard_yield(s->shards[i], UPGRADE_YIELD_TIME) == COPAL_OK;
+  if (s->yielding == 0)
+    stop_yielded(s);
+}
+
+static void listen_to_heir(server *s)
+{
+  upgrade *u = s->parts.upgrade;
+  if (upgrade_listen(u, clock_now()))
+    yield(s);
+  else if (u->state == UPGRADE_IDLE)
+    s->parts.watcher->notify(s->parts.watcher, "READY=1");
+}
+
 static void on_signal(server *s, uint32_t number)
 {
   switch (number) {
@@ -328,6 +370,7 @@ static void on_signal(server *s, uint32_t number)
   case SIGINT: begin_drain(s, "SIGINT"); return;
   case SIGHUP: reload(s); return;
   case SIGUSR1: ask_metrics(s); return;
+  case SIGUSR2: begin_upgrade(s); return;
   }
 }
 
@@ -341,6 +384,12 @@ static void on_metrics(server *s, const shard_report *r)
   metrics_add(&s->sum, &r->metrics);
   if (--s->outstanding == 0)
     log_sum(s);
+}
+
+static void on_yielded(server *s)
+{
+  if (--s->yielding == 0)
+    stop_yielded(s);
 }
 
 static void on_done(server *s, const shard_report *r)
@@ -362,6 +411,7 @@ static void read_reports(server *s)
   while ((r = mailbox_take(s->common.reports)) != NULL) {
     switch (r->kind) {
     case SHARD_HAS_METRICS: on_metrics(s, r); break;
+    case SHARD_HAS_YIELDED: on_yielded(s); break;
     case SHARD_IS_DONE: on_done(s, r); break;
     }
   }
@@ -384,14 +434,31 @@ static void stop_threads(server *s)
     shard_wait(s->shards[i]);
 }
 
+/* What the new process says is of interest until it is ready. */
+static bool is_starting(const server *s)
+{
+  return s->parts.upgrade->state == UPGRADE_STARTING;
+}
+
+static int wait_ms(const server *s)
+{
+  if (!is_starting(s))
+    return -1;
+  const copal_time now = clock_now(), until = s->parts.upgrade->deadline;
+  return until <= now ? 0 : (int)((until - now + 999) / 1000);
+}
+
 int server_run(server *s)
 {
   mailbox_doze(s->common.reports);
   while (!s->is_over) {
     struct pollfd fds[] = {{.fd = s->signals, .events = POLLIN},
-                           {.fd = mailbox_fd(s->common.reports), .events = POLLIN}};
-    if (poll(fds, 2, -1) < 0 && errno != EINTR)
+                           {.fd = mailbox_fd(s->common.reports), .events = POLLIN},
+                           {.fd = is_starting(s) ? s->parts.upgrade->fd : -1, .events = POLLIN}};
+    if (poll(fds, 3, wait_ms(s)) < 0 && errno != EINTR)
       return -errno;
+    if (is_starting(s))
+      listen_to_heir(s);
     if ((fds[0].revents & POLLIN) != 0)
       read_signals(s);
     if ((fds[1].revents & POLLIN) != 0)
@@ -399,7 +466,7 @@ int server_run(server *s)
   }
   stop_threads(s);
   save_sections(s);
-  return 0;
+  return s->has_yielded ? SERVER_YIELDED : 0;
 }
 
 void server_close(server *s)
@@ -409,13 +476,10 @@ void server_close(server *s)
   stop_threads(s);
   for (uint32_t i = 0; i < s->opened; i++)
     shard_close(s->shards[i]);
-  for (size_t i = 0; i < s->listener_count; i++)
-    listener_close(&s->listeners[i]);
   if (s->signals >= 0)
     close(s->signals);
   fanout_close(s->common.fanout);
   mailbox_close(s->common.reports);
-  free(s->listeners);
   free(s->shards);
   free(s);
 }

@@ -3,7 +3,8 @@
  *
  *   SIGTERM, SIGINT  drain and end; a second one ends at once
  *   SIGHUP           read the configuration again and apply what can change live
- *   SIGUSR1          write the counters to the log */
+ *   SIGUSR1          write the counters to the log
+ *   SIGUSR2          make way for the program started anew, see upgrade.h */
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
@@ -11,10 +12,12 @@
 #include <stddef.h>
 
 #include "server/conf.h"
+#include "server/listener.h"
 #include "server/log.h"
 #include "server/roster.h"
 #include "server/router.h"
 #include "server/shard.h"
+#include "server/upgrade.h"
 #include "store/store.h"
 
 typedef struct server server;
@@ -27,6 +30,11 @@ typedef struct server_watcher {
 
   /* The state has changed: "READY=1", "RELOADING=1", "STOPPING=1". */
   void (*notify)(struct server_watcher *w, const char *state);
+
+  /* An upgrade is wanted. Returns 0 and in `*content` a descriptor of a file that will hold what
+   * the store holds when the server has ended, or -1 when the store keeps it; or -errno with a
+   * sentence in `why` when there can be no upgrade. The descriptor is the watcher's. */
+  int (*offer)(struct server_watcher *w, int *content, char why[UPGRADE_WHY_SIZE]);
 } server_watcher;
 
 /* Something that outlives the server: its shards' state, written when it ends and read by its
@@ -53,22 +61,27 @@ typedef struct server_parts {
   store *store;
   logger *log;
   server_watcher *watcher;
-  roster *roster;           /* told of the sockets; NULL: groups are joined at the start only */
-  bool skips_missing;       /* go without listen addresses that this machine does not have */
+  roster *roster; /* told of the sockets; NULL: groups are joined at the start only */
+  const listener_set *sockets;
+  upgrade *upgrade;
   server_section *sections; /* a list, restored and saved in its order; NULL: none */
 } server_parts;
 
-enum { SERVER_WHY_SIZE = 256 };
+enum {
+  SERVER_WHY_SIZE = 256,
+  SERVER_YIELDED = 1,
+};
 
-/* Opens listeners and shards and starts the threads; signals are blocked from here on. Returns 0,
+/* Opens shards and starts the threads; signals are blocked from here on. Returns 0,
  * or -errno with a sentence in `why`. */
 int server_open(const server_parts *parts, server **s, char why[SERVER_WHY_SIZE]);
 
 /* Addresses served, as URIs separated by spaces. */
 void server_addresses(const server *s, char *out, size_t size);
 
-/* Runs until a signal ends it, ends the threads and saves the sections. Returns 0, or -errno when
- * waiting for signals failed. */
+/* Runs until a signal ends it, ends the threads and saves the sections. Returns 0; SERVER_YIELDED
+ * when a new process is to go on, once this one has let go of the store; or -errno when waiting for
+ * signals failed. */
 int server_run(server *s);
 
 /* For sections. The shards, with their endpoints (shard_ep()) and sockets (shard_udp()). */

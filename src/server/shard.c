@@ -33,6 +33,9 @@ enum {
 typedef enum shard_state {
   SHARD_SERVING,
   SHARD_DRAINING,
+  SHARD_YIELDING,
+  SHARD_YIELDED,
+  SHARD_PARTING,
   SHARD_DONE,
 } shard_state;
 
@@ -96,8 +99,10 @@ struct shard {
 
   shard_msg ask_metrics;
   drain_msg drain;
+  drain_msg yield;
   drain_msg stop;
   shard_report metrics_report;
+  shard_report yielded_report;
   shard_report done_report;
 };
 
@@ -151,6 +156,12 @@ static void take_batch(shard *s, const udp_slot *slots, int count)
   }
 }
 
+/* A message may have told the shard to stop reading while it was at it. */
+static bool is_reading(const shard *s)
+{
+  return s->state == SHARD_SERVING || s->state == SHARD_DRAINING;
+}
+
 /* Receives from one socket; returns whether it is to be looked at again before the others: it may
  * have more, and a call that finds nothing costs as much as one that does. */
 static bool receive(shard *s, uint32_t index)
@@ -167,7 +178,7 @@ static bool receive(shard *s, uint32_t index)
   (void)run_messages(s);
   take_batch(s, slots, n);
   store_drain(s->port, DRAIN_MAX);
-  return n >= BUSY_MIN;
+  return n >= BUSY_MIN && is_reading(s);
 }
 
 /* One look at each socket that may have something; the answers of all of them leave together. */
@@ -258,9 +269,8 @@ static copal_time next_deadline(const shard *s)
   const copal_time ep = copal_ep_deadline(s->ep);
   const copal_time own = timers_deadline(s->timers);
   const copal_time next = ep < own ? ep : own;
-  if (s->state == SHARD_DRAINING && s->drain_until < next)
-    return s->drain_until;
-  return next;
+  const bool has_end = s->state == SHARD_DRAINING || s->state == SHARD_YIELDING;
+  return has_end && s->drain_until < next ? s->drain_until : next;
 }
 
 /* Milliseconds to sleep, rounded up so that the deadline has come when it ends; -1 for ever. */
@@ -309,31 +319,6 @@ static void sleep_until_event(shard *s)
   mailbox_rouse(s->mailbox);
 }
 
-static bool is_drained(const shard *s)
-{
-  return s->state == SHARD_DRAINING &&
-         (s->now >= s->drain_until || copal_ep_usage(s->ep).exchanges == 0);
-}
-
-/* One turn: a few receive rounds while there is traffic, then everything else. */
-static void turn(shard *s)
-{
-  if (s->ready_count == 0)
-    sleep_until_event(s);
-  else
-    poll_sockets(s, 0);
-  for (int i = 0; i < ROUNDS_MAX && s->ready_count > 0; i++)
-    receive_round(s);
-  s->now = clock_now();
-  run_inside(s);
-  if (copal_ep_deadline(s->ep) <= s->now)
-    copal_ep_expire(s->ep, s->now);
-  timers_run(s->timers, s->port, s->now);
-  udp_flush(s->udp);
-  if (is_drained(s))
-    s->state = SHARD_DONE;
-}
-
 static void fill_metrics(shard *s, metrics *m)
 {
   m->ep = *copal_ep_stats(s->ep);
@@ -355,6 +340,60 @@ static void report(shard *s, shard_report *r, shard_report_kind kind)
   fill_metrics(s, &r->metrics);
   /* The main thread's mailbox has room for every report of every shard. */
   (void)mailbox_post(s->common->reports, r);
+}
+
+/* Sends the last datagrams. What is not acknowledged by now will not be repeated by anybody. */
+static void part(shard *s)
+{
+  copal_ep_part(s->ep, s->now);
+  udp_flush(s->udp);
+}
+
+static void yield(shard *s)
+{
+  const uint32_t open = copal_ep_deferred(s->ep);
+  if (open > 0 && s->now < s->drain_until)
+    return;
+  s->stats.yield_abandoned += open;
+  s->state = SHARD_YIELDED;
+  report(s, &s->yielded_report, SHARD_HAS_YIELDED);
+}
+
+/* Goes on to the next state when what the present one waits for has come. */
+static void advance(shard *s)
+{
+  switch (s->state) {
+  case SHARD_DRAINING:
+    if (s->now >= s->drain_until || copal_ep_usage(s->ep).exchanges == 0)
+      s->state = SHARD_DONE;
+    return;
+  case SHARD_YIELDING: yield(s); return;
+  case SHARD_PARTING:
+    part(s);
+    s->state = SHARD_DONE;
+    return;
+  case SHARD_SERVING:
+  case SHARD_YIELDED:
+  case SHARD_DONE: return;
+  }
+}
+
+/* One turn: a few receive rounds while there is traffic, then everything else. */
+static void turn(shard *s)
+{
+  if (s->ready_count == 0)
+    sleep_until_event(s);
+  else
+    poll_sockets(s, 0);
+  for (int i = 0; i < ROUNDS_MAX && s->ready_count > 0; i++)
+    receive_round(s);
+  s->now = clock_now();
+  run_inside(s);
+  if (copal_ep_deadline(s->ep) <= s->now)
+    copal_ep_expire(s->ep, s->now);
+  timers_run(s->timers, s->port, s->now);
+  udp_flush(s->udp);
+  advance(s);
 }
 
 static void start_services(shard *s)
@@ -406,6 +445,23 @@ static void run_drain(shard_msg *m, shard *s)
   s->drain_until = s->now + ((drain_msg *)m)->timeout;
   if (s->state == SHARD_SERVING)
     s->state = SHARD_DRAINING;
+  else if (s->state == SHARD_YIELDING || s->state == SHARD_YIELDED)
+    s->state = SHARD_PARTING;
+}
+
+/* What arrives from here on waits in the sockets for the successor. */
+static void run_yield(shard_msg *m, shard *s)
+{
+  if (s->state != SHARD_SERVING)
+    return;
+  s->now = clock_now();
+  s->drain_until = s->now + ((drain_msg *)m)->timeout;
+  s->state = SHARD_YIELDING;
+  for (int i = 0; i < udp_count(s->udp); i++) {
+    (void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, udp_fd(s->udp, i), NULL);
+    s->is_ready[i] = false;
+  }
+  s->ready_count = 0;
 }
 
 static void run_reload(shard_msg *m, shard *s)
@@ -449,6 +505,12 @@ int shard_drain(shard *s, copal_dur timeout)
 {
   s->drain = (drain_msg){{run_drain}, timeout};
   return shard_post(s, &s->drain.head);
+}
+
+int shard_yield(shard *s, copal_dur timeout)
+{
+  s->yield = (drain_msg){{run_yield}, timeout};
+  return shard_post(s, &s->yield.head);
 }
 
 int shard_stop(shard *s)

@@ -4,7 +4,14 @@
  *
  *   state     event                          next      action
  *   SERVING   message shard_drain()          DRAINING  new requests are left to a successor
- *   DRAINING  no exchange is open, or late   DONE      the thread ends and says so */
+ *   DRAINING  no exchange is open, or late   DONE      the thread ends and says so
+ *   SERVING   message shard_yield()          YIELDING  nothing is read any more
+ *   YIELDING  every handler has answered,    YIELDED   SHARD_HAS_YIELDED; what other shards have to
+ *             or late                                  say about changed resources is still heard
+ *   YIELDING, message shard_stop()           PARTING
+ *   YIELDED
+ *   PARTING   (at once)                      DONE      what is not acknowledged is sent once more
+ */
 #ifndef SERVER_SHARD_H
 #define SERVER_SHARD_H
 
@@ -31,6 +38,7 @@ typedef struct shard_msg {
 /* What a shard says to the main thread, lent until the next shard_*() call for this shard. */
 typedef enum shard_report_kind {
   SHARD_HAS_METRICS, /* `metrics` are filled in */
+  SHARD_HAS_YIELDED, /* it has answered all it had read */
   SHARD_IS_DONE,     /* the thread is about to end; join it with shard_close() */
 } shard_report_kind;
 
@@ -85,6 +93,10 @@ int shard_reload(shard *s, const conf *c);
 /* Tells the shard to end when its exchanges have, `timeout` microseconds from now at the latest.
  * Once. Returns as shard_post(). */
 int shard_drain(shard *s, copal_dur timeout);
+
+/* Tells the shard to read nothing more and to say when all requests it has read are answered,
+ * `timeout` microseconds from now at the latest. Once. Returns as shard_post(). */
+int shard_yield(shard *s, copal_dur timeout);
 
 /* Tells the shard to end now. Once. Returns as shard_post(). */
 int shard_stop(shard *s);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* copald: the CoAP server. Puts configuration, store, services and server together. Thread: the
  * main thread only. */
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd/copald/args.h"
@@ -11,22 +14,31 @@
 #include "copal/error.h"
 #include "copal/version.h"
 #include "server/conf.h"
+#include "server/heir.h"
 #include "server/keeping.h"
 #include "server/log.h"
 #include "server/roster.h"
 #include "server/router.h"
 #include "server/server.h"
+#include "server/upgrade_wire.h"
 #include "service/grouping.h"
 #include "service/resources.h"
 #include "service/wellknown.h"
 
 enum { ADDRESSES_SIZE = 2048 };
 
-/* The daemon's side of the server: where its configuration comes from. */
-typedef struct daemon_watcher {
+/* What lasts from the start of the process to its end, while servers may come and go: one that has
+ * made way for a new process serves again when that one fails. */
+typedef struct process {
   server_watcher hook; /* first */
   const args *args;
-} daemon_watcher;
+  conf *conf;
+  logger *log;
+  upgrade upgrade; /* the way out */
+  heir heir;       /* the way in */
+  listener_set sockets;
+  bool is_loopback_by_default;
+} process;
 
 /* Everything that is opened for serving. */
 typedef struct parts {
@@ -73,7 +85,7 @@ static int load_conf(const args *a, conf *c, conf_errors *errors)
 
 static int watcher_reload(server_watcher *w, conf *c, conf_errors *errors)
 {
-  const int rc = load_conf(((daemon_watcher *)w)->args, c, errors);
+  const int rc = load_conf(((process *)w)->args, c, errors);
   if (rc < 0 || c->listen.count > 0)
     return rc;
   return use_loopback(c);
@@ -83,6 +95,24 @@ static void watcher_notify(server_watcher *w, const char *state)
 {
   (void)w;
   notify_send(state);
+}
+
+static int watcher_offer(server_watcher *w, int *content, char why[UPGRADE_WHY_SIZE])
+{
+  const process *p = (const process *)w;
+  *content = -1;
+  if (getpid() == 1) {
+    snprintf(why, UPGRADE_WHY_SIZE,
+             "nobody may take the place of process 1: start a new container");
+    return -EPERM;
+  }
+  if (p->conf->store == CONF_STORE_MEMORY) {
+    snprintf(why, UPGRADE_WHY_SIZE,
+             "resources in memory end with this process: use a durable "
+             "store, or restart");
+    return -ENOTSUP;
+  }
+  return 0;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -144,59 +174,169 @@ static void close_parts(parts *p)
   roster_close(p->roster);
 }
 
-static void announce(const server *s, const conf *c, bool is_loopback_by_default, logger *log)
+/* Tells everybody that requests are answered. A service manager believes the old process only,
+ * which will tell it about the new one. */
+static void announce(process *p, const server *s)
 {
   char addresses[ADDRESSES_SIZE];
+  const bool is_heir = p->heir.fd >= 0;
   server_addresses(s, addresses, sizeof addresses);
-  if (is_loopback_by_default)
-    LOG(log, LOG_LEVEL_INFO, "loopback_only", log_text("reason", "no address is configured"),
+  if (p->is_loopback_by_default)
+    LOG(p->log, LOG_LEVEL_INFO, "loopback_only", log_text("reason", "no address is configured"),
         log_text("hint", "serve others with --listen coap://0.0.0.0 --listen coap://[::]"));
-  LOG(log, LOG_LEVEL_INFO, "ready", log_text("version", copal_version()),
-      log_text("addresses", addresses), log_text("store", storage_name(c)));
-  printf("copald %s ready: %s (store: %s)\n", copal_version(), addresses, storage_name(c));
+  LOG(p->log, LOG_LEVEL_INFO, is_heir ? "taken_over" : "ready",
+      log_text("version", copal_version()), log_text("addresses", addresses),
+      log_text("store", storage_name(p->conf)));
+  printf("copald %s ready: %s (store: %s)\n", copal_version(), addresses, storage_name(p->conf));
   fflush(stdout);
-  notify_send("READY=1");
+  heir_serves(&p->heir);
+  heir_close(&p->heir);
+  if (!is_heir)
+    notify_send("READY=1");
 }
 
-static int serve(const args *a, conf *c, logger *log)
+/* Serves until a signal ends it, or a new process is to go on. Returns 0, SERVER_YIELDED, or what
+ * is wrong, which has been said. */
+static int serve_once(process *p)
 {
-  const bool is_loopback_by_default = c->listen.count == 0;
-  if (is_loopback_by_default && use_loopback(c) < 0)
-    return EXIT_RUNTIME;
-  parts p = {.store = NULL};
+  parts in_use = {.store = NULL};
   server *s = NULL;
   char why[SERVER_WHY_SIZE] = "out of memory";
-  daemon_watcher self = {{watcher_reload, watcher_notify}, a};
   keeping kept;
-  keeping_init(&kept, c->data, log);
-  int rc = open_parts(&p, c, log, why);
+  keeping_init(&kept, p->conf->data, p->log);
+  int rc = open_parts(&in_use, p->conf, p->log, why);
   if (rc == 0) {
     const server_parts with = {
-        .conf = c,
-        .router = &p.router,
-        .store = p.store,
-        .log = log,
-        .watcher = &self.hook,
-        .roster = p.roster,
-        .skips_missing = is_loopback_by_default,
-        .sections = c->store == CONF_STORE_MEMORY ? NULL : &kept.hook,
+        .conf = p->conf,
+        .router = &in_use.router,
+        .store = in_use.store,
+        .log = p->log,
+        .watcher = &p->hook,
+        .roster = in_use.roster,
+        .sockets = &p->sockets,
+        .upgrade = &p->upgrade,
+        .sections = p->conf->store == CONF_STORE_MEMORY ? NULL : &kept.hook,
     };
     rc = server_open(&with, &s, why);
   }
   if (rc < 0) {
-    LOG(log, LOG_LEVEL_ERROR, "start_failed", log_text("error", why));
+    LOG(p->log, LOG_LEVEL_ERROR, "start_failed", log_text("error", why));
+    heir_fails(&p->heir, why);
   } else {
-    announce(s, c, is_loopback_by_default, log);
+    announce(p, s);
     rc = server_run(s);
   }
   server_close(s);
-  close_parts(&p);
-  if (rc == 0)
-    LOG(log, LOG_LEVEL_INFO, "stopped", log_text("version", copal_version()));
-  return rc == 0 ? 0 : EXIT_RUNTIME;
+  close_parts(&in_use);
+  return rc;
 }
 
-static int run(const args *a)
+static void log_kept(const process *p, uint32_t wanted)
+{
+  for (size_t i = 0; i < p->sockets.count; i++) {
+    const listener *l = &p->sockets.items[i];
+    char uri[LISTENER_URI_SIZE];
+    listener_uri(l, uri);
+    if (l->count != wanted)
+      LOG(p->log, LOG_LEVEL_WARN, "sockets_kept", log_text("address", uri),
+          log_number("sockets", l->count), log_number("wanted", wanted),
+          log_text("hint", "their number changes with a restart only"));
+  }
+}
+
+/* Opens the addresses of the configuration; a new process has them from the old one. */
+static int open_sockets(process *p, char why[LISTENER_WHY_SIZE])
+{
+  const conf *c = p->conf;
+  const uint32_t shards = conf_shards(c); /* each needs a socket to be of use */
+  const listener_cfg cfg = {.uris = c->listen.items,
+                            .count = c->listen.count,
+                            .sockets = c->sockets > shards ? c->sockets : shards,
+                            .skips_missing = p->is_loopback_by_default};
+  int rc = p->heir.fd >= 0 ? heir_take(&p->heir, why) : 0;
+  if (rc == 0)
+    rc = listener_set_open(&p->sockets, &cfg, &p->heir.offers, why);
+  if (rc == 0)
+    log_kept(p, cfg.sockets);
+  return rc == 0 && p->heir.fd >= 0 ? heir_wait(&p->heir, why) : rc;
+}
+
+/* The new process serves: tells the service manager, and passes on what signals have come in
+ * between. */
+static void retire(process *p)
+{
+  static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+  char state[64];
+  sigset_t pending;
+  LOG(p->log, LOG_LEVEL_INFO, "handed_over", log_number("pid", (uint64_t)p->upgrade.pid));
+  snprintf(state, sizeof state, "READY=1\nMAINPID=%ld", (long)p->upgrade.pid);
+  notify_send(state);
+  notify_settle();
+  sigpending(&pending);
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+    if (sigismember(&pending, signals[i]))
+      kill(p->upgrade.pid, signals[i]);
+}
+
+/* Returns whether this process is to serve again. */
+static bool is_taken_back(process *p)
+{
+  static const struct timespec at_once = {0, 0};
+  sigset_t set;
+  if (upgrade_hand_over(&p->upgrade)) {
+    retire(p);
+    return false;
+  }
+  LOG(p->log, LOG_LEVEL_WARN, "upgrade_taken_back", log_text("version", copal_version()));
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR2); /* one that came meanwhile meant this upgrade */
+  while (sigtimedwait(&set, NULL, &at_once) > 0)
+    continue;
+  return true;
+}
+
+static int serve(process *p)
+{
+  char why[LISTENER_WHY_SIZE] = "out of memory";
+  p->is_loopback_by_default = p->conf->listen.count == 0;
+  if (p->is_loopback_by_default && use_loopback(p->conf) < 0)
+    return EXIT_RUNTIME;
+  int rc = open_sockets(p, why);
+  if (rc < 0) {
+    LOG(p->log, LOG_LEVEL_ERROR, "start_failed", log_text("error", why));
+    heir_fails(&p->heir, why);
+    return EXIT_RUNTIME;
+  }
+  do
+    rc = serve_once(p);
+  while (rc == SERVER_YIELDED && is_taken_back(p));
+  if (rc < 0)
+    return EXIT_RUNTIME;
+  if (rc == 0)
+    LOG(p->log, LOG_LEVEL_INFO, "stopped", log_text("version", copal_version()));
+  return 0;
+}
+
+static int start(const args *a, conf *c, char *const *argv)
+{
+  logger log;
+  log_init(&log, STDERR_FILENO, c->log_level, c->log_format);
+  process p = {
+      .hook = {watcher_reload, watcher_notify, watcher_offer}, .args = a, .conf = c, .log = &log};
+  upgrade_init(&p.upgrade, argv, &log);
+  int rc = EXIT_RUNTIME;
+  if (heir_open(&p.heir) == 0)
+    rc = serve(&p);
+  else
+    LOG(&log, LOG_LEVEL_ERROR, "start_failed",
+        log_text("error", UPGRADE_VARIABLE " is for the use of copald itself"));
+  listener_set_close(&p.sockets);
+  heir_close(&p.heir);
+  upgrade_wipe(&p.upgrade);
+  return rc;
+}
+
+static int run(const args *a, char *const *argv)
 {
   conf c;
   conf_errors errors = {.count = 0};
@@ -207,9 +347,7 @@ static int run(const args *a)
   } else if (a->action == ARGS_PRINT_CONFIG) {
     conf_print(&c, stdout);
   } else if (a->action == ARGS_SERVE) {
-    logger log;
-    log_init(&log, STDERR_FILENO, c.log_level, c.log_format);
-    rc = serve(a, &c, &log);
+    rc = start(a, &c, argv);
   }
   conf_wipe(&c);
   return rc;
@@ -226,7 +364,7 @@ int main(int argc, char **argv)
   else if (rc == 0 && a.action == ARGS_CHECK)
     rc = storage_check(a.check_dir, stdout, stderr) == 0 ? 0 : EXIT_RUNTIME;
   else if (rc == 0)
-    rc = run(&a);
+    rc = run(&a, argv);
   args_wipe(&a);
   return rc;
 }

@@ -8,4 +8,8 @@
  * failures have no consequence. */
 void notify_send(const char *state);
 
+/* Waits, a few seconds at most, until the manager has read everything sent so far: a process that
+ * ends before might not be known as its service's any more. */
+void notify_settle(void);
+
 #endif

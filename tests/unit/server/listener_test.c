@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -105,15 +106,78 @@ static void listener_address_in_use_says_so(void **state)
   listener_close(&l);
 }
 
-static void listener_socket_taken_is_the_callers(void **state)
+static listener_set open_set(listener_set *old, uint32_t sockets, char **uris, size_t count)
+{
+  listener_set set;
+  char why[LISTENER_WHY_SIZE] = "";
+  const listener_cfg cfg = {.uris = uris, .count = count, .sockets = sockets};
+  const int rc = listener_set_open(&set, &cfg, old, why);
+  if (rc < 0)
+    fail_msg("%s", why);
+  return set;
+}
+
+static void listeners_move_over_with_their_sockets(void **state)
 {
   (void)state;
-  listener l = open_at("127.0.0.1", 0, 2);
-  const int fd = listener_take_fd(&l, 1);
-  listener_close(&l);
+  char *before[] = {"coap://127.0.0.1:0", "coap://127.0.0.2:0", "coap://127.0.0.1:0"};
+  char *after[] = {"coap://127.0.0.3:0", "coap://127.0.0.1:0"};
+  listener_set old = open_set(NULL, 4, before, 3);
+  assert_int_equal(old.count, 3);
+  const uint16_t port = old.items[0].addr.port;
+  const int first = old.items[0].fds[0];
+  listener_set set = open_set(&old, 8, after, 2);
+  assert_int_equal(set.count, 2);
+  assert_int_equal(set.items[0].count, 8);
+  assert_int_equal(set.items[1].count, 4); /* as many as it ever had */
+  assert_int_equal(set.items[1].addr.port, port);
+  assert_int_equal(set.items[1].fds[0], first);
+  assert_null(old.items[0].fds);
+  assert_non_null(old.items[1].fds);
+  assert_non_null(old.items[2].fds); /* asked for twice before, once now */
+  listener_set_close(&old);
   copal_addr local;
-  assert_int_equal(udp_socket_local(fd, &local), 0);
-  close(fd);
+  assert_int_equal(udp_socket_local(first, &local), 0);
+  listener_set_close(&set);
+  assert_int_equal(udp_socket_local(first, &local), -EBADF);
+}
+
+/* From loopback to all addresses: the kernel would refuse the second on the port of the first. */
+static void listener_on_all_addresses_follows_one_on_one(void **state)
+{
+  (void)state;
+  char *before[] = {"coap://127.0.0.1:0"};
+  listener_set old = open_set(NULL, 2, before, 1), set;
+  char uri[LISTENER_URI_SIZE], why[LISTENER_WHY_SIZE];
+  char *after[] = {uri};
+  const listener_cfg cfg = {.uris = after, .count = 1, .sockets = 2};
+  snprintf(uri, sizeof uri, "coap://0.0.0.0:%u", (unsigned)old.items[0].addr.port);
+  assert_int_equal(listener_set_open(&set, &cfg, NULL, why), -EADDRINUSE);
+  assert_non_null(strstr(why, "another program"));
+  assert_int_equal(listener_set_open(&set, &cfg, &old, why), 0);
+  assert_int_equal(set.items[0].addr.port, old.items[0].addr.port);
+  assert_int_equal(set.items[0].steering, 0);
+  listener_set_close(&set);
+  listener_set_close(&old);
+}
+
+static void listener_set_that_fails_leaves_the_old_one_alone(void **state)
+{
+  (void)state;
+  char *before[] = {"coap://127.0.0.1:0"};
+  char *after[] = {"coap://127.0.0.4:0", "coap://192.0.2.1:0"};
+  listener_set old = open_set(NULL, 2, before, 1), set;
+  char why[LISTENER_WHY_SIZE];
+  listener_cfg cfg = {.uris = after, .count = 2, .sockets = 2};
+  assert_int_equal(listener_set_open(&set, &cfg, &old, why), -EADDRNOTAVAIL);
+  assert_non_null(strstr(why, "192.0.2.1"));
+  assert_int_equal(set.count, 0);
+  assert_non_null(old.items[0].fds);
+  cfg.skips_missing = true;
+  assert_int_equal(listener_set_open(&set, &cfg, &old, why), 0);
+  assert_int_equal(set.count, 1);
+  listener_set_close(&set);
+  listener_set_close(&old);
 }
 
 static void listener_uri_reads_back(void **state)
@@ -146,7 +210,9 @@ int main(void)
       cmocka_unit_test(listener_says_why_an_uri_is_refused),
       cmocka_unit_test(listener_opens_all_sockets_on_one_port),
       cmocka_unit_test(listener_address_in_use_says_so),
-      cmocka_unit_test(listener_socket_taken_is_the_callers),
+      cmocka_unit_test(listeners_move_over_with_their_sockets),
+      cmocka_unit_test(listener_on_all_addresses_follows_one_on_one),
+      cmocka_unit_test(listener_set_that_fails_leaves_the_old_one_alone),
       cmocka_unit_test(listener_uri_reads_back),
       cmocka_unit_test(listener_every_shard_has_a_socket),
   };
