@@ -61,6 +61,7 @@ static listener *find_or_add(heir *h, const upgrade_msg *m)
   if (m->total == 0 || m->total > SOCKETS_MAX ||
       listener_expect(&m->asked, &m->addr, m->total, &l) < 0)
     return NULL;
+  l.is_secure = m->is_secure != 0;
   if (listener_set_add(set, &l) < 0) {
     listener_close(&l);
     return NULL;

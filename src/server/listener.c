@@ -71,6 +71,21 @@ int listener_parse(const char *text, copal_addr *addr, char why[LISTENER_WHY_SIZ
   return parse_host(&uri, addr, why);
 }
 
+bool listener_is_secure(const char *text)
+{
+  copal_uri uri;
+  copal_span span = copal_span_str(text);
+  (void)cut_port_zero(&span);
+  return copal_uri_parse(span, &uri, NULL) == COPAL_OK && uri.scheme == COPAL_SCHEME_COAPS;
+}
+
+/* Without steering the listener serves all the same. */
+static void steer(listener *l)
+{
+  const steer_rule rule = l->is_secure ? STEER_BY_CID : STEER_BY_ADDRESS;
+  l->steering = steer_attach(l->fds[0], rule, l->count);
+}
+
 static void explain(int errnum, const copal_addr *addr, char why[LISTENER_WHY_SIZE])
 {
   char text[UDP_ADDR_TEXT_SIZE];
@@ -125,7 +140,7 @@ int listener_open(const copal_addr *addr, uint32_t count, listener *l, char why[
   if (rc < 0)
     explain(-rc, addr, why);
   else
-    l->steering = steer_attach(l->fds[0], STEER_BY_ADDRESS, count);
+    steer(l);
   return rc;
 }
 
@@ -146,15 +161,22 @@ static bool is_same(const copal_addr *a, const copal_addr *b)
   return memcmp(a, b, sizeof *a) == 0;
 }
 
-/* Moves the listener that was asked for with this address from `old`. False when there is none. */
-static bool take_over(listener_set *old, const copal_addr *asked, listener *l)
+/* What a URI asks for. */
+typedef struct wish {
+  copal_addr addr;
+  bool is_secure;
+} wish;
+
+/* Moves the listener that was asked for in the same way from `old`. False when there is none. */
+static bool take_over(listener_set *old, const wish *w, listener *l)
 {
   for (size_t i = 0; old != NULL && i < old->count; i++) {
-    if (old->items[i].fds == NULL || !is_same(&old->items[i].asked, asked))
+    if (old->items[i].fds == NULL || old->items[i].is_secure != w->is_secure ||
+        !is_same(&old->items[i].asked, &w->addr))
       continue;
     *l = old->items[i];
     old->items[i] = (listener){.fds = NULL};
-    l->steering = steer_attach(l->fds[0], STEER_BY_ADDRESS, l->count);
+    steer(l); /* by the rule of this version */
     return true;
   }
   return false;
@@ -173,19 +195,20 @@ static bool is_in_the_way(const listener_set *old, const copal_addr *addr)
   return false;
 }
 
-static int open_or_take_over(const copal_addr *addr, uint32_t sockets, listener_set *old,
-                             listener *l, char why[LISTENER_WHY_SIZE])
+static int open_or_take_over(const wish *w, uint32_t sockets, listener_set *old, listener *l,
+                             char why[LISTENER_WHY_SIZE])
 {
-  if (take_over(old, addr, l))
+  if (take_over(old, w, l))
     return 0;
-  const int rc = listener_open(addr, sockets, l, why);
-  if (rc != -EADDRINUSE || !is_in_the_way(old, addr))
-    return rc;
+  int rc = listener_open(&w->addr, sockets, l, why);
   /* Sharing the port is possible among sockets of one user that all agree to it. */
-  const int again = open_sockets(addr, sockets, UDP_NEXT, l);
-  if (again == 0)
-    l->steering = steer_attach(l->fds[0], STEER_BY_ADDRESS, sockets);
-  return again;
+  if (rc == -EADDRINUSE && is_in_the_way(old, &w->addr))
+    rc = open_sockets(&w->addr, sockets, UDP_NEXT, l);
+  if (rc < 0)
+    return rc;
+  l->is_secure = w->is_secure;
+  steer(l);
+  return 0;
 }
 
 static bool is_missing(int rc)
@@ -206,11 +229,11 @@ int listener_set_add(listener_set *set, const listener *l)
 static int add_uri(listener_set *set, const listener_cfg *cfg, size_t i, listener_set *old,
                    char why[LISTENER_WHY_SIZE])
 {
-  copal_addr addr;
+  wish w = {.is_secure = listener_is_secure(cfg->uris[i])};
   listener l;
-  if (listener_parse(cfg->uris[i], &addr, why) < 0)
+  if (listener_parse(cfg->uris[i], &w.addr, why) < 0)
     return -EINVAL;
-  int rc = open_or_take_over(&addr, cfg->sockets, old, &l, why);
+  int rc = open_or_take_over(&w, cfg->sockets, old, &l, why);
   if (rc < 0)
     return cfg->skips_missing && is_missing(rc) ? 0 : rc;
   rc = listener_set_add(set, &l);

@@ -23,6 +23,8 @@ typedef struct listener {
   int steering; /* 0: the kernel chooses the socket by steer_index(); else -errno of asking for it
                  */
   int *fds;
+  bool
+      is_secure; /* DTLS: records with Connection ID reach the socket that the ID names, RFC 9146 */
 } listener;
 
 /* All listeners. They outlive a server that has offered them to a successor: when that fails, they
@@ -48,6 +50,9 @@ int listener_parse(const char *uri, copal_addr *addr, char why[LISTENER_WHY_SIZE
  * to do. */
 int listener_open(const copal_addr *addr, uint32_t count, listener *l, char why[LISTENER_WHY_SIZE]);
 
+/* True for a coaps URI that listener_parse() accepts. */
+bool listener_is_secure(const char *uri);
+
 /* Closes the sockets. Safe on a zeroed object. */
 void listener_close(listener *l);
 
@@ -55,9 +60,9 @@ void listener_close(listener *l);
  * Returns 0 or -errno. */
 int listener_expect(const copal_addr *asked, const copal_addr *addr, uint32_t count, listener *l);
 
-/* Opens a listener for each URI. One that `old` has for the same address moves over with its
- * sockets, however many these are; the others stay in `old`. Returns 0, or -errno
- * with a sentence in `why`; then all is closed but what is left in `old`. */
+/* Opens a listener for each URI. One that `old` has for the same scheme and address moves over with
+ * its sockets, however many these are; the others stay in `old`. Returns 0, or -errno with a
+ * sentence in `why`; then all is closed but what is left in `old`. */
 int listener_set_open(listener_set *set, const listener_cfg *cfg, listener_set *old,
                       char why[LISTENER_WHY_SIZE]);
 void listener_set_close(listener_set *set);

@@ -162,6 +162,7 @@ static int offer_listener(int fd, const listener *l)
                            .kind = UPGRADE_LISTENER,
                            .asked = l->asked,
                            .addr = l->addr,
+                           .is_secure = l->is_secure,
                            .total = l->count,
                            .first = first,
                            .count = left < UPGRADE_FDS_MAX ? left : UPGRADE_FDS_MAX};

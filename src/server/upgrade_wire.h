@@ -33,9 +33,10 @@ typedef enum upgrade_kind {
 typedef struct upgrade_msg {
   uint32_t format; /* UPGRADE_FORMAT */
   uint32_t kind;
-  copal_addr asked; /* UPGRADE_LISTENER: as configured */
-  copal_addr addr;  /* UPGRADE_LISTENER: as bound */
-  uint32_t total;   /* UPGRADE_LISTENER: sockets of the address */
+  copal_addr asked;   /* UPGRADE_LISTENER: as configured */
+  copal_addr addr;    /* UPGRADE_LISTENER: as bound */
+  uint32_t is_secure; /* UPGRADE_LISTENER */
+  uint32_t total;     /* UPGRADE_LISTENER: sockets of the address */
   uint32_t first;
   uint32_t count;               /* descriptors with this message */
   char text[UPGRADE_TEXT_SIZE]; /* ends with 0 */
