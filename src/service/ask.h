@@ -22,6 +22,7 @@ typedef struct ask {
   size_t etag_count;
   store_etag etags[STORE_ETAG_MAX]; /* ETag options that could be ours; what exceeds is passed over,
                                        which costs a transfer */
+  store_opid id; /* of a request that must not be carried out twice; zero when it is read */
 } ask;
 
 /* Reads the options. Returns false and the reason when they cannot be honoured. */

@@ -12,8 +12,11 @@
 #include "copal/uri.h"
 #include "service/attrs.h"
 #include "service/conditions.h"
+#include "service/history.h"
+#include "service/opids.h"
 #include "service/patch.h"
 #include "service/pending.h"
+#include "service/registrations.h"
 #include "service/representation.h"
 #include "service/subjects.h"
 #include "service/uploads.h"
@@ -32,6 +35,9 @@ typedef struct resources {
   resources_cfg cfg;
   pendings *pendings;
   subjects *subjects;
+  registrations *registrations;
+  registrations_user *restorer; /* the subjects' */
+  opids *opids;
   uploads *uploads;
   qbodies *qbodies;
   pthread_mutex_t counts_lock;
@@ -149,6 +155,8 @@ static void finish_failed(pending *p, store_status status)
 static void on_done(store_op *op, const store_result *result)
 {
   pending *p = (pending *)op; /* its first member */
+  if (result->is_repeat)
+    count_up(p->service, &p->service->counts.repeats);
   p->finish(p, result);
 }
 
@@ -182,6 +190,7 @@ static pending *begin(resources *s, const handler_req *req, const ask *a)
   p->reply = reply_to(req);
   p->ask = *a;
   p->op = (store_op){.done = on_done,
+                     .id = a->id,
                      .key = req->key,
                      .content_format = a->content_format,
                      .max_age_s = a->max_age_s};
@@ -260,6 +269,8 @@ static int on_get(resources *s, const handler_req *req, const ask *a)
     return refuse_unread(req, found);
   if (!ask_holds(a, &item))
     return refuse_condition(req);
+  if (history_is_asked(req->coap->msg->options))
+    return history_answer(req, &item, ask_has_valid(a, &item));
   const reply r = reply_to(req);
   if (r.accept != REPLY_ANY_FORMAT && r.accept != item.content_format) {
     if (item.content_format == STORE_NO_FORMAT)
@@ -314,6 +325,12 @@ static int on_put_attrs(resources *s, const handler_req *req, const ask *a)
                          "?" ATTRS_QUERY " takes a body of Content-Format 40 (link-format)");
   problem why;
   copal_span attrs;
+  attrs_lifetime lt;
+  if (!attrs_read_lifetime(req->coap->msg->options, &lt, &why))
+    return refuse(req, &why);
+  if (lt.is_given)
+    return problem_reply(req, COPAL_CODE_BAD_REQUEST,
+                         "?" ATTRS_QUERY " writes no representation; lt goes with one that does");
   if (!attrs_from_document(req->coap->msg->payload, req->key, req->env->limits->attrs_max, &attrs,
                            &why))
     return refuse(req, &why);
@@ -353,13 +370,16 @@ static int on_put(resources *s, const handler_req *req, const ask *a)
     return on_put_attrs(s, req, a);
   problem why;
   copal_span attrs;
-  if (!query_attrs(req, &attrs, &why))
+  attrs_lifetime lt;
+  if (!query_attrs(req, &attrs, &why) || !attrs_read_lifetime(req->coap->msg->options, &lt, &why))
     return refuse(req, &why);
   pending *p = begin(s, req, a);
   if (p == NULL)
     return refuse_busy(s, req);
   p->finish = finish_put;
   p->op.verb = STORE_PUT;
+  p->op.lifetime_s = lt.seconds;
+  p->op.keeps_lifetime = !lt.is_given;
   p->op.body = req->coap->msg->payload;
   p->op.attrs = attrs;
   p->op.keeps_attrs = attrs.len == 0;
@@ -417,7 +437,8 @@ static void finish_post_created(pending *p, const store_result *result)
   copal_wr scratch = copal_wr_init((copal_mspan){room, sizeof room});
   copal_opt_list list = copal_opt_list_init(opts, uints, OPT_COUNT);
   copal_opt_list_add(&list, COPAL_OPT_ETAG, copal_span_of(result->etag.bytes, STORE_ETAG_SIZE));
-  if (add_location(&list, &scratch, p->op.key) != COPAL_OK) {
+  const copal_span key = result->is_repeat ? result->key : p->op.key;
+  if (add_location(&list, &scratch, key) != COPAL_OK) {
     finish_failed(p, STORE_FAILED);
     return;
   }
@@ -447,6 +468,51 @@ static void finish_post(pending *p, const store_result *result)
   }
   draw_name(p->reply.env->entropy, p->key.ptr + p->key.len - NAME_LEN);
   resubmit(p);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * requests that come again after a crash */
+
+/* The refusal that was held back. */
+static void finish_refusal(pending *p)
+{
+  answer_problem(p, (const problem *)(const void *)p->body.ptr);
+}
+
+static void finish_post_again(pending *p, const store_result *result)
+{
+  if (result->is_repeat)
+    finish_post_created(p, result);
+  else
+    finish_refusal(p);
+}
+
+static void finish_change_again(pending *p, const store_result *result)
+{
+  if (result->is_repeat)
+    finish_put(p, result);
+  else
+    finish_refusal(p);
+}
+
+/* Refuses a request for what is stored now, unless that is what the request itself has made of it:
+ * the store is asked for its result by an operation that cannot do anything else. */
+static int refuse_unless_done(resources *s, const handler_req *req, const ask *a,
+                              const problem *why)
+{
+  const store_op named = {.id = a->id};
+  pending *p = store_op_is_named(&named) ? begin(s, req, a) : NULL;
+  if (p == NULL)
+    return refuse(req, why);
+  if (!pending_keep(&p->body, copal_span_of((const uint8_t *)why, sizeof *why))) {
+    pending_give(p);
+    return refuse(req, why);
+  }
+  p->finish = req->coap->msg->code == COPAL_CODE_POST ? finish_post_again : finish_change_again;
+  p->op.verb = STORE_DELETE;
+  p->op.must_be_absent = true;
+  p->op.must_be_present = true;
+  return submit(s, p, req);
 }
 
 static size_t count_slashes(copal_span key)
@@ -479,16 +545,19 @@ static int on_post(resources *s, const handler_req *req, const ask *a)
 {
   problem why;
   copal_span attrs;
+  attrs_lifetime lt;
   store_item item;
   const store_status found = store_get(req->env->store, req->key, &item, req->now);
   if (found == STORE_FAILED)
     return refuse_damaged(req);
-  if (!ask_holds(a, found == STORE_OK ? &item : NULL))
-    return refuse_condition(req);
+  if (!ask_holds(a, found == STORE_OK ? &item : NULL)) {
+    problem_of_status(s, &why, STORE_PRECONDITION);
+    return refuse_unless_done(s, req, a, &why);
+  }
   if (req->key.len + 1 + NAME_LEN > req->env->limits->key_max ||
       count_slashes(req->key) >= SEGMENTS_MAX)
     return problem_reply(req, COPAL_CODE_BAD_REQUEST, "The path is too long for a child");
-  if (!query_attrs(req, &attrs, &why))
+  if (!query_attrs(req, &attrs, &why) || !attrs_read_lifetime(req->coap->msg->options, &lt, &why))
     return refuse(req, &why);
   pending *p = begin(s, req, a);
   if (p == NULL)
@@ -501,6 +570,7 @@ static int on_post(resources *s, const handler_req *req, const ask *a)
   p->finish = finish_post;
   p->op.verb = STORE_PUT;
   p->op.must_be_absent = true;
+  p->op.lifetime_s = lt.seconds;
   p->op.body = copal_span_of(p->body.ptr, p->body.len);
   p->op.attrs = copal_span_of(p->attrs.ptr, p->attrs.len);
   return submit(s, p, req);
@@ -552,6 +622,7 @@ static void patch_op(pending *p, const patch_run *run)
   p->op.verb = STORE_PUT;
   p->op.must_be_rev = run->item.rev;
   p->op.keeps_attrs = true;
+  p->op.keeps_lifetime = true;
   p->op.content_format = run->item.content_format;
   p->op.max_age_s = p->ask.max_age_s != STORE_NO_MAX_AGE ? p->ask.max_age_s : run->item.max_age_s;
   p->op.body = copal_span_of(run->body.ptr, run->body.len);
@@ -600,7 +671,7 @@ static int on_patch(resources *s, const handler_req *req, const ask *a)
                    .now = req->now};
   problem why;
   if (!patch_compute(&run, &why))
-    return refuse(req, &why);
+    return refuse_unless_done(s, req, a, &why);
   pending *p = begin(s, req, a);
   if (p == NULL || !pending_keep(&p->key, run.key) || !pending_keep(&p->body, run.document)) {
     free(run.body.ptr);
@@ -655,36 +726,69 @@ static bool is_known_method(copal_code code)
   return code >= COPAL_CODE_GET && code <= COPAL_CODE_IPATCH;
 }
 
-/* A request whose body is there as a whole. */
-static int on_whole(resources *s, const handler_req *req)
+/* True when carrying the request out twice would not be the same as once. What only replaces or
+ * removes is harmless. RFC 7252 sections 4.5 and 5.1. */
+static bool is_named(const handler_req *req, const ask *a)
+{
+  switch (req->coap->msg->code) {
+  case COPAL_CODE_POST:
+  case COPAL_CODE_PATCH:
+  case COPAL_CODE_IPATCH: return true;
+  case COPAL_CODE_PUT:
+  case COPAL_CODE_DELETE: return a->if_match || a->if_none_match;
+  }
+  return false;
+}
+
+/* A request whose body is there as a whole; `message` is what came of it last. */
+static int on_whole(resources *s, const handler_req *req, const handler_req *message)
 {
   ask a;
   problem why;
   if (!body_is_acceptable(req, &why) || !ask_parse(&a, req->coap->msg->options, &why))
     return refuse(req, &why);
+  if (is_named(req, &a))
+    a.id = opids_name(s->opids, message);
   if (!is_read(req) && ask_is_hopeless(&a))
     return refuse_condition(req);
   return dispatch(s, req, &a);
 }
 
 /* Why a block is not taken. RFC 7959 section 2.9. */
-static int refuse_block(resources *s, const handler_req *req, int err)
+static void problem_of_block(const resources *s, const handler_req *req, int err, problem *why)
 {
-  problem why;
   switch (err) {
-  case COPAL_ETOOBIG: problem_set_too_large(&why, req->env->limits->body_max); break;
+  case COPAL_ETOOBIG: problem_set_too_large(why, req->env->limits->body_max); break;
   case COPAL_EINCOMPLETE:
-    problem_set(&why, COPAL_CODE_REQUEST_ENTITY_INCOMPLETE,
+    problem_set(why, COPAL_CODE_REQUEST_ENTITY_INCOMPLETE,
                 "Blocks before this one are missing; begin again with the first");
     break;
   case COPAL_EBLOCK:
-    problem_set(&why, COPAL_CODE_BAD_REQUEST, "The payload does not fill its block");
+    problem_set(why, COPAL_CODE_BAD_REQUEST, "The payload does not fill its block");
     break;
   default:
-    problem_set_unavailable(&why, s->cfg.retry_s, "No room for the blocks; try again later");
+    problem_set_unavailable(why, s->cfg.retry_s, "No room for the blocks; try again later");
     break;
   }
+}
+
+static int refuse_block(const resources *s, const handler_req *req, int err)
+{
+  problem why;
+  problem_of_block(s, req, err, &why);
   return refuse(req, &why);
+}
+
+/* The last block of a body whose others are not here: perhaps they were, before a crash. */
+static int on_late_block(resources *s, const handler_req *req)
+{
+  ask a;
+  problem why;
+  if (!ask_parse(&a, req->coap->msg->options, &why) || !is_named(req, &a))
+    return refuse_block(s, req, COPAL_EINCOMPLETE);
+  a.id = opids_name(s->opids, req);
+  problem_of_block(s, req, COPAL_EINCOMPLETE, &why);
+  return refuse_unless_done(s, req, &a, &why);
 }
 
 /* One block of a body: the last one has the request carried out. */
@@ -693,6 +797,8 @@ static int on_block(resources *s, const handler_req *req)
   upload *whole;
   copal_span body;
   const int err = uploads_take(s->uploads, req, &whole, &body);
+  if (err == COPAL_EINCOMPLETE && !req->coap->block1.more)
+    return on_late_block(s, req);
   if (err < 0)
     return refuse_block(s, req, err);
   if (whole == NULL) {
@@ -705,7 +811,7 @@ static int on_block(resources *s, const handler_req *req)
   msg.payload = body;
   coap.msg = &msg;
   assembled.coap = &coap;
-  const int result = on_whole(s, &assembled);
+  const int result = on_whole(s, &assembled, req);
   upload_forget(s->uploads, whole);
   return result;
 }
@@ -728,7 +834,7 @@ static int on_qblock(resources *s, const handler_req *req)
   coap.msg = &msg;
   assembled.coap = &coap;
   assembled.note = note;
-  const int result = on_whole(s, &assembled);
+  const int result = on_whole(s, &assembled, req);
   qbody_handled(whole, result);
   return result;
 }
@@ -748,7 +854,7 @@ static int resources_on_request(service *base, const handler_req *req)
   const bool is_part =
       req->coap->has_block1 && (req->coap->block1.num != 0 || req->coap->block1.more);
   if (!is_part)
-    return on_whole(s, req);
+    return on_whole(s, req, req);
   return req->coap->is_qblock1 ? on_qblock(s, req) : on_block(s, req);
 }
 
@@ -757,11 +863,13 @@ static size_t resources_count(service *base, service_count out[SERVICE_COUNT_MAX
   const resources_counts c = resources_counts_now(base);
   const uploads_counts u = uploads_counts_now(((resources *)base)->uploads);
   const qbodies_counts q = qbodies_counts_now(((resources *)base)->qbodies);
+  const registrations_counts r = registrations_counts_now(((resources *)base)->registrations);
   const service_count counts[] = {
       {"pending_refused", c.pending_refused},
       {"patch_retries", c.patch_retries},
       {"patch_lost", c.patch_lost},
       {"name_retries", c.name_retries},
+      {"operations_repeated", c.repeats},
       {"uploads_open", u.open},
       {"upload_bytes", u.bytes},
       {"uploads_finished", u.finished},
@@ -778,21 +886,61 @@ static size_t resources_count(service *base, service_count out[SERVICE_COUNT_MAX
       {"qblock_bodies_failed", q.failed},
       {"qblock_blocks_repeated", q.repeated},
       {"qblock_blocks_beyond", q.beyond},
+      {"registrations_saved", r.saved},
+      {"registrations_removed", r.removed},
+      {"registrations_unsaved", r.unsaved},
+      {"registrations_waiting", r.waiting},
+      {"registrations_restored", r.restored},
+      {"registrations_renewed", r.renewed},
+      {"registrations_refused", r.refused},
+      {"registrations_dangling", r.dangling},
+      {"shards_restoring", r.restoring},
   };
   _Static_assert(sizeof counts / sizeof counts[0] <= SERVICE_COUNT_MAX, "room for each counter");
   memcpy(out, counts, sizeof counts);
   return sizeof counts / sizeof counts[0];
 }
 
+static void resources_on_start(service *base, const handler_env *env, copal_time now)
+{
+  resources *s = (resources *)base;
+  opids_start(s->opids, env, now);
+  (void)registrations_start(s->registrations, env, s->restorer, now);
+}
+
+static void resources_on_stop(service *base, const handler_env *env, copal_time now)
+{
+  registrations_stop(((resources *)base)->registrations, env, now);
+}
+
+static void close_parts(resources *s)
+{
+  pendings_close(s->pendings);
+  subjects_close(s->subjects);
+  registrations_close(s->registrations);
+  opids_close(s->opids);
+  uploads_close(s->uploads);
+  qbodies_close(s->qbodies);
+}
+
 static void resources_close(service *base)
 {
   resources *s = (resources *)base;
-  pendings_close(s->pendings);
-  subjects_close(s->subjects);
-  uploads_close(s->uploads);
-  qbodies_close(s->qbodies);
+  close_parts(s);
   pthread_mutex_destroy(&s->counts_lock);
   free(s);
+}
+
+static bool open_parts(resources *s)
+{
+  s->pendings = pendings_open(s->cfg.shard_max, s->cfg.pending_max);
+  s->subjects = subjects_open();
+  s->registrations = registrations_open(s->cfg.shard_max);
+  s->opids = opids_open();
+  s->uploads = uploads_open(&s->cfg.uploads);
+  s->qbodies = qbodies_open(&s->cfg.qbodies);
+  return s->pendings != NULL && s->subjects != NULL && s->registrations != NULL &&
+         s->opids != NULL && s->uploads != NULL && s->qbodies != NULL;
 }
 
 service *resources_open(const resources_cfg *cfg)
@@ -808,21 +956,17 @@ service *resources_open(const resources_cfg *cfg)
     s->cfg.shard_max = SHARD_MAX_DEFAULT;
   if (s->cfg.retry_s == 0)
     s->cfg.retry_s = RETRY_S_DEFAULT;
-  s->pendings = pendings_open(s->cfg.shard_max, s->cfg.pending_max);
-  s->subjects = subjects_open();
-  s->uploads = uploads_open(&s->cfg.uploads);
-  s->qbodies = qbodies_open(&s->cfg.qbodies);
-  if (s->pendings == NULL || s->subjects == NULL || s->uploads == NULL || s->qbodies == NULL) {
-    pendings_close(s->pendings);
-    subjects_close(s->subjects);
-    uploads_close(s->uploads);
-    qbodies_close(s->qbodies);
+  if (!open_parts(s)) {
+    close_parts(s);
     free(s);
     return NULL;
   }
+  s->restorer = subjects_keep(s->subjects, s->registrations);
   pthread_mutex_init(&s->counts_lock, NULL);
   s->base = (service){.name = "resources",
                       .on_request = resources_on_request,
+                      .on_start = resources_on_start,
+                      .on_stop = resources_on_stop,
                       .count = resources_count,
                       .close = resources_close};
   return &s->base;

@@ -8,13 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "copal/error.h"
 #include "copal/registry.h"
 #include "service/patch.h"
 #include "service/representation.h"
 
 struct subjects {
-  pthread_mutex_t lock; /* guards the tree */
-  void *tree;           /* of subject, ordered by owner, Content-Formats, path and document */
+  registrations_user user; /* first */
+  registrations *kept;     /* NULL: no observation outlives the process */
+  pthread_mutex_t lock;    /* guards the tree */
+  void *tree;              /* of subject, ordered by owner, Content-Formats, path and document */
 };
 
 /* What an observation with a FETCH needs. */
@@ -45,8 +48,19 @@ struct subject {
   selection *selection; /* NULL: a GET */
   terms *terms;         /* NULL: every change counts, and the subject is in the table */
   copal_span key;       /* in `bytes`, or of a request while it is looked up */
-  uint8_t bytes[];      /* path and document */
+  copal_span query;     /* in `bytes`: the conditions, as options */
+  uint8_t bytes[];      /* path, document and conditions */
 };
+
+/* Where a subject comes from: a request, or a registration of the time before. */
+typedef struct origin {
+  const handler_env *env;
+  copal_span key;
+  copal_span query;
+  uint16_t content_format; /* of the resource */
+  store_rev seen;          /* what the client has been told of */
+  copal_time now;
+} origin;
 
 /* ------------------------------------------------------------------------------------------------
  * the table */
@@ -266,7 +280,60 @@ static void on_due(service_timer *t, copal_time now)
 }
 
 /* ------------------------------------------------------------------------------------------------
+ * keeping */
+
+/* What has become of a relation goes into the store. */
+static void on_relation(copal_subject *base, copal_ep *ep, const copal_relation *relation,
+                        copal_relation_event event)
+{
+  const subject *s = (const subject *)base;
+  registrations *kept = s->table->kept;
+  const copal_time now = s->env->clock != NULL ? *s->env->clock : 0;
+  registration r = {.token = relation->token,
+                    .request_code = relation->request_code,
+                    .has_block2 = relation->has_block2,
+                    .szx = relation->szx,
+                    .content_format = s->content_format,
+                    .key = s->key,
+                    .query = s->query};
+  (void)ep;
+  if (s->env->ways->describe(s->env->ways, &relation->path, &r.way) != COPAL_OK)
+    return; /* ends with this process in any case */
+  if (event == COPAL_RELATION_ENDED) {
+    registrations_remove(kept, s->env, &r.way, r.token, now);
+    return;
+  }
+  if (s->selection != NULL) {
+    r.is_fetch = true;
+    r.fetch_format = s->selection->format;
+    r.accept = s->selection->accept;
+    r.fetch = s->selection->document;
+  }
+  registrations_save(kept, s->env, &r, now);
+}
+
+/* The conditions of a request as a run of options. Empty when there are none. */
+static copal_span gather_query(copal_span options, copal_mspan room)
+{
+  copal_wr w = copal_wr_init(room);
+  copal_opt_wr out = copal_opt_wr_init(&w);
+  copal_opt_iter it = copal_opt_iter_init(options);
+  for (copal_opt opt; copal_opt_next(&it, &opt);)
+    if (opt.number == COPAL_OPT_URI_QUERY && opt.value.len >= 2 &&
+        memcmp(opt.value.ptr, "c.", 2) == 0)
+      copal_opt_put(&out, opt.number, opt.value);
+  return w.err == COPAL_OK ? copal_wr_done(&w) : copal_span_none();
+}
+
+/* ------------------------------------------------------------------------------------------------
  * making */
+
+static copal_span keep(uint8_t *at, copal_span bytes)
+{
+  if (bytes.len > 0)
+    memcpy(at, bytes.ptr, bytes.len);
+  return copal_span_of(at, bytes.len);
+}
 
 static bool add_selection(subject *s, const subjects_view *view)
 {
@@ -275,9 +342,7 @@ static bool add_selection(subject *s, const subjects_view *view)
     return false;
   *sel = (selection){.format = view->fetch_format,
                      .accept = view->accept,
-                     .document = copal_span_of(s->bytes + s->key.len, view->fetch.len)};
-  if (view->fetch.len > 0)
-    memcpy(s->bytes + s->key.len, view->fetch.ptr, view->fetch.len);
+                     .document = keep(s->bytes + s->key.len, view->fetch)};
   s->selection = sel;
   return true;
 }
@@ -300,23 +365,27 @@ static bool add_terms(subject *s, const subjects_view *view, copal_time now)
   return true;
 }
 
-static subject *make(subjects *table, const handler_req *req, const subjects_view *view)
+static subject *make(subjects *table, const origin *from, const subjects_view *view)
 {
-  subject *s = calloc(1, sizeof *s + req->key.len + (view->is_fetch ? view->fetch.len : 0));
+  const size_t document_len = view->is_fetch ? view->fetch.len : 0;
+  subject *s = calloc(1, sizeof *s + from->key.len + document_len + from->query.len);
   if (s == NULL)
     return NULL;
   s->base.render = render;
   s->base.on_idle = on_idle;
+  if (table->kept != NULL && from->env->ways != NULL)
+    s->base.on_relation = on_relation;
   s->watcher.on_change = on_change;
   s->table = table;
-  s->env = req->env;
-  s->content_format = view->item->content_format;
-  s->seen = view->item->rev;
-  memcpy(s->bytes, req->key.ptr, req->key.len);
-  s->key = copal_span_of(s->bytes, req->key.len);
+  s->env = from->env;
+  s->content_format = from->content_format;
+  s->seen = from->seen;
+  s->key = keep(s->bytes, from->key);
+  s->base.key = s->key;
+  s->query = keep(s->bytes + from->key.len + document_len, from->query);
   if ((view->is_fetch && !add_selection(s, view)) ||
-      (view->conditions->present != 0 && !add_terms(s, view, req->now)) ||
-      (s->watch = watch_open(req->env, s->key, &s->watcher)) == NULL) {
+      (view->conditions->present != 0 && !add_terms(s, view, from->now)) ||
+      (s->watch = watch_open(from->env, s->key, &s->watcher)) == NULL) {
     release(s);
     return NULL;
   }
@@ -325,13 +394,13 @@ static subject *make(subjects *table, const handler_req *req, const subjects_vie
 }
 
 /* The subject that others have made for the same view, or NULL. */
-static subject *find(subjects *table, const handler_req *req, const subjects_view *view)
+static subject *find(subjects *table, const origin *from, const subjects_view *view)
 {
   selection sel = {.format = view->fetch_format, .accept = view->accept, .document = view->fetch};
-  const subject wanted = {.env = req->env,
-                          .content_format = view->item->content_format,
+  const subject wanted = {.env = from->env,
+                          .content_format = from->content_format,
                           .selection = view->is_fetch ? &sel : NULL,
-                          .key = req->key};
+                          .key = from->key};
   pthread_mutex_lock(&table->lock);
   subject **found = tfind(&wanted, &table->tree, compare);
   subject *s = found != NULL ? *found : NULL;
@@ -339,9 +408,9 @@ static subject *find(subjects *table, const handler_req *req, const subjects_vie
   return s;
 }
 
-static subject *make_shared(subjects *table, const handler_req *req, const subjects_view *view)
+static subject *make_shared(subjects *table, const origin *from, const subjects_view *view)
 {
-  subject *s = make(table, req, view);
+  subject *s = make(table, from, view);
   if (s == NULL)
     return NULL;
   pthread_mutex_lock(&table->lock);
@@ -353,24 +422,83 @@ static subject *make_shared(subjects *table, const handler_req *req, const subje
   return NULL;
 }
 
-static bool is_welcome(const handler_req *req, const subjects_view *view)
+static bool is_welcome(const handler_env *env, const subjects_view *view)
 {
   if (view->is_fetch && view->fetch.len > SUBJECTS_FETCH_MAX)
     return false;
   return view->conditions->present == 0 ||
-         (req->env->timers != NULL && conditions_are_welcome(view->conditions));
+         (env->timers != NULL && conditions_are_welcome(view->conditions));
+}
+
+/* The subject for that view, made when there is none. NULL without memory, and when the terms are
+ * not welcome. */
+static subject *provide(subjects *table, const origin *from, const subjects_view *view)
+{
+  if (!is_welcome(from->env, view))
+    return NULL;
+  if (view->conditions->present != 0)
+    return make(table, from, view);
+  subject *s = find(table, from, view);
+  return s != NULL ? s : make_shared(table, from, view);
 }
 
 subject *subjects_observe(subjects *table, const handler_req *req, const subjects_view *view)
 {
-  if (!is_welcome(req, view))
-    return NULL;
-  subject *s = NULL;
+  uint8_t room[REGISTRATION_QUERY_MAX];
+  origin from = {.env = req->env,
+                 .key = req->key,
+                 .content_format = view->item->content_format,
+                 .seen = view->item->rev,
+                 .now = req->now};
   if (view->conditions->present != 0)
-    s = make(table, req, view);
-  else if ((s = find(table, req, view)) == NULL)
-    s = make_shared(table, req, view);
+    from.query = gather_query(req->coap->msg->options, (copal_mspan){room, sizeof room});
+  subject *s = provide(table, &from, view);
   if (s != NULL)
     copal_ep_observe(req->env->ep, &s->base);
   return s;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * restoring */
+
+/* What the client has seen last is not known: with conditions the first notification, which comes
+ * in any case, is what they are judged by. */
+static int restore(registrations_user *user, const handler_env *env, const registration *r,
+                   const copal_path *path, copal_time due, copal_time now)
+{
+  subjects *table = (subjects *)user;
+  conditions c;
+  problem why;
+  store_item item;
+  const bool is_there = store_get(env->store, r->key, &item, now) == STORE_OK;
+  const subjects_view view = {.format = STORE_NO_FORMAT,
+                              .is_fetch = r->is_fetch,
+                              .fetch_format = r->fetch_format,
+                              .fetch = r->fetch,
+                              .accept = r->accept,
+                              .conditions = &c};
+  const origin from = {.env = env,
+                       .key = r->key,
+                       .query = r->query,
+                       .content_format = r->content_format,
+                       .seen = is_there ? item.rev : 0,
+                       .now = now};
+  const copal_relation relation = {.path = *path,
+                                   .token = r->token,
+                                   .request_code = r->request_code,
+                                   .has_block2 = r->has_block2,
+                                   .szx = r->szx};
+  subject *s = conditions_parse(&c, r->query, &why) ? provide(table, &from, &view) : NULL;
+  if (s == NULL)
+    return COPAL_ENOSLOT;
+  const int rc = copal_ep_observe_restore(env->ep, &s->base, &relation, due, now);
+  subject_settle(s);
+  return rc;
+}
+
+registrations_user *subjects_keep(subjects *table, registrations *kept)
+{
+  table->kept = kept;
+  table->user.restore = restore;
+  return &table->user;
 }

@@ -12,6 +12,7 @@
 
 #include "server/handler.h"
 #include "service/conditions.h"
+#include "service/registrations.h"
 
 typedef struct subjects subjects;
 
@@ -20,6 +21,10 @@ subjects *subjects_open(void);
 
 /* After every shard's endpoint has been wiped. Safe on NULL. */
 void subjects_close(subjects *s);
+
+/* Has observations kept in, and restored from, `kept`, which is lent until subjects_close().
+ * Returns what restores them, for registrations_start(). */
+registrations_user *subjects_keep(subjects *s, registrations *kept);
 
 /* Longer documents of a FETCH are answered, but not observed: the server keeps them. */
 enum { SUBJECTS_FETCH_MAX = 1024 };
