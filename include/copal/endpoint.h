@@ -3,7 +3,8 @@
  * 4, 5 and 8.
  *
  * Limits and threading. An endpoint is touched by one thread at a time and calls back only from
- * inside copal_ep_input(), copal_ep_expire(), copal_ep_unreachable(), copal_ep_cancel() and
+ * inside copal_ep_input(), copal_ep_expire(), copal_ep_unreachable(), copal_ep_cancel(),
+ * copal_ep_forget() and
  * copal_ep_wipe(). A callback may start requests and send responses, but must not call those five.
  * It never allocates: all its state is in the memory given to copal_ep_init(), whose size follows
  * from the configuration. When a pool is exhausted the protocol goes on with a defined reaction and
@@ -359,6 +360,11 @@ COPAL_API void copal_ep_expire(copal_ep *ep, copal_time now);
  * ends. Returns COPAL_ESTRAY when none does. RFC 7252 section 4.2. */
 COPAL_API int copal_ep_unreachable(copal_ep *ep, const copal_path *path, copal_span quoted,
                                    copal_time now);
+
+/* Tells that the security session of a path is over: what the peer observes ends, requests to it
+ * end with COPAL_EVENT_UNREACHABLE, and what it still waits for is not answered any more. RFC 7252
+ * section 9.1.1. */
+COPAL_API void copal_ep_forget(copal_ep *ep, const copal_path *path, copal_time now);
 
 /* Sends a request. Returns COPAL_OK and its handle, or COPAL_ENOSLOT, COPAL_ENOSPC (does not fit
  * `message_max`), COPAL_EINVAL (a confirmable request or a GET with an ETag to a group, options out

@@ -36,8 +36,8 @@ typedef struct copal_path {
   uint16_t flags; /* COPAL_PATH_* */
 } copal_path;
 
-/* True when both name the same remote endpoint in the same security session. The local side and
- * flags are not compared. */
+/* True when both name the same remote endpoint: the same security session, whatever its address
+ * now, or without one the same address. The local side and flags are not compared. */
 COPAL_API bool copal_path_is_same_peer(const copal_path *a, const copal_path *b);
 
 COPAL_END_DECLS

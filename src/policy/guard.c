@@ -45,6 +45,7 @@ struct guard {
   bool has_drawn; /* the response being sent drew on a budget */
   uint8_t key[MAC_KEY_SIZE];
   uint64_t seed;
+  guard_proof *proof; /* NULL: nobody wants to know */
   budget budgets[BUDGETS];
   verified verified[VERIFIED];
 };
@@ -122,7 +123,8 @@ static bool is_loopback(const uint8_t ip[16])
 static bool is_trusted(const guard *g, const copal_path *path)
 {
   const uint8_t *ip = path->remote.ip;
-  if ((path->flags & COPAL_PATH_SECURE) != 0 || is_loopback(ip))
+  const bool is_proven = (path->flags & (COPAL_PATH_UNPROVEN | COPAL_PATH_STALE)) == 0;
+  if (((path->flags & COPAL_PATH_SECURE) != 0 && is_proven) || (is_loopback(ip) && is_proven))
     return true;
   for (size_t i = 0; i < g->cfg.net_count; i++)
     if (is_in(&g->cfg.nets[i], ip))
@@ -155,6 +157,8 @@ static bool is_verified(guard *g, const copal_path *path, copal_time now)
 
 static void verify(guard *g, const copal_path *path, copal_time now)
 {
+  if (g->proof != NULL && path->session != 0)
+    g->proof->on_proof(g->proof, path);
   if (is_trusted(g, path))
     return;
   if (!is_verified(g, path, now))
@@ -238,7 +242,8 @@ static uint32_t period_of(copal_time now)
 static bool probe(copal_guard *hook, const copal_path *path, uint16_t *mid, copal_time now)
 {
   guard *g = (guard *)hook;
-  if (!g->has_drawn)
+  /* The peer of a session that has moved is asked at once. */
+  if (!g->has_drawn && (path->flags & COPAL_PATH_UNPROVEN) == 0)
     return false;
   g->has_drawn = false;
   *mid = probe_mid(g, path, period_of(now));
@@ -334,6 +339,11 @@ void guard_close(guard *g)
 void guard_reload(guard *g, const guard_cfg *cfg)
 {
   g->cfg = *cfg;
+}
+
+void guard_set_proof(guard *g, guard_proof *proof)
+{
+  g->proof = proof;
 }
 
 copal_guard *guard_hook(guard *g)

@@ -62,6 +62,14 @@ void guard_close(guard *g);
 /* New limits; what was learned stays. */
 void guard_reload(guard *g, const guard_cfg *cfg);
 
+/* Wants to know when the peer of a security session has shown to be where it is now. */
+typedef struct guard_proof {
+  void (*on_proof)(struct guard_proof *p, const copal_path *path);
+} guard_proof;
+
+/* Lent for the guard's life. */
+void guard_set_proof(guard *g, guard_proof *proof);
+
 /* For copal_ep_cfg.guard. */
 copal_guard *guard_hook(guard *g);
 

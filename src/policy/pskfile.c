@@ -110,12 +110,12 @@ static const char *read_key(psk_entry *e, const char *text)
   return NULL;
 }
 
-static psk_entry *table_find(const psk_table *t, copal_span identity)
+static psk_entry *table_find(const psk_table *t, copal_span name)
 {
-  psk_entry wanted = {.identity_len = identity.len};
-  if (identity.len > sizeof wanted.identity || t->count == 0)
+  psk_entry wanted = {.identity_len = name.len};
+  if (name.len > sizeof wanted.identity || t->count == 0)
     return NULL;
-  memcpy(wanted.identity, identity.ptr, identity.len);
+  memcpy(wanted.identity, name.ptr, name.len);
   return bsearch(&wanted, t->entries, t->count, sizeof *t->entries, compare);
 }
 
@@ -246,12 +246,12 @@ static int read_file(psk_table *t, const char *path, char why[PSKFILE_WHY_SIZE])
 /* ------------------------------------------------------------------------------------------------
  * the face */
 
-static int psk_find(dtls_credentials *c, copal_span identity, dtls_psk_wait *w, dtls_psks *keys)
+static int psk_find(dtls_credentials *c, copal_span name, dtls_psk_wait *w, dtls_psks *keys)
 {
   pskfile *f = (pskfile *)c;
   (void)w; /* nothing has to be waited for */
   pthread_mutex_lock(&f->lock);
-  const psk_entry *e = table_find(&f->table, identity);
+  const psk_entry *e = table_find(&f->table, name);
   if (e != NULL)
     *keys = e->psks;
   pthread_mutex_unlock(&f->lock);
@@ -270,7 +270,7 @@ static int psk_own(dtls_credentials *c, dtls_own_psk *own)
   return COPAL_OK;
 }
 
-static int vouch(dtls_credentials *c, const dtls_claim *claim, uint32_t *identity)
+static int vouch(dtls_credentials *c, const dtls_claim *claim, uint32_t *who)
 {
   pskfile *f = (pskfile *)c;
   if (claim->kind != DTLS_CLAIM_PSK || f->all == NULL)
@@ -279,16 +279,16 @@ static int vouch(dtls_credentials *c, const dtls_claim *claim, uint32_t *identit
   const psk_entry *e =
       table_find(&f->table, copal_span_of(claim->items[0].data, claim->items[0].size));
   const int rc = e == NULL ? COPAL_ENOTFOUND
-                           : identity_hold(f->all, IDENTITY_PSK, copal_span_str(e->name), identity);
+                           : identity_hold(f->all, IDENTITY_PSK, copal_span_str(e->name), who);
   pthread_mutex_unlock(&f->lock);
   return rc;
 }
 
-static void release(dtls_credentials *c, uint32_t identity)
+static void release(dtls_credentials *c, uint32_t who)
 {
   const pskfile *f = (pskfile *)c;
-  if (f->all != NULL && identity != 0)
-    identity_release(f->all, identity);
+  if (f->all != NULL && who != 0)
+    identity_release(f->all, who);
 }
 
 int pskfile_open(const char *path, identities *all, pskfile **out, char why[PSKFILE_WHY_SIZE])
@@ -339,10 +339,10 @@ int pskfile_reload(pskfile *f, char why[PSKFILE_WHY_SIZE])
   return COPAL_OK;
 }
 
-int pskfile_choose(pskfile *f, const char *identity)
+int pskfile_choose(pskfile *f, const char *name)
 {
   for (size_t i = 0; i < f->table.count; i++)
-    if (strcmp(f->table.entries[i].name, identity) == 0) {
+    if (strcmp(f->table.entries[i].name, name) == 0) {
       f->own = &f->table.entries[i];
       return COPAL_OK;
     }

@@ -28,7 +28,7 @@ void pskfile_close(pskfile *f);
 int pskfile_reload(pskfile *f, char why[PSKFILE_WHY_SIZE]);
 
 /* Client: shows this identity from now on; by default the first of the file. COPAL_ENOTFOUND. */
-int pskfile_choose(pskfile *f, const char *identity);
+int pskfile_choose(pskfile *f, const char *name);
 
 /* Identities in it. */
 size_t pskfile_count(pskfile *f);

@@ -26,6 +26,18 @@ typedef enum conf_switch {
   CONF_ON,
 } conf_switch;
 
+/* DTLS, RFC 6347; counts are for the whole process. */
+typedef struct conf_dtls {
+  uint32_t sessions;
+  uint32_t handshakes; /* at a time */
+  uint32_t per_prefix; /* of these, of an address prefix */
+  uint32_t idle_s;     /* seconds; 0: for ever */
+  conf_switch has_cid; /* RFC 9146 */
+  conf_switch has_tickets;
+  uint16_t mtu; /* bytes of a datagram of a handshake */
+  copal_dur retransmit, timeout;
+} conf_dtls;
+
 typedef enum conf_store {
   CONF_STORE_MEMORY,
   CONF_STORE_LMDB,
@@ -65,6 +77,9 @@ typedef struct conf {
   guard_cfg guard;      /* but for its networks, which stand in `trusted` */
   conf_strings trusted; /* networks */
 
+  char psk_file[CONF_TEXT_SIZE]; /* "": none */
+  conf_dtls dtls;
+
   conf_switch joins_all_nodes;   /* All CoAP Nodes, RFC 7252 section 12.8 */
   conf_strings groups;           /* further multicast addresses */
   conf_strings group_interfaces; /* empty: all that can do multicast */
@@ -81,6 +96,7 @@ typedef struct conf {
   uint64_t store_resources;
   uint64_t store_bytes; /* memory, for the store in memory */
   uint64_t store_disk;  /* of the data file, for the durable one */
+  uint32_t history;     /* former representations kept of each resource */
 } conf;
 
 enum { CONF_ERRORS_SIZE = 4096 };

@@ -105,6 +105,17 @@ const conf_key conf_keys[] = {
     TIME("amplification", "verified_for", guard.verified_for, 1000000, UINT32_MAX),
     LIST("amplification", "trusted", trusted, false),
 
+    TEXT("dtls", "psk_file", psk_file),
+    COUNT("dtls", "sessions", dtls.sessions, 1, 1u << 28),
+    COUNT("dtls", "handshakes", dtls.handshakes, 1, 1u << 20),
+    COUNT("dtls", "handshakes_per_prefix", dtls.per_prefix, 1, 1u << 16),
+    LIVE("dtls", "idle_timeout", CONF_SECONDS, dtls.idle_s, 0, 1u << 30),
+    WORD("dtls", "connection_id", dtls.has_cid, switch_words, false),
+    WORD("dtls", "tickets", dtls.has_tickets, switch_words, false),
+    BYTES("dtls", "mtu", dtls.mtu, 256, 16384),
+    TIME("dtls", "retransmit", dtls.retransmit, 100000, 60000000),
+    TIME("dtls", "handshake_timeout", dtls.timeout, 1000000, 600000000),
+
     WORD("groups", "all_coap_nodes", joins_all_nodes, switch_words, false),
     LIST("groups", "join", groups, false),
     LIST("groups", "interfaces", group_interfaces, false),
@@ -128,6 +139,7 @@ const conf_key conf_keys[] = {
     COUNT("resources", "count", store_resources, 1, UINT64_MAX),
     BYTES("resources", "memory", store_bytes, 4096, UINT64_MAX),
     BYTES("resources", "disk", store_disk, 4u << 20, UINT64_C(1) << 46),
+    COUNT("resources", "history", history, 0, 1000),
 };
 /* clang-format on */
 

@@ -54,13 +54,14 @@ int listener_parse(const char *text, copal_addr *addr, char why[LISTENER_WHY_SIZ
     return refuse(why, "not a CoAP URI; expected is coap://ADDRESS[:PORT], an IPv6 address in "
                        "brackets");
   switch (uri.scheme) {
-  case COPAL_SCHEME_COAP: break;
-  case COPAL_SCHEME_COAPS:
+  case COPAL_SCHEME_COAP:
+  case COPAL_SCHEME_COAPS: break;
   case COPAL_SCHEME_COAP_TCP:
   case COPAL_SCHEME_COAPS_TCP:
   case COPAL_SCHEME_COAP_WS:
   case COPAL_SCHEME_COAPS_WS:
-    snprintf(why, LISTENER_WHY_SIZE, "scheme %s is not supported; supported is coap (UDP)",
+    snprintf(why, LISTENER_WHY_SIZE,
+             "scheme %s is not supported; supported are coap (UDP) and coaps (DTLS)",
              copal_scheme_name(uri.scheme));
     return COPAL_EINVAL;
   }
@@ -272,7 +273,7 @@ void listener_uri(const listener *l, char out[LISTENER_URI_SIZE])
 {
   char text[UDP_ADDR_TEXT_SIZE];
   udp_addr_format(&l->addr, text);
-  snprintf(out, LISTENER_URI_SIZE, "coap://%s", text);
+  snprintf(out, LISTENER_URI_SIZE, "%s://%s", l->is_secure ? "coaps" : "coap", text);
 }
 
 uint32_t listener_shard(uint32_t socket, uint32_t shards)

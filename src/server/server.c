@@ -75,8 +75,10 @@ static int hand_out(server *s, const listener *l)
     const int socket = adopt(owner, l, i);
     if (socket < 0)
       return socket;
-    if (i > 0)
-      continue;
+    if (l->is_secure && shard_secure_socket(owner, socket, i) < 0)
+      return -ENOMEM;
+    if (i > 0 || l->is_secure)
+      continue; /* groups cannot be asked by DTLS, RFC 7252 section 9.1.2 */
     const int rc = s->parts.roster != NULL ? roster_add(s->parts.roster, l->fds[i], &l->addr) : 0;
     if (rc < 0)
       return rc;
@@ -181,6 +183,7 @@ int server_open(const server_parts *parts, server **out, char why[SERVER_WHY_SIZ
                              .store = parts->store,
                              .count = conf_shards(parts->conf),
                              .log_fd = parts->log->fd,
+                             .secure = parts->secure,
                              .sequence_base = clock_sequence_base(),
                              .is_durable = parts->conf->store != CONF_STORE_MEMORY};
   const int rc = open_all(s);

@@ -64,7 +64,8 @@ typedef struct server_parts {
   roster *roster; /* told of the sockets; NULL: groups are joined at the start only */
   const listener_set *sockets;
   upgrade *upgrade;
-  server_section *sections; /* a list, restored and saved in its order; NULL: none */
+  const struct secure_shared *secure; /* credentials and keys for DTLS; NULL: nothing is secure */
+  server_section *sections;           /* a list, restored and saved in its order; NULL: none */
 } server_parts;
 
 enum {

@@ -16,6 +16,7 @@
 #include "server/entropy.h"
 #include "server/listener.h"
 #include "server/pipeline.h"
+#include "server/secure.h"
 #include "server/timers.h"
 #include "server/ways.h"
 #include "transport/steer.h"
@@ -90,6 +91,7 @@ struct shard {
   guard *guard;   /* NULL: no limit for unverified sources */
   pipeline pipeline;
   udp *udp;
+  secure *secure; /* NULL: nothing is served by DTLS */
   ways ways;
 
   uint32_t ready_count;
@@ -128,6 +130,13 @@ static bool is_left_to_successor(const shard *s, copal_mspan dgram)
          copal_code_is_request(dgram.ptr[1]);
 }
 
+bool shard_leaves(shard *s, copal_mspan message)
+{
+  const bool is_left = is_left_to_successor(s, message);
+  s->stats.drain_ignored += is_left;
+  return is_left;
+}
+
 /* Returns whether there were any. */
 static bool run_messages(shard *s)
 {
@@ -140,19 +149,26 @@ static bool run_messages(shard *s)
   return has_run;
 }
 
-static void take_batch(shard *s, const udp_slot *slots, int count)
+static void take_plain(shard *s, const udp_slot *slot)
 {
+  if (shard_leaves(s, slot->bytes))
+    return;
+  const int rc = copal_ep_input(s->ep, &slot->path, slot->bytes, s->now);
+  if (rc < 0)
+    log_peer(s, "datagram_rejected", &slot->path, "error", copal_err_name(rc));
+}
+
+static void take_batch(shard *s, uint32_t socket, const udp_slot *slots, int count)
+{
+  const bool is_secure = secure_has_socket(s->secure, (int)socket);
   s->stats.batches++;
   s->now = clock_now();
   store_view_renew(s->port);
   for (int i = 0; i < count; i++) {
-    if (is_left_to_successor(s, slots[i].bytes)) {
-      s->stats.drain_ignored++;
-      continue;
-    }
-    const int rc = copal_ep_input(s->ep, &slots[i].path, slots[i].bytes, s->now);
-    if (rc < 0)
-      log_peer(s, "datagram_rejected", &slots[i].path, "error", copal_err_name(rc));
+    if (is_secure)
+      secure_input(s->secure, (int)socket, &slots[i], s->now);
+    else
+      take_plain(s, &slots[i]);
   }
 }
 
@@ -176,7 +192,7 @@ static bool receive(shard *s, uint32_t index)
     return false;
   /* A message that was posted before a datagram was sent takes effect before it. */
   (void)run_messages(s);
-  take_batch(s, slots, n);
+  take_batch(s, index, slots, n);
   store_drain(s->port, DRAIN_MAX);
   return n >= BUSY_MIN && is_reading(s);
 }
@@ -246,6 +262,8 @@ static void receive_errors(shard *s, uint32_t index)
   for (int i = 0; i < ERRORS_MAX && udp_recv_error(s->udp, (int)index, &error) == 1; i++) {
     s->stats.network_errors++;
     log_peer(s, "network_error", &error.path, "error", strerror(error.errnum));
+    if (secure_has_socket(s->secure, (int)index))
+      continue; /* what it quotes cannot be read, nor be believed */
     shard *owner = owner_of(s, index, &error.path.remote);
     if (owner == s)
       (void)copal_ep_unreachable(s->ep, &error.path, error.quoted, s->now);
@@ -268,7 +286,10 @@ static copal_time next_deadline(const shard *s)
 {
   const copal_time ep = copal_ep_deadline(s->ep);
   const copal_time own = timers_deadline(s->timers);
-  const copal_time next = ep < own ? ep : own;
+  const copal_time sessions = secure_deadline(s->secure);
+  copal_time next = ep < own ? ep : own;
+  if (sessions < next)
+    next = sessions;
   const bool has_end = s->state == SHARD_DRAINING || s->state == SHARD_YIELDING;
   return has_end && s->drain_until < next ? s->drain_until : next;
 }
@@ -391,6 +412,7 @@ static void turn(shard *s)
   run_inside(s);
   if (copal_ep_deadline(s->ep) <= s->now)
     copal_ep_expire(s->ep, s->now);
+  secure_expire(s->secure, s->now);
   timers_run(s->timers, s->port, s->now);
   udp_flush(s->udp);
   advance(s);
@@ -533,10 +555,23 @@ static int epoll_add(shard *s, int fd, uint32_t token)
   return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
 }
 
+/* DTLS stands between sockets and endpoint when there is somebody to be served by it. */
+static int open_secure(shard *s)
+{
+  const secure_parts parts = {.conf = s->common->conf,
+                              .shared = s->common->secure,
+                              .shard_count = s->common->count,
+                              .shard = s,
+                              .udp = s->udp,
+                              .log = &s->log};
+  s->now = clock_now();
+  return parts.shared != NULL ? secure_open(&parts, &s->secure, s->now) : 0;
+}
+
 static int open_endpoint(shard *s)
 {
   copal_ep_cfg cfg = conf_ep(s->common->conf, s->common->count);
-  cfg.sink = udp_sink(s->udp);
+  cfg.sink = s->secure != NULL ? secure_sink(s->secure) : udp_sink(s->udp);
   cfg.entropy = &s->entropy.hook;
   cfg.server = &s->pipeline.hook;
   cfg.sequence_base = s->common->sequence_base;
@@ -559,6 +594,8 @@ static int open_endpoint(shard *s)
   s->now = clock_now();
   if (copal_ep_init((copal_mspan){memory, s->ep_size}, &cfg, &s->ep, s->now) < 0)
     return -EINVAL;
+  if (s->secure != NULL)
+    secure_serve(s->secure, s->ep, s->guard);
   s->pipeline.env.ep = s->ep;
   s->pipeline.env.clock = &s->now;
   s->seat = (fanout_seat){s->common->fanout, s->mailbox};
@@ -594,7 +631,8 @@ static int open_parts(shard *s)
     return -ENOMEM;
   if (pipeline_init(&s->pipeline, c, s->common->router, s->port, &s->entropy.hook) < 0)
     return -ENOMEM;
-  return open_endpoint(s);
+  rc = open_secure(s);
+  return rc < 0 ? rc : open_endpoint(s);
 }
 
 int shard_open(const shard_common *common, uint32_t index, shard **out)
@@ -677,6 +715,7 @@ void shard_close(shard *s)
     store_port_close(s->port);
   pipeline_wipe(&s->pipeline);
   timers_close(s->timers);
+  secure_close(s->secure);
   udp_close(s->udp);
   if (s->ep_memory != NULL)
     munmap(s->ep_memory, s->ep_size);
@@ -694,6 +733,16 @@ void shard_close(shard *s)
 copal_ep *shard_ep(shard *s)
 {
   return s->ep;
+}
+
+int shard_secure_socket(shard *s, int socket, uint32_t place)
+{
+  return s->secure != NULL ? secure_add_socket(s->secure, socket, place) : -EINVAL;
+}
+
+secure *shard_secure(shard *s)
+{
+  return s->secure;
 }
 
 udp *shard_udp(shard *s)

@@ -58,8 +58,9 @@ typedef struct shard_common {
   uint32_t count;   /* of shards */
   shard *const *shards;
   int log_fd;
-  uint32_t sequence_base; /* of notifications: see copal_ep_cfg */
-  bool is_durable;        /* the store outlives the process, and so do observations */
+  uint32_t sequence_base;             /* of notifications: see copal_ep_cfg */
+  const struct secure_shared *secure; /* NULL: nothing is served by DTLS */
+  bool is_durable;                    /* the store outlives the process, and so do observations */
 } shard_common;
 
 /* Makes a shard without a thread. Returns 0 or -errno. */
@@ -76,6 +77,10 @@ int shard_join(shard *s, int socket, const copal_addr *group, uint32_t interface
 
 /* Has the socket with that index take broadcasts. Before shard_start() only. */
 void shard_take_broadcasts(shard *s, int socket);
+
+/* The socket with that index carries DTLS; `place` is its place in its SO_REUSEPORT group. Before
+ * shard_start() only. Returns 0 or -errno. */
+int shard_secure_socket(shard *s, int socket, uint32_t place);
 
 /* Starts the thread. Returns 0 or -errno. */
 int shard_start(shard *s);
@@ -110,10 +115,15 @@ void shard_close(shard *s);
 /* What it works with; while its thread does not run. Lent for the shard's life. */
 copal_ep *shard_ep(shard *s);
 udp *shard_udp(shard *s);
+struct secure *shard_secure(shard *s); /* NULL: nothing is served by DTLS */
 handler_ways *shard_ways(shard *s);
 
 /* The instant of the shard's present turn. On its thread. */
 copal_time shard_now(const shard *s);
+
+/* True, and counted, for a message that is left to the successor of a shard that shuts down. On its
+ * thread. */
+bool shard_leaves(shard *s, copal_mspan message);
 
 /* Bytes of receive buffer granted, the smallest of its sockets. */
 uint32_t shard_rcvbuf(const shard *s);

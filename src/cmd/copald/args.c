@@ -8,13 +8,23 @@
 #include "server/listener.h"
 #include "server/log.h"
 
-enum { OPT_CHECK_CONFIG = 256, OPT_CHECK, OPT_PRINT, OPT_STORE, OPT_DATA, OPT_LEVEL, OPT_FORMAT };
+enum {
+  OPT_CHECK_CONFIG = 256,
+  OPT_CHECK,
+  OPT_PSK,
+  OPT_PRINT,
+  OPT_STORE,
+  OPT_DATA,
+  OPT_LEVEL,
+  OPT_FORMAT
+};
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
     {"listen", required_argument, NULL, 'l'},
     {"store", required_argument, NULL, OPT_STORE},
     {"data", required_argument, NULL, OPT_DATA},
+    {"psk-file", required_argument, NULL, OPT_PSK},
     {"check", required_argument, NULL, OPT_CHECK},
     {"check-config", no_argument, NULL, OPT_CHECK_CONFIG},
     {"print-config", no_argument, NULL, OPT_PRINT},
@@ -58,6 +68,7 @@ static int take_option(args *a, int option, const char *value, FILE *err)
   case 'l': return add_listen(a, value, err);
   case OPT_STORE: return take_store(a, value, err);
   case OPT_DATA: a->data_dir = value; return 0;
+  case OPT_PSK: a->psk_file = value; return 0;
   case OPT_CHECK:
     a->action = ARGS_CHECK;
     a->check_dir = value;
@@ -96,6 +107,8 @@ int args_parse(args *a, int argc, char **argv, FILE *err)
     return usage_error(err, "--data", a->data_dir, "--store memory keeps nothing in files");
   if (a->data_dir != NULL && (*a->data_dir == '\0' || strlen(a->data_dir) >= CONF_TEXT_SIZE))
     return usage_error(err, "--data", a->data_dir, "not the name of a directory");
+  if (a->psk_file != NULL && strlen(a->psk_file) >= CONF_TEXT_SIZE)
+    return usage_error(err, "--psk-file", a->psk_file, "not the name of a file");
   if (optind < argc)
     return usage_error(err, "argument", argv[optind], "copald takes options only");
   return 0;
@@ -118,6 +131,8 @@ void args_help(FILE *out)
         "      --store KIND      where resources are kept: memory (the default), or lmdb: in\n"
         "                        files, so that what was acknowledged survives\n"
         "      --data DIR        keep resources in files below DIR (--store lmdb)\n"
+        "      --psk-file FILE   serve coaps to clients whose keys are in FILE, lines of\n"
+        "                        identity:hexkey\n"
         "      --log-level L     error, warn, info or debug\n"
         "      --log-format F    text, json, or auto: text on a terminal\n"
         "      --check DIR       read all files below DIR, say what is damaged, and exit\n"

@@ -29,6 +29,7 @@ typedef struct args {
   args_action action;
   const char *config_file; /* NULL: none */
   const char *data_dir;    /* NULL: none */
+  const char *psk_file;    /* NULL: none */
   const char *check_dir;   /* ARGS_CHECK */
   conf_strings listen;     /* the object's own */
   int store;               /* -1: not given */

@@ -11,6 +11,7 @@
 #include "cmd/copald/args.h"
 #include "cmd/copald/notify.h"
 #include "cmd/copald/storage.h"
+#include "cmd/copald/vault.h"
 #include "copal/error.h"
 #include "copal/version.h"
 #include "server/conf.h"
@@ -37,6 +38,7 @@ typedef struct process {
   upgrade upgrade; /* the way out */
   heir heir;       /* the way in */
   listener_set sockets;
+  vault vault;
   bool is_loopback_by_default;
 } process;
 
@@ -56,8 +58,14 @@ typedef struct parts {
 
 static int use_loopback(conf *c)
 {
-  const int rc = conf_strings_add(&c->listen, "coap://127.0.0.1");
-  return rc < 0 ? rc : conf_strings_add(&c->listen, "coap://[::1]");
+  int rc = conf_strings_add(&c->listen, "coap://127.0.0.1");
+  if (rc == COPAL_OK)
+    rc = conf_strings_add(&c->listen, "coap://[::1]");
+  if (rc == COPAL_OK && c->psk_file[0] != '\0')
+    rc = conf_strings_add(&c->listen, "coaps://127.0.0.1");
+  if (rc == COPAL_OK && c->psk_file[0] != '\0')
+    rc = conf_strings_add(&c->listen, "coaps://[::1]");
+  return rc;
 }
 
 /* Defaults, then the file, then the command line. */
@@ -74,6 +82,8 @@ static int load_conf(const args *a, conf *c, conf_errors *errors)
     c->store = a->data_dir != NULL ? CONF_STORE_LMDB : (conf_store)a->store;
   if (a->data_dir != NULL)
     memcpy(c->data, a->data_dir, strlen(a->data_dir) + 1);
+  if (a->psk_file != NULL)
+    memcpy(c->psk_file, a->psk_file, strlen(a->psk_file) + 1);
   if (a->log_level >= 0)
     c->log_level = (log_level)a->log_level;
   if (a->log_format >= 0)
@@ -85,7 +95,10 @@ static int load_conf(const args *a, conf *c, conf_errors *errors)
 
 static int watcher_reload(server_watcher *w, conf *c, conf_errors *errors)
 {
-  const int rc = load_conf(((process *)w)->args, c, errors);
+  process *p = (process *)w;
+  const int rc = load_conf(p->args, c, errors);
+  if (rc == 0)
+    vault_reload(&p->vault, p->log);
   if (rc < 0 || c->listen.count > 0)
     return rc;
   return use_loopback(c);
@@ -215,6 +228,7 @@ static int serve_once(process *p)
         .roster = in_use.roster,
         .sockets = &p->sockets,
         .upgrade = &p->upgrade,
+        .secure = vault_secure(&p->vault),
         .sections = p->conf->store == CONF_STORE_MEMORY ? NULL : &kept.hook,
     };
     rc = server_open(&with, &s, why);
@@ -301,7 +315,9 @@ static int serve(process *p)
   p->is_loopback_by_default = p->conf->listen.count == 0;
   if (p->is_loopback_by_default && use_loopback(p->conf) < 0)
     return EXIT_RUNTIME;
-  int rc = open_sockets(p, why);
+  int rc = vault_open(&p->vault, p->conf, why);
+  if (rc == 0)
+    rc = open_sockets(p, why);
   if (rc < 0) {
     LOG(p->log, LOG_LEVEL_ERROR, "start_failed", log_text("error", why));
     heir_fails(&p->heir, why);
@@ -331,6 +347,7 @@ static int start(const args *a, conf *c, char *const *argv)
     LOG(&log, LOG_LEVEL_ERROR, "start_failed",
         log_text("error", UPGRADE_VARIABLE " is for the use of copald itself"));
   listener_set_close(&p.sockets);
+  vault_close(&p.vault);
   heir_close(&p.heir);
   upgrade_wipe(&p.upgrade);
   return rc;

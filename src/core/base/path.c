@@ -10,5 +10,8 @@ static_assert(sizeof(copal_path) == 28, "a path has no padding");
 
 bool copal_path_is_same_peer(const copal_path *a, const copal_path *b)
 {
-  return a->session == b->session && memcmp(&a->remote, &b->remote, sizeof a->remote) == 0;
+  if (a->session != b->session)
+    return false;
+  /* The peer of a session is who has its keys, wherever it is. RFC 9146 section 6. */
+  return a->session != 0 || memcmp(&a->remote, &b->remote, sizeof a->remote) == 0;
 }

@@ -26,6 +26,7 @@ copal_dur ep_random_dur(copal_ep *ep, copal_dur span)
 
 uint32_t ep_path_hash(const copal_ep *ep, const copal_path *path)
 {
-  const uint32_t hash = copal_hash(ep->seed, &path->remote, sizeof path->remote);
-  return copal_hash_mix(hash, path->session);
+  if (path->session != 0)
+    return copal_hash(ep->seed, &path->session, sizeof path->session);
+  return copal_hash(ep->seed, &path->remote, sizeof path->remote);
 }

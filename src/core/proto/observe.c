@@ -578,6 +578,16 @@ void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now)
   pump(ep, o, now);
 }
 
+void observe_forget(copal_ep *ep, const copal_path *path)
+{
+  observer *o = find_observer(ep, path, ep_path_hash(ep, path));
+  if (!o)
+    return;
+  while (o->count)
+    end_relation(ep, COPAL_AROUND(o->relations.next, relation, of_observer));
+  settle_observer(ep, o);
+}
+
 void observe_wipe(copal_ep *ep)
 {
   observer *o;

@@ -94,7 +94,8 @@ bool observe_on_unreachable(copal_ep *ep, const copal_path *path, const copal_ms
 /* The timer of an observer fired. */
 void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now);
 
-/* Ends all relations without telling the clients. */
+/* Ends all relations of a peer; all relations. Clients are not told. */
+void observe_forget(copal_ep *ep, const copal_path *path);
 void observe_wipe(copal_ep *ep);
 
 /* Ends a relation with an error. Its observer is settled by observe_go_on(). RFC 7641 section 4.2.

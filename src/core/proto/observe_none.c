@@ -48,6 +48,11 @@ void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now)
   (void)ep, (void)t, (void)now;
 }
 
+void observe_forget(copal_ep *ep, const copal_path *path)
+{
+  (void)ep, (void)path;
+}
+
 void observe_wipe(copal_ep *ep)
 {
   (void)ep;

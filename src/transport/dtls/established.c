@@ -19,6 +19,7 @@ enum {
 copal_path dtls_path_of(const dtls *d, const dtls_session *s)
 {
   copal_path path = dtls_session_path(d->sessions, s);
+  path.local = 0; /* wherever the peer goes, it is the same one */
   if (dtls_session_is_address_unproven(s))
     path.flags |= COPAL_PATH_UNPROVEN;
   if (dtls_session_is_stale(s))

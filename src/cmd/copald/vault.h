@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The credentials of the daemon and what goes with them: identities, and the keys its shards share.
+ * Thread: the main thread, but for what the shards do through the credentials' face. */
+#ifndef COPALD_VAULT_H
+#define COPALD_VAULT_H
+
+#include "policy/identity.h"
+#include "policy/pskfile.h"
+#include "server/conf.h"
+#include "server/log.h"
+#include "server/secure.h"
+
+enum { VAULT_WHY_SIZE = PSKFILE_WHY_SIZE };
+
+typedef struct vault {
+  identities *identities;
+  pskfile *psks; /* NULL: no file is configured */
+  secure_shared shared;
+} vault;
+
+/* Reads what the configuration names. Returns 0, or -errno with a sentence in `why`. */
+int vault_open(vault *v, const conf *c, char why[VAULT_WHY_SIZE]);
+
+/* Safe on a zeroed object. */
+void vault_close(vault *v);
+
+/* Reads it again; when something is wrong with it the log says so and all stays as it was. */
+void vault_reload(vault *v, logger *log);
+
+/* For the server; NULL when there are no credentials. */
+const secure_shared *vault_secure(const vault *v);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* DTLS in a shard: which of its sockets are secure, what becomes of sessions, and what the log says
+ * of it. RFC 7252 section 9.1. Thread: the shard's only, but for what says otherwise. */
+#ifndef SERVER_SECURE_H
+#define SERVER_SECURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "copal/endpoint.h"
+#include "policy/guard.h"
+#include "server/conf.h"
+#include "server/log.h"
+#include "transport/dtls/dtls.h"
+#include "transport/udp.h"
+
+typedef struct shard shard;
+typedef struct secure secure;
+
+/* What the shards share: made by the main thread, lent for their life. */
+typedef struct secure_shared {
+  dtls_credentials *credentials;
+  uint8_t ticket_key[DTLS_TICKET_KEY_SIZE];
+  uint8_t cid_secret[DTLS_CID_KEY_SIZE];
+} secure_shared;
+
+/* Draws the keys. Returns 0 or -errno. */
+int secure_shared_init(secure_shared *all, dtls_credentials *credentials);
+void secure_shared_wipe(secure_shared *all);
+
+/* What one needs, lent for its life. */
+typedef struct secure_parts {
+  const conf *conf;
+  const secure_shared *shared;
+  uint32_t shard_count;
+  shard *shard;
+  udp *udp;
+  logger *log;
+} secure_parts;
+
+/* Before the endpoint. Returns 0 or -errno. */
+int secure_open(const secure_parts *parts, secure **s, copal_time now);
+
+/* After the endpoint. Safe on NULL. */
+void secure_close(secure *s);
+
+/* The endpoint messages go to; and the guard that hears of addresses, or NULL. Before the first
+ * datagram. */
+void secure_serve(secure *s, copal_ep *ep, guard *g);
+
+/* The socket with that index is a secure one, and `place` its place in its group. Returns 0 or
+ * -errno. Before the first datagram. */
+int secure_add_socket(secure *s, int socket, uint32_t place);
+
+/* True for a secure socket. False for NULL. */
+bool secure_has_socket(const secure *s, int socket);
+
+/* Takes a datagram from a secure socket. */
+void secure_input(secure *s, int socket, const udp_slot *slot, copal_time now);
+
+/* The endpoint's sink. */
+copal_sink *secure_sink(secure *s);
+
+/* The shard's timers; COPAL_NEVER and nothing for NULL. */
+copal_time secure_deadline(const secure *s);
+void secure_expire(secure *s, copal_time now);
+
+/* The number of who the peer of a session has proved to be; 0: nobody. 0 for NULL. */
+uint32_t secure_identity(const secure *s, uint32_t session);
+
+/* The object itself; NULL for NULL. */
+dtls *secure_dtls(secure *s);
+
+#endif
