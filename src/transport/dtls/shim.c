@@ -292,8 +292,25 @@ static size_t translate_in(shim *s, shim_record *r, copal_mspan room)
   return size;
 }
 
-static size_t pass_in(shim_record *r, copal_mspan room)
+static void note_suite(shim *s, const hello_message *m)
 {
+  s->suite = hello_server_suite(m->fragment);
+  s->aead = dtls_aead_of_suite(s->suite);
+}
+
+/* A client learns the suite from the first ServerHello that the library reads. */
+static void note_server_hello(shim *s, copal_span content)
+{
+  hello_message m;
+  while (s->is_client && s->suite == 0 && content.len > 0 && hello_next(&content, &m))
+    if (m.type == HELLO_SERVER_HELLO && m.offset == 0)
+      note_suite(s, &m);
+}
+
+static size_t pass_in(shim *s, shim_record *r, copal_mspan room)
+{
+  if (r->rec.type == DTLS_HANDSHAKE)
+    note_server_hello(s, r->rec.fragment);
   const size_t size = r->len <= room.len ? r->len : 0;
   memcpy(room.ptr, r->bytes, size);
   free_record(r);
@@ -307,7 +324,7 @@ static ssize_t pull(gnutls_transport_ptr_t arg, void *buf, size_t cap)
   shim_record *before;
   while (find_readable(s, &before) != NULL) {
     shim_record *r = queue_cut(&s->in, before);
-    const size_t size = r->rec.epoch == 0 ? pass_in(r, room) : translate_in(s, r, room);
+    const size_t size = r->rec.epoch == 0 ? pass_in(s, r, room) : translate_in(s, r, room);
     if (size > 0)
       return (ssize_t)size;
   }
@@ -375,12 +392,10 @@ static void note_plain(shim *s, const dtls_record *rec)
   if (rec->type != DTLS_HANDSHAKE)
     return;
   while (content.len > 0 && hello_next(&content, &m)) {
-    if (m.type == HELLO_SERVER_HELLO && m.offset == 0) {
-      s->suite = hello_server_suite(m.fragment);
-      s->aead = dtls_aead_of_suite(s->suite);
-    } else if (m.type == HELLO_NEW_SESSION_TICKET) {
+    if (m.type == HELLO_SERVER_HELLO && m.offset == 0)
+      note_suite(s, &m);
+    else if (m.type == HELLO_NEW_SESSION_TICKET)
       keep_ticket(s, rec, &m);
-    }
   }
 }
 
