@@ -13,6 +13,7 @@
 #include "server/pipeline.h"
 #include "server/router.h"
 #include "store/store.h"
+#include "transport/dtls/dtls.h"
 #include "transport/udp.h"
 
 /* What a shard's loop counts. */
@@ -34,6 +35,9 @@ typedef struct metrics {
   udp_stats udp;
   pipeline_stats pipeline;
   guard_stats guard;
+  dtls_stats dtls;
+  dtls_sessions_stats sessions;
+  dtls_usage dtls_usage;
   shard_stats shard;
 } metrics;
 

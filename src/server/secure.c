@@ -272,6 +272,15 @@ uint32_t secure_identity(const secure *s, uint32_t session)
   return s != NULL && session != 0 ? dtls_identity(s->dtls, session) : 0;
 }
 
+void secure_measure(const secure *s, metrics *m)
+{
+  if (s == NULL)
+    return;
+  m->dtls = *dtls_stats_now(s->dtls);
+  m->sessions = *dtls_sessions_stats_now(dtls_table(s->dtls));
+  m->dtls_usage = dtls_usage_now(s->dtls);
+}
+
 dtls *secure_dtls(secure *s)
 {
   return s != NULL ? s->dtls : NULL;

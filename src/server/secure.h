@@ -11,6 +11,7 @@
 #include "policy/guard.h"
 #include "server/conf.h"
 #include "server/log.h"
+#include "server/metrics.h"
 #include "transport/dtls/dtls.h"
 #include "transport/udp.h"
 
@@ -67,6 +68,9 @@ void secure_expire(secure *s, copal_time now);
 
 /* The number of who the peer of a session has proved to be; 0: nobody. 0 for NULL. */
 uint32_t secure_identity(const secure *s, uint32_t session);
+
+/* Fills in what is counted. Nothing for NULL. */
+void secure_measure(const secure *s, metrics *m);
 
 /* The object itself; NULL for NULL. */
 dtls *secure_dtls(secure *s);

@@ -349,6 +349,7 @@ static void fill_metrics(shard *s, metrics *m)
   m->pipeline = s->pipeline.stats;
   if (s->guard != NULL)
     m->guard = *guard_stats_now(s->guard);
+  secure_measure(s->secure, m);
   m->shard = s->stats;
   m->shard.mailbox_refused = mailbox_refused(s->mailbox);
   m->shard.arena_peak = s->pipeline.arena.peak;
