@@ -52,6 +52,7 @@ typedef struct conf {
   conf_store store;
   char data[CONF_TEXT_SIZE]; /* directory of the durable store */
   copal_dur drain_timeout;
+  char pid_file[CONF_TEXT_SIZE]; /* "": none */
 
   log_level log_level;
   log_format log_format;

@@ -48,6 +48,7 @@ const conf_key conf_keys[] = {
     LIST("", "names", names, true),
     WORD("", "store", store, store_words, false),
     TEXT("", "data", data),
+    TEXT("", "pid_file", pid_file),
     LIVE("", "drain_timeout", CONF_DURATION, drain_timeout, 0, UINT32_MAX),
 
     WORD("log", "level", log_level, level_words, true),

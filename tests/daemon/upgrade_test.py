@@ -211,7 +211,7 @@ class UnderLoad(unittest.TestCase):
                 line.upgrade()
             self.check(line, load)
             line.stop()
-            self.assertEqual(0, line.first.returncode if line.first.poll() is not None else None)
+            self.assertEqual(0, line.first.wait(WAIT_S))
 
     def test_no_client_notices_upgrades_that_fail(self):
         failures = ["say(FAILED, b'not today')", "sys.exit(7)",
@@ -414,6 +414,27 @@ class Supervised(unittest.TestCase):
                 self.assertIn(b"BARRIER=1", manager.recv(1024))
                 line.stop()
                 self.assertIn(b"STOPPING=1", manager.recv(1024))
+
+    def test_pid_file_follows(self):
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "copald.pid")
+            conf = f'listen = ["coap://127.0.0.1:0"]\npid_file = "{path}"\n'
+
+            def named():
+                with open(path, encoding="ascii") as f:
+                    return int(f.read())
+
+            with Line(config=conf) as line:
+                self.assertEqual(line.pid, named())
+                line.upgrade()
+                self.assertEqual(line.pid, named())
+                line.install(impostor("say(READY); hear(GO); sys.exit(1)"))
+                os.kill(line.pid, signal.SIGUSR2)
+                line.wait_for("upgrade_failed")
+                line.wait_for("ready")
+                self.assertEqual(line.pid, named())
+                line.stop()
+                self.assertEqual([], os.listdir(d))
 
     def test_signals_in_between_reach_the_new_process(self):
         with Line() as line:

@@ -10,6 +10,7 @@
 
 #include "cmd/copald/args.h"
 #include "cmd/copald/notify.h"
+#include "cmd/copald/pidfile.h"
 #include "cmd/copald/storage.h"
 #include "cmd/copald/vault.h"
 #include "copal/error.h"
@@ -202,6 +203,10 @@ static void announce(process *p, const server *s)
       log_text("store", storage_name(p->conf)));
   printf("copald %s ready: %s (store: %s)\n", copal_version(), addresses, storage_name(p->conf));
   fflush(stdout);
+  const int rc = pidfile_write(p->conf->pid_file);
+  if (rc < 0)
+    LOG(p->log, LOG_LEVEL_WARN, "pid_file_failed", log_text("file", p->conf->pid_file),
+        log_text("error", strerror(-rc)));
   heir_serves(&p->heir);
   heir_close(&p->heir);
   if (!is_heir)
@@ -346,6 +351,7 @@ static int start(const args *a, conf *c, char *const *argv)
   else
     LOG(&log, LOG_LEVEL_ERROR, "start_failed",
         log_text("error", UPGRADE_VARIABLE " is for the use of copald itself"));
+  pidfile_remove(c->pid_file);
   listener_set_close(&p.sockets);
   vault_close(&p.vault);
   heir_close(&p.heir);
