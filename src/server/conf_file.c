@@ -168,7 +168,7 @@ static void read_text(const reading *r, const config_setting_t *s, const conf_ke
 {
   const char *text = config_setting_get_string(s);
   const place p = place_of(r, s, k->section);
-  if (text == NULL || *text == '\0')
+  if (text == NULL || strlen(text) < k->min)
     conf_error(r->errors, PLACE_FORMAT "a string is expected", PLACE_ARGS(p));
   else if (strlen(text) >= k->size)
     conf_error(r->errors, PLACE_FORMAT "longer than %zu bytes", PLACE_ARGS(p), k->size - 1);

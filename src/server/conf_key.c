@@ -33,9 +33,9 @@ enum { SHARD_MAX = 64 }; /* beyond that resources_open() would need to be told *
   {                                                                                                \
     section, name, CONF_LIST, CONF_PLAIN, PLACE(field), 0, 0, NULL, is_live                        \
   }
-#define TEXT(section, name, field)                                                                 \
+#define TEXT(section, name, field, min)                                                            \
   {                                                                                                \
-    section, name, CONF_TEXT, CONF_PLAIN, PLACE(field), 0, 0, NULL, false                          \
+    section, name, CONF_TEXT, CONF_PLAIN, PLACE(field), min, 0, NULL, false                        \
   }
 #define LIVE(section, name, unit, field, min, max)                                                 \
   {                                                                                                \
@@ -47,8 +47,8 @@ const conf_key conf_keys[] = {
     LIST("", "listen", listen, false),
     LIST("", "names", names, true),
     WORD("", "store", store, store_words, false),
-    TEXT("", "data", data),
-    TEXT("", "pid_file", pid_file),
+    TEXT("", "data", data, 1),
+    TEXT("", "pid_file", pid_file, 0),
     LIVE("", "drain_timeout", CONF_DURATION, drain_timeout, 0, UINT32_MAX),
 
     WORD("log", "level", log_level, level_words, true),
@@ -106,7 +106,7 @@ const conf_key conf_keys[] = {
     TIME("amplification", "verified_for", guard.verified_for, 1000000, UINT32_MAX),
     LIST("amplification", "trusted", trusted, false),
 
-    TEXT("dtls", "psk_file", psk_file),
+    TEXT("dtls", "psk_file", psk_file, 0),
     COUNT("dtls", "sessions", dtls.sessions, 1, 1u << 28),
     COUNT("dtls", "handshakes", dtls.handshakes, 1, 1u << 20),
     COUNT("dtls", "handshakes_per_prefix", dtls.per_prefix, 1, 1u << 16),
@@ -128,7 +128,7 @@ const conf_key conf_keys[] = {
     COUNT("uploads", "per_client", uploads_per_client, 1, 1u << 20),
     BYTES("uploads", "size", upload_bytes, 1024, UINT64_MAX),
     TIME("uploads", "lifetime", upload_lifetime, 1000000, UINT32_MAX),
-    TEXT("uploads", "directory", upload_dir),
+    TEXT("uploads", "directory", upload_dir, 1),
 
     LIVE("resources", "body", CONF_BYTES, limits.body_max, 1, 1u << 30),
     LIVE("resources", "patch", CONF_BYTES, limits.patch_max, 1, 1u << 30),
