@@ -104,6 +104,7 @@ typedef struct store_op {
   copal_span key; /* canonical URI path: "/", "/a/b", segments percent-encoded as by
                      copal_uri_put_segment() */
   copal_span body;
+  bool lends_body; /* `body` stays readable until `done` has run: a long one need not be copied */
   uint16_t content_format;
   uint32_t max_age_s;
   uint32_t lifetime_s; /* PUT: as in store_item */
@@ -185,6 +186,8 @@ typedef struct store_engine {
 
 struct store {
   const store_engine *engine;
+  uint64_t wall_ahead; /* wall clock, microseconds since 1970, minus the clock of store_commit(),
+                          modulo 2^64; taken once, when the store is opened */
 };
 
 struct store_port {
@@ -231,6 +234,13 @@ int store_history(store_port *p, copal_span key, size_t max, store_each *each, v
 void store_follow(store *s, store_follower *f);
 
 store_usage store_usage_now(store *s);
+
+/* An instant of the clock of store_commit() on the wall clock: microseconds since 1970. The same
+ * for the same instant as long as the store is open, whatever the system's clock does. */
+static inline uint64_t store_wall_of(const store *s, copal_time at)
+{
+  return at + s->wall_ahead;
+}
 
 /* Frees the store; all its ports are closed. Safe on NULL. */
 void store_close(store *s);

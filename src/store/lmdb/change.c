@@ -120,7 +120,7 @@ static int set_attrs(transaction *t, request *r, const record *old)
   store_item item = old->item;
   item.rev = ++t->rev;
   item.attrs = r->attrs;
-  item.written = old->wall - t->s->wall_ahead;
+  item.written = old->wall - t->s->base.wall_ahead;
   if (!keep(r, &item.body))
     return ENOMEM;
   return replace(t, r, old, &item, old->wall);

@@ -61,7 +61,6 @@ typedef struct lmdb_store {
   store base; /* first */
   lmdb_store_cfg cfg;
   env env;
-  uint64_t wall_ahead;       /* wall clock minus the clock of store_commit(), modulo 2^64 */
   uint64_t opened;           /* the system's monotonic clock at cfg.now */
   store_follower *followers; /* complete before the first commit, constant from then on */
   lmdb_counters counters;
@@ -144,7 +143,7 @@ copal_time sweep_clock(const lmdb_store *s);
 /* An instant of that clock on the wall clock. */
 static inline uint64_t wall_of(const lmdb_store *s, copal_time now)
 {
-  return now + s->wall_ahead;
+  return store_wall_of(&s->base, now);
 }
 
 /* True when the lifetime of the record is over. */

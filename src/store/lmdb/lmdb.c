@@ -3,11 +3,13 @@
 #include "store/lmdb/lmdb.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "copal/error.h"
+#include "store/journal/state.h"
 #include "store/keytree.h"
 #include "store/lmdb/dbkey.h"
 #include "store/lmdb/engine.h"
@@ -190,7 +192,7 @@ static void read_failed(lmdb_store *s, copal_span key, int rc)
 /* The instant on the clock of store_commit(); 0 when that clock did not run yet. */
 static copal_time written_of(const lmdb_store *s, uint64_t wall)
 {
-  const uint64_t at = wall - s->wall_ahead;
+  const uint64_t at = wall - s->base.wall_ahead;
   return at > INT64_MAX ? 0 : at;
 }
 
@@ -488,6 +490,18 @@ static uint64_t system_clock(clockid_t id)
   return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
 }
 
+/* The journal may have changes that the database has not: another engine knows what to do. */
+static int check_journal(const lmdb_store *s, char why[LMDB_WHY_SIZE])
+{
+  journal_state journal = {.is_open = false};
+  const int rc = journal_state_get(&s->env, s->standby, &journal);
+  if (rc == MDB_NOTFOUND || (rc == 0 && !journal.is_open))
+    return 0;
+  snprintf(why, LMDB_WHY_SIZE,
+           "the store has a journal that was not closed; open it with store = \"journal\" once");
+  return COPAL_EFORMAT;
+}
+
 /* What needs the directory open. */
 static int start(lmdb_store *s, char why[LMDB_WHY_SIZE])
 {
@@ -495,6 +509,8 @@ static int start(lmdb_store *s, char why[LMDB_WHY_SIZE])
   if (rc == 0)
     rc = mdb_txn_begin(s->env.mdb, NULL, MDB_RDONLY, &s->standby);
   MDB_stat stat;
+  if (rc == 0)
+    rc = check_journal(s, why);
   if (rc == 0)
     rc = mdb_stat(s->standby, s->env.items, &stat);
   if (rc == 0) {
@@ -521,7 +537,7 @@ int lmdb_store_open(const char *dir, const lmdb_store_cfg *cfg, store **out,
   s->base.engine = &lmdb_engine;
   s->cfg = with_defaults(cfg);
   const uint64_t wall = s->cfg.wall != 0 ? s->cfg.wall : system_clock(CLOCK_REALTIME);
-  s->wall_ahead = wall - s->cfg.now;
+  s->base.wall_ahead = wall - s->cfg.now;
   s->opened = system_clock(CLOCK_MONOTONIC);
   request_list_init(&s->queue);
   pthread_mutex_init(&s->lock, NULL);

@@ -285,7 +285,7 @@ static copal_time sweep_due(const lmdb_store *s)
 {
   if (s->next_expiry == 0 || atomic_load(&s->has_failed))
     return COPAL_NEVER;
-  copal_time due = s->next_expiry - s->wall_ahead;
+  copal_time due = s->next_expiry - s->base.wall_ahead;
   if (due > INT64_MAX)
     due = 0; /* before the clock began */
   return due > s->sweep_after ? due : s->sweep_after;

@@ -185,6 +185,10 @@ void sweep_note_names(memory_store *s, copal_time due_at)
 void sweep_init(memory_store *s)
 {
   pthread_condattr_t monotonic;
+  struct timespec wall;
+  clock_gettime(CLOCK_REALTIME, &wall);
+  s->base.wall_ahead =
+      (uint64_t)wall.tv_sec * 1000000u + (uint64_t)wall.tv_nsec / 1000u - s->cfg.now;
   s->opened = monotonic_now();
   s->names_due = COPAL_NEVER;
   s->names_tail = &s->names_head;

@@ -12,12 +12,14 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "copal/error.h"
+#include "store/journal/journal.h"
 #include "store/lmdb/lmdb.h"
 #include "store/store.h"
 
@@ -102,10 +104,21 @@ static inline void bed_make_dir(bed *b)
 static inline void bed_remove_dir(const bed *b)
 {
   static const char *const names[] = {"copald.lock", "data.mdb", "lock.mdb"};
-  char path[128];
+  char path[512];
   for (size_t i = 0; i < 3; i++) {
     snprintf(path, sizeof path, "%s/%s", b->dir, names[i]);
     unlink(path);
+  }
+  snprintf(path, sizeof path, "%s/journal", b->dir);
+  DIR *journal = opendir(path);
+  for (struct dirent *e; journal != NULL && (e = readdir(journal)) != NULL;) {
+    snprintf(path, sizeof path, "%s/journal/%s", b->dir, e->d_name);
+    unlink(path);
+  }
+  if (journal != NULL) {
+    closedir(journal);
+    snprintf(path, sizeof path, "%s/journal", b->dir);
+    rmdir(path);
   }
   assert_int_equal(rmdir(b->dir), 0);
 }
@@ -117,6 +130,17 @@ static inline store *bed_lmdb(const bed *b, const lmdb_store_cfg *cfg)
   lmdb_store_cfg with = cfg != NULL ? *cfg : (lmdb_store_cfg){.byte_max = 256u << 20};
   with.now = with.now != 0 ? with.now : b->now;
   if (lmdb_store_open(b->dir, &with, &s, why) != COPAL_OK)
+    fail_msg("%s", why);
+  return s;
+}
+
+static inline store *bed_journal(const bed *b, const journal_store_cfg *cfg)
+{
+  store *s = NULL;
+  char why[LMDB_WHY_SIZE];
+  journal_store_cfg with = cfg != NULL ? *cfg : (journal_store_cfg){.common.byte_max = 256u << 20};
+  with.common.now = with.common.now != 0 ? with.common.now : b->now;
+  if (journal_store_open(b->dir, &with, &s, why) != COPAL_OK)
     fail_msg("%s", why);
   return s;
 }

@@ -534,7 +534,18 @@ static store *open_lmdb(const bed *b)
 }
 
 static const engine memory = {.open = open_memory};
+static store *open_journal(const bed *b)
+{
+  return bed_journal(b, &(journal_store_cfg){.common = {.byte_max = 256u << 20,
+                                                        .history = HISTORY,
+                                                        .now = b->now,
+                                                        .wall = b->now + WALL_AHEAD,
+                                                        .clock = &the_clock.hook},
+                                             .checkpoint_us = 3000});
+}
+
 static const engine lmdb = {.open = open_lmdb, .is_durable = true};
+static const engine journal = {.open = open_journal, .is_durable = true};
 
 static uint64_t choose_seed(void)
 {
@@ -585,6 +596,6 @@ static void engine_matches_a_naive_map(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = {ROW(memory), ROW(lmdb)};
+  const struct CMUnitTest tests[] = {ROW(memory), ROW(lmdb), ROW(journal)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

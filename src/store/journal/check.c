@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the journal of a directory and says what is wrong with it. Thread: the caller's. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "copal/error.h"
+#include "store/journal/chain.h"
+#include "store/journal/journal.h"
+#include "store/journal/state.h"
+
+/* Nothing is taken over. */
+static int pass_over(chain_reader *r, uint64_t number, const batch_record *rec,
+                     const chain_place *body)
+{
+  (void)r;
+  (void)number;
+  (void)rec;
+  (void)body;
+  return 0;
+}
+
+static int read_state(const env *e, journal_state *state)
+{
+  MDB_txn *txn;
+  int rc = mdb_txn_begin(e->mdb, NULL, MDB_RDONLY, &txn);
+  if (rc != 0)
+    return rc;
+  rc = journal_state_get(e, txn, state);
+  mdb_txn_abort(txn);
+  return rc;
+}
+
+/* A checkpoint under a record that cannot be read is none. */
+static int check_files(const env *e, const char *dir, uint64_t applied, journal_report *report,
+                       char damage[CHAIN_WHY_SIZE])
+{
+  chain c;
+  int rc = chain_open(&c, dir, e->record.epoch, CHAIN_SEGMENT_MIN, CHAIN_CHECK, damage);
+  if (rc != 0)
+    return rc;
+  chain_reader reader = {.on_record = pass_over, .applied = applied};
+  report->bytes = c.bytes;
+  if (c.oldest == NULL) {
+    snprintf(damage, CHAIN_WHY_SIZE, "the journal is missing");
+    rc = COPAL_EFORMAT;
+  } else {
+    rc = chain_read(&c, &reader, damage);
+  }
+  report->batches = reader.batches;
+  report->is_torn = reader.is_torn;
+  chain_close(&c, false);
+  return rc;
+}
+
+int journal_store_check(const char *dir, void (*each)(void *ctx, const char *damage), void *ctx,
+                        journal_report *report, char why[LMDB_WHY_SIZE])
+{
+  env e;
+  journal_state state = {.is_open = false};
+  char damage[CHAIN_WHY_SIZE] = "the record of the journal in the database is damaged";
+  *report = (journal_report){.has_journal = false};
+  int rc = env_open(&e, dir, 0, ENV_CHECK, why);
+  if (rc != 0)
+    return rc;
+  rc = read_state(&e, &state);
+  report->has_journal = rc != MDB_NOTFOUND && (rc != 0 || state.is_open);
+  if (rc == 0 && state.is_open)
+    rc = check_files(&e, dir, state.applied, report, damage);
+  if (rc != 0 && rc != MDB_NOTFOUND) {
+    report->damaged++;
+    each(ctx, damage);
+  }
+  env_close(&e);
+  return 0;
+}

@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The checkpointer: moves what has changed into the database, in transactions of bounded size and
+ * in the order of keys, says there how far it is, and releases what nobody needs any more: files of
+ * the journal at once, entries of the overlay when no view is older.
+ *
+ * The writer is not held up: what is to be written is captured entry by entry, and versions do not
+ * change. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "copal/error.h"
+#include "store/journal/engine.h"
+#include "store/journal/sweep.h"
+
+enum {
+  TXN_RECORDS = 16384,  /* in one transaction */
+  TXN_BYTES = 32 << 20, /* unless one record has more */
+  TXN_SMALL = 8,        /* records, when there is little room */
+  EARLY = 8,            /* parts of the limits at which a checkpoint begins before its time */
+  NAMES_MIN = 1024,     /* forgotten with each checkpoint */
+  SETTLE_WAIT = 20000,  /* microseconds between looks at views that are too old */
+  STUCK_WAIT = 200000,  /* microseconds between attempts without room */
+  SMOOTH = 4,           /* checkpoints over which the rate is smoothed */
+};
+
+uint64_t monotonic_now(void)
+{
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+copal_time journal_clock(const journal_store *s)
+{
+  if (s->cfg.clock != NULL)
+    return s->cfg.clock->now(s->cfg.clock);
+  return s->cfg.now + (monotonic_now() - s->opened);
+}
+
+bool entry_list_push(entry_list *l, overlay_entry *e)
+{
+  if (l->count == l->cap) {
+    const size_t cap = l->cap == 0 ? 64 : 2 * l->cap;
+    overlay_entry **items = realloc(l->items, cap * sizeof *items);
+    if (items == NULL)
+      return false;
+    l->items = items;
+    l->cap = cap;
+  }
+  l->items[l->count++] = e;
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * what is to be written */
+
+/* An entry with the version that goes into the database. */
+typedef struct captured {
+  overlay_entry *entry;
+  version *made;
+  trail *before;
+} captured;
+
+/* A checkpoint under way. */
+typedef struct checkpoint {
+  journal_store *s;
+  entry_list entries;
+  captured *items;    /* of them, in the order of keys */
+  uint64_t upto;      /* the last batch that is in it as a whole */
+  uint64_t lag_bytes; /* of the journal that it settles */
+  uint64_t names_gone;
+  uint64_t next_expiry;
+} checkpoint;
+
+static int compare(const void *a, const void *b)
+{
+  const overlay_entry *x = ((const captured *)a)->entry;
+  const overlay_entry *y = ((const captured *)b)->entry;
+  if (x->space != y->space)
+    return x->space < y->space ? -1 : 1;
+  return keytree_compare(copal_span_of(x->key, x->key_len), copal_span_of(y->key, y->key_len));
+}
+
+/* Takes over what is dirty. The batch that is the last to be seen is in it as a whole; of later
+ * ones there may be parts, which does no harm, as they are read again. */
+static int cut(checkpoint *c, journal_store *s)
+{
+  *c = (checkpoint){.s = s};
+  pthread_mutex_lock(&s->lag_lock);
+  c->entries = s->dirty;
+  s->dirty = (entry_list){.items = NULL};
+  c->upto = s->published;
+  c->lag_bytes = count_now(&s->counters.lag_bytes);
+  s->is_urgent = false;
+  pthread_mutex_unlock(&s->lag_lock);
+  if (c->entries.count == 0)
+    return 0;
+  c->items = malloc(c->entries.count * sizeof *c->items);
+  if (c->items == NULL)
+    return ENOMEM;
+  for (size_t i = 0; i < c->entries.count; i++) {
+    overlay_entry *e = c->entries.items[i];
+    c->items[i] = (captured){.entry = e};
+    c->items[i].made = overlay_capture(&s->overlay, e, &c->items[i].before);
+  }
+  qsort(c->items, c->entries.count, sizeof *c->items, compare);
+  return 0;
+}
+
+static void wipe(checkpoint *c)
+{
+  for (size_t i = 0; c->items != NULL && i < c->entries.count; i++) {
+    version_give(c->items[i].made);
+    trail_give(c->items[i].before);
+  }
+  free(c->items);
+  free(c->entries.items);
+}
+
+/* Makes dirty again what could not be written. */
+static void put_back(checkpoint *c)
+{
+  journal_store *s = c->s;
+  pthread_mutex_lock(&s->lag_lock);
+  for (size_t i = 0; i < c->entries.count; i++) {
+    overlay_entry *e = c->entries.items[i];
+    if (c->items != NULL && !overlay_release(&s->overlay, e))
+      count_sub(&s->counters.lag_records, 1); /* it has changed, and was counted again */
+    else if (!entry_list_push(&s->dirty, e))
+      journal_fail(s, "no memory for the checkpoint");
+  }
+  s->lag_since = monotonic_now();
+  pthread_mutex_unlock(&s->lag_lock);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * writing */
+
+/* What the database has under the entry's key. Damage is written over. */
+static int find_old(const apply *a, const overlay_entry *e, record *found, const record **old)
+{
+  const copal_span key = copal_span_of(e->key, e->key_len);
+  const int rc = apply_find(a->env, a->txn, (store_space)e->space, key, found);
+  *old = rc == 0 ? found : NULL;
+  return rc == MDB_NOTFOUND || rc == RECORD_DAMAGED ? 0 : rc;
+}
+
+static int write_version(apply *a, const overlay_entry *e, const version *v)
+{
+  const copal_span key = copal_span_of(e->key, e->key_len);
+  record found;
+  const record *old;
+  if (v->kind == BATCH_OP) {
+    store_opid id;
+    memcpy(id.bytes, e->key, STORE_OPID_SIZE);
+    return apply_put_op(a, &id, &v->op);
+  }
+  const int rc = find_old(a, e, &found, &old);
+  if (rc != 0)
+    return rc;
+  if (v->kind == BATCH_DELETE)
+    return old != NULL && old->item.rev <= v->rev ? apply_delete(a, (store_space)e->space, key, old)
+                                                  : 0;
+  if (old != NULL && old->item.rev >= v->rev)
+    return 0; /* an attempt before got so far */
+  return apply_put(a, (store_space)e->space, key, &v->rec, old);
+}
+
+/* What the history is to know first, then what is there now. */
+static int write_one(apply *a, const captured *c)
+{
+  int rc = 0;
+  for (uint32_t i = c->before != NULL ? c->before->count : 0; rc == 0 && i > 0; i--)
+    rc = write_version(a, c->entry, c->before->former[i - 1]);
+  return rc != 0 ? rc : write_version(a, c->entry, c->made);
+}
+
+static size_t bytes_of(const captured *c)
+{
+  const size_t body = c->made->kind == BATCH_PUT ? c->made->rec.item.body.len : 0;
+  return c->made->size + body + (c->before != NULL ? c->before->size : 0);
+}
+
+/* Items from `from` that one transaction takes. */
+static size_t portion(const checkpoint *c, size_t from, size_t max)
+{
+  size_t bytes = 0, n = 0;
+  while (from + n < c->entries.count && n < max) {
+    bytes += bytes_of(&c->items[from + n]);
+    if (n > 0 && bytes > TXN_BYTES)
+      break;
+    n++;
+  }
+  return n;
+}
+
+static store_record record_now(journal_store *s)
+{
+  store_record rec = s->env.record;
+  pthread_mutex_lock(&s->lag_lock);
+  rec.rev = s->published_rev;
+  pthread_mutex_unlock(&s->lag_lock);
+  return rec;
+}
+
+/* The last transaction says how far the database is. */
+static int finish_txn(checkpoint *c, apply *a, bool is_last)
+{
+  journal_store *s = c->s;
+  int rc = 0;
+  if (is_last) {
+    const journal_state state = {.is_open = true, .applied = c->upto};
+    rc = journal_sweep_names(s, a, NAMES_MIN + c->entries.count, &c->names_gone, &c->next_expiry);
+    if (rc == 0)
+      rc = journal_state_put(&s->env, a->txn, &state);
+  }
+  if (rc == 0) {
+    const store_record rec = record_now(s);
+    rc = env_put_record(&s->env, a->txn, &rec);
+  }
+  if (rc != 0) {
+    mdb_txn_abort(a->txn);
+    return rc;
+  }
+  return mdb_txn_commit(a->txn);
+}
+
+static int write_portion(checkpoint *c, size_t from, size_t n)
+{
+  journal_store *s = c->s;
+  apply a = {.env = &s->env, .history_max = s->cfg.history};
+  const uint64_t began = monotonic_now();
+  int rc = mdb_txn_begin(s->env.mdb, NULL, 0, &a.txn);
+  if (rc != 0)
+    return rc;
+  for (size_t i = 0; rc == 0 && i < n; i++)
+    rc = write_one(&a, &c->items[from + i]);
+  if (rc != 0) {
+    mdb_txn_abort(a.txn);
+    return rc;
+  }
+  rc = finish_txn(c, &a, from + n == c->entries.count);
+  if (rc != 0)
+    return rc;
+  count_up(&s->counters.checkpoint_txns);
+  count_add(&s->counters.checkpointed, n);
+  count_add(&s->counters.checkpoint_us, monotonic_now() - began);
+  return 0;
+}
+
+static int write_all(checkpoint *c)
+{
+  size_t max = TXN_RECORDS;
+  size_t from = 0;
+  do {
+    const size_t n = portion(c, from, max);
+    const int rc = write_portion(c, from, n);
+    if (rc == 0)
+      from += n;
+    else if (!is_for_lack_of_room(rc) || max == TXN_SMALL)
+      return rc;
+    else
+      max = TXN_SMALL; /* takes fewer pages at a time */
+  } while (from < c->entries.count);
+  return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * afterwards */
+
+static void standby_renew(journal_store *s)
+{
+  pthread_mutex_lock(&s->standby_lock);
+  mdb_txn_reset(s->standby);
+  if (mdb_txn_renew(s->standby) != 0)
+    count_up(&s->counters.reads_failed);
+  pthread_mutex_unlock(&s->standby_lock);
+}
+
+/* What has been written may be dropped when nobody looks at an older snapshot. */
+static void settle(checkpoint *c, uint64_t number)
+{
+  journal_store *s = c->s;
+  settling *done = calloc(1, sizeof *done);
+  bool is_kept = done != NULL;
+  if (is_kept)
+    done->checkpoint = number;
+  for (size_t i = 0; i < c->entries.count; i++) {
+    const captured *x = &c->items[i];
+    if (overlay_settle(&s->overlay, x->entry, x->made, number) && is_kept)
+      is_kept = entry_list_push(&done->entries, x->entry);
+  }
+  if (!is_kept)
+    journal_fail(s, "no memory for the checkpoint");
+  if (done == NULL)
+    return;
+  *s->settling_tail = done;
+  s->settling_tail = &done->next;
+}
+
+static void drop_settled(journal_store *s)
+{
+  const uint64_t oldest = views_oldest(s);
+  while (s->settling != NULL && s->settling->checkpoint <= oldest) {
+    settling *done = s->settling;
+    s->settling = done->next;
+    if (s->settling == NULL)
+      s->settling_tail = &s->settling;
+    for (size_t i = 0; i < done->entries.count; i++)
+      overlay_drop(&s->overlay, done->entries.items[i], done->checkpoint);
+    free(done->entries.items);
+    free(done);
+  }
+}
+
+/* Bytes of the journal that one millisecond settles. */
+static void note_rate(journal_store *s, uint64_t bytes, uint64_t us)
+{
+  const uint64_t now = bytes * 1000 / (us > 0 ? us : 1) + 1;
+  const uint64_t before = count_now(&s->drain_rate);
+  atomic_store_explicit(&s->drain_rate, before == 0 ? now : (before * (SMOOTH - 1) + now) / SMOOTH,
+                        memory_order_relaxed);
+}
+
+static void note_size(journal_store *s)
+{
+  atomic_store_explicit(&s->counters.data_bytes, space_used(&s->env) * s->env.page,
+                        memory_order_relaxed);
+}
+
+static void complete(checkpoint *c)
+{
+  journal_store *s = c->s;
+  const uint64_t number = atomic_load(&s->checkpoint) + 1;
+  atomic_store(&s->next_expiry, c->next_expiry);
+  atomic_store(&s->checkpoint, number);
+  settle(c, number);
+  standby_renew(s);
+  note_size(s);
+  count_up(&s->counters.checkpoints);
+  count_sub(&s->counters.lag_bytes, c->lag_bytes);
+  count_sub(&s->counters.lag_records, c->entries.count);
+  count_add(&s->counters.names_gone, c->names_gone);
+  const int rc = chain_release(&s->chain, c->upto);
+  if (rc != 0)
+    journal_fail(s, strerror(-rc));
+}
+
+int checkpoint_make(journal_store *s)
+{
+  checkpoint c;
+  const uint64_t began = monotonic_now();
+  int rc = cut(&c, s);
+  if (rc == 0)
+    rc = write_all(&c);
+  if (rc == 0) {
+    complete(&c);
+    note_rate(s, c.lag_bytes, monotonic_now() - began);
+  } else {
+    put_back(&c);
+  }
+  wipe(&c);
+  drop_settled(s);
+  pthread_mutex_lock(&s->lag_lock);
+  if (rc == 0)
+    s->applied = c.upto;
+  s->attempts++;
+  s->is_stuck = rc != 0;
+  pthread_cond_broadcast(&s->lag_shrank);
+  pthread_mutex_unlock(&s->lag_lock);
+  if (rc != 0 && rc != ENOMEM && !is_for_lack_of_room(rc))
+    journal_fail(s, mdb_strerror(rc));
+  return rc;
+}
+
+int checkpoint_mark(journal_store *s, bool is_open)
+{
+  MDB_txn *txn;
+  const journal_state state = {.is_open = is_open, .applied = s->applied};
+  int rc = mdb_txn_begin(s->env.mdb, NULL, 0, &txn);
+  if (rc != 0)
+    return rc;
+  rc = journal_state_put(&s->env, txn, &state);
+  if (rc == 0)
+    return mdb_txn_commit(txn);
+  mdb_txn_abort(txn);
+  return rc;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * the thread */
+
+void checkpoint_ask(journal_store *s)
+{
+  pthread_mutex_lock(&s->lag_lock);
+  s->is_urgent = true;
+  pthread_cond_signal(&s->lag_grew);
+  pthread_mutex_unlock(&s->lag_lock);
+}
+
+static struct timespec after(uint64_t us)
+{
+  const uint64_t at = monotonic_now() + us;
+  return (struct timespec){.tv_sec = (time_t)(at / 1000000),
+                           .tv_nsec = (long)(at % 1000000) * 1000};
+}
+
+/* One that is under way does not count: it may have begun too early. */
+bool checkpoint_wait(journal_store *s, uint64_t timeout_us)
+{
+  const struct timespec until = after(timeout_us);
+  int rc = 0;
+  pthread_mutex_lock(&s->lag_lock);
+  const uint64_t wanted = s->published;
+  const uint64_t attempts = s->attempts + 2;
+  s->is_urgent = true;
+  pthread_cond_signal(&s->lag_grew);
+  while (rc == 0 && s->attempts < attempts && !atomic_load(&s->has_failed)) {
+    rc = pthread_cond_timedwait(&s->lag_shrank, &s->lag_lock, &until);
+    s->is_urgent = true;
+    pthread_cond_signal(&s->lag_grew);
+  }
+  const bool is_done = s->applied >= wanted && !s->is_stuck;
+  pthread_mutex_unlock(&s->lag_lock);
+  return is_done;
+}
+
+static bool is_crowded(const journal_store *s)
+{
+  return count_now(&s->overlay.bytes) >= s->own.memory_max / EARLY ||
+         count_now(&s->counters.lag_bytes) >= s->own.journal_max / EARLY;
+}
+
+/* Microseconds until a checkpoint is due; 0: now; UINT64_MAX: nothing is waiting. The lag's lock is
+ * held. */
+static uint64_t time_left(const journal_store *s)
+{
+  if (s->is_urgent)
+    return 0;
+  if (s->dirty.count == 0)
+    return UINT64_MAX;
+  const uint64_t age = monotonic_now() - s->lag_since;
+  const uint64_t wait = s->is_stuck ? STUCK_WAIT : s->own.checkpoint_us;
+  if (age >= wait || (is_crowded(s) && !s->is_stuck))
+    return 0;
+  return wait - age;
+}
+
+/* Sleeps until a checkpoint is due or there is something to drop. Returns false when it is to end.
+ * The lag's lock is held. */
+static bool wait_until_due(journal_store *s)
+{
+  for (;;) {
+    if (s->ends_checkpoints)
+      return false;
+    uint64_t left = time_left(s);
+    if (left == 0)
+      return true;
+    if (s->settling != NULL) {
+      pthread_mutex_unlock(&s->lag_lock);
+      drop_settled(s);
+      pthread_mutex_lock(&s->lag_lock);
+      if (s->settling != NULL && left > SETTLE_WAIT)
+        left = SETTLE_WAIT;
+      if (s->is_urgent || s->ends_checkpoints)
+        continue;
+    }
+    if (left == UINT64_MAX) {
+      pthread_cond_wait(&s->lag_grew, &s->lag_lock);
+      continue;
+    }
+    const struct timespec until = after(left);
+    pthread_cond_timedwait(&s->lag_grew, &s->lag_lock, &until);
+  }
+}
+
+static void wake_writer(journal_store *s)
+{
+  pthread_mutex_lock(&s->lock);
+  pthread_cond_signal(&s->work); /* something may expire sooner than it knows */
+  pthread_mutex_unlock(&s->lock);
+}
+
+static void *checkpointer_main(void *arg)
+{
+  journal_store *s = arg;
+  (void)pthread_setname_np(pthread_self(), "checkpoint");
+  pthread_mutex_lock(&s->lag_lock);
+  while (wait_until_due(s)) {
+    pthread_mutex_unlock(&s->lag_lock);
+    if (!atomic_load(&s->has_failed)) {
+      checkpoint_make(s);
+      chain_make_spare(&s->chain);
+      wake_writer(s);
+    }
+    pthread_mutex_lock(&s->lag_lock);
+    if (atomic_load(&s->has_failed)) {
+      s->attempts++;
+      pthread_cond_broadcast(&s->lag_shrank);
+      s->is_urgent = false;
+      while (!s->ends_checkpoints)
+        pthread_cond_wait(&s->lag_grew, &s->lag_lock);
+    }
+  }
+  pthread_mutex_unlock(&s->lag_lock);
+  return NULL;
+}
+
+int checkpointer_start(journal_store *s)
+{
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int rc = pthread_create(&s->checkpointer, NULL, checkpointer_main, s);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  s->has_checkpointer = rc == 0;
+  return -rc;
+}
+
+void checkpointer_stop(journal_store *s)
+{
+  if (!s->has_checkpointer)
+    return;
+  pthread_mutex_lock(&s->lag_lock);
+  s->ends_checkpoints = true;
+  pthread_cond_signal(&s->lag_grew);
+  pthread_mutex_unlock(&s->lag_lock);
+  pthread_join(s->checkpointer, NULL);
+  s->has_checkpointer = false;
+}
