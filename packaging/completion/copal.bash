@@ -14,7 +14,7 @@ _copal_options()
 {
   local common='--json --color --silent --timeout --ack-timeout --max-retransmit
     --connect-to --ipv4 --ipv6 --help -s -t -4 -6 -h'
-  [[ $1 == load ]] || common+=' --verbose -v'
+  [[ $1 == load ]] || common+=' --verbose --psk-file --identity -v'
   local request='--accept --option --etag --hop-limit --host --token --block-size --output --include
     --pretty --no-pretty --non --con -a -O -o -i'
   local single='--qblock --if-match --if-none-match --write-out --retry --interface --multicast-hops -w'
@@ -75,6 +75,7 @@ _copal_value()
     ;;
   --exec) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
   --interface) mapfile -t COMPREPLY < <(compgen -W "$(_copal_interfaces)" -- "$cur") ;;
+  --psk-file) _copal_files "" "$cur" ;;
   --connect-to | --host) mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur") ;;
   --etag | --if-match | --hop-limit | --token | --write-out | -w | --timeout | -t | --retry | \
     --ack-timeout | --max-retransmit | --count | --interval | --duration | \

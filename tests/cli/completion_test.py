@@ -69,12 +69,12 @@ class Bash(unittest.TestCase):
 
     def test_every_format_offered_is_understood(self):
         for name in bash_complete("copal", "get", "--accept", ""):
-            r = copal("get", "--accept", name, "coaps://x")
+            r = copal("get", "--accept", name, "coap+tcp://x")
             self.assertEqual(r.returncode, 3, name)
 
     def test_every_coap_option_offered_is_known(self):
         for name in bash_complete("copal", "get", "-O", ""):
-            r = copal("get", "-O", name, "coaps://x")
+            r = copal("get", "-O", name, "coap+tcp://x")
             self.assertNotIn(b"unknown option name", r.stderr, name)
 
 

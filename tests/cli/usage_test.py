@@ -77,8 +77,9 @@ class Mistakes(unittest.TestCase):
                       "from 0 to 255" + see, "put", "--no-response", "2,3", "x")
 
     def test_uris(self):
-        for scheme in ("coaps", "coap+tcp", "coaps+tcp", "coap+ws", "coaps+ws"):
-            self.check(3, "'%s://h/': scheme %s is not supported by this version, only coap is"
+        for scheme in ("coap+tcp", "coaps+tcp", "coap+ws", "coaps+ws"):
+            self.check(3, "'%s://h/': scheme %s is not supported by this version, only coap and "
+                          "coaps are"
                        % (scheme, scheme), "get", scheme + "://h/")
         self.check(3, "'http://h/': scheme http is not one of CoAP; write coap://HOST/PATH",
                    "get", "http://h/")

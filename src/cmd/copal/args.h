@@ -76,6 +76,9 @@ typedef struct args {
   const char *connect_to; /* HOST[:PORT] instead of the URI's */
   int family;             /* AF_UNSPEC, AF_INET, AF_INET6 */
 
+  const char *psk_file; /* keys for coaps; NULL: that of the environment, if any */
+  const char *identity; /* of them; NULL: the environment's, or the first */
+
   const char *interface; /* for groups; NULL: all */
   uint8_t hops;          /* of multicast datagrams; 0: default */
   bool is_continue;      /* go on with FILE.part */

@@ -463,6 +463,8 @@ STORE(silent, true)
 STORE(pretty, true)
 STORE(no_pretty, true)
 STORE(connect_to, value)
+STORE(psk_file, value)
+STORE(identity, value)
 STORE(interface, value)
 STORE(is_continue, true)
 STORE(is_qblock, true)
@@ -545,6 +547,10 @@ const arg_def arg_defs[] = {
      apply_max_retransmit},
     {0, "connect-to", "HOST[:PORT]", FOR_ALL, in_delivery,
      "send to this address instead of the URI's", apply_connect_to},
+    {0, "psk-file", "FILE", FOR_PEOPLE, in_delivery, "keys for coaps, lines of identity:hexkey",
+     apply_psk_file},
+    {0, "identity", "NAME", FOR_PEOPLE, in_delivery, "the one of them to be, default the first",
+     apply_identity},
     {'4', "ipv4", NULL, FOR_ALL, in_delivery, "use IPv4 only", apply_ipv4},
     {'6', "ipv6", NULL, FOR_ALL, in_delivery, "use IPv6 only", apply_ipv6},
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cmd/copal/run.h"
+#include "cmd/copal/secrets.h"
 #include "copal/error.h"
 #include "copal/params.h"
 #include "copal/registry.h"
@@ -104,10 +105,17 @@ copal_params run_params(const args *a)
 status run_open_session(const args *a, trace *t, session **s)
 {
   buf message = {0};
+  dtls_credentials *credentials = NULL;
+  if (secrets_open(a, &credentials, &message) != STATUS_OK) {
+    run_complain(a, &message);
+    buf_wipe(&message);
+    return STATUS_USAGE;
+  }
   *t = (trace){.style = style_for(STDERR_FILENO, a->color), .start = session_now()};
   const session_cfg cfg = {.params = run_params(a),
                            .token_cap = (uint16_t)a->token.len,
                            .has_qblock = a->is_qblock,
+                           .credentials = credentials,
                            .trace = a->verbose ? t : NULL,
                            .hops = a->hops};
   if (copal_params_check(&cfg.params) != COPAL_OK) {

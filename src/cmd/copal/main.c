@@ -6,6 +6,7 @@
 
 #include "cmd/copal/args.h"
 #include "cmd/copal/run.h"
+#include "cmd/copal/secrets.h"
 #include "copal/version.h"
 
 static status print_help(const cmd_def *cmd)
@@ -94,5 +95,7 @@ int main(int argc, char **argv)
     return STATUS_USAGE;
   }
   const cmd_def *cmd = cmd_find(word);
-  return (int)(cmd ? run_command(cmd, argc - 2, argv + 2) : unknown_command(word));
+  const status result = cmd ? run_command(cmd, argc - 2, argv + 2) : unknown_command(word);
+  secrets_close();
+  return (int)result;
 }

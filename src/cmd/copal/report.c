@@ -112,6 +112,8 @@ static void put_timeout(const transfer_result *r, const char *peer, buf *out)
 
 static const char *network_error(int errnum)
 {
+  if (errnum == EPROTO)
+    return session_why();
   return errnum == ECONNREFUSED ? "refused, no CoAP server listens there" : strerror(errnum);
 }
 
@@ -123,7 +125,10 @@ void report_error(const transfer_result *r, const target *t, const copal_path *p
   case TRANSFER_SILENT: return;
   case TRANSFER_TIMEOUT: put_timeout(r, peer, out); return;
   case TRANSFER_RESET: buf_print(out, "%s: the server reset the request", peer); return;
-  case TRANSFER_UNREACHABLE: buf_print(out, "%s: %s", peer, network_error(r->reply.errnum)); return;
+  case TRANSFER_UNREACHABLE:
+    buf_print(out, "%s: %s%s", peer, r->reply.errnum == EPROTO ? "DTLS handshake failed: " : "",
+              network_error(r->reply.errnum));
+    return;
   case TRANSFER_INVALID: buf_print(out, "%s: invalid response: %s", peer, r->why); return;
   case TRANSFER_CHANGED: buf_print(out, "%s: changed while it was read", t->text); return;
   case TRANSFER_STORE:

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/copal/link.h"
 #include "transport/udp.h"
 
 enum {
@@ -34,6 +35,8 @@ typedef struct relay {
 
 struct session {
   relay relay;
+  link_user user;
+  link_layer *link; /* NULL: without credentials there is no DTLS */
   copal_entropy entropy;
   udp *udp;
   copal_ep *ep;
@@ -56,6 +59,7 @@ typedef struct waiter {
 } waiter;
 
 static volatile sig_atomic_t interrupted;
+static const char *why_insecure = "no session"; /* of the last handshake that failed */
 
 static void on_interrupt(int signal)
 {
@@ -130,10 +134,17 @@ static void show(session *s, bool is_sent, const copal_path *path, copal_span by
   buf_wipe(&out);
 }
 
+static copal_sink *sink_of(session *s)
+{
+  return s->link ? link_sink(s->link) : udp_sink(s->udp);
+}
+
 static copal_mspan relay_reserve(copal_sink *sink, const copal_path *path, size_t cap)
 {
   relay *r = (relay *)sink;
-  copal_sink *under = udp_sink(r->owner->udp);
+  copal_sink *under = sink_of(r->owner);
+  if ((path->flags & COPAL_PATH_SECURE) != 0 && !r->owner->link)
+    return (copal_mspan){NULL, 0}; /* never in clear */
   r->room = under->reserve(under, path, cap);
   return r->room;
 }
@@ -142,7 +153,7 @@ static void relay_commit(copal_sink *sink, const copal_path *path, size_t len)
 {
   relay *r = (relay *)sink;
   session *s = r->owner;
-  copal_sink *under = udp_sink(s->udp);
+  copal_sink *under = sink_of(s);
   show(s, true, path, copal_span_of(r->room.ptr, len));
   s->last_path = *path;
   s->quote_len = len < QUOTE_MAX ? len : QUOTE_MAX;
@@ -200,12 +211,44 @@ static int make_endpoint(session *s, const session_cfg *cfg)
              : -EINVAL;
 }
 
+static void take_message(session *s, const copal_path *path, copal_mspan bytes)
+{
+  show(s, false, path, copal_span_of(bytes.ptr, bytes.len));
+  copal_ep_input(s->ep, path, bytes, session_now());
+}
+
+static session *session_of(link_user *u)
+{
+  return (session *)((uint8_t *)u - offsetof(session, user));
+}
+
+static void on_secure_message(link_user *u, const copal_path *path, copal_mspan bytes)
+{
+  take_message(session_of(u), path, bytes);
+}
+
+/* To the endpoint it is as if the network had refused the message. */
+static void on_lost(link_user *u, const copal_path *path, const char *text, copal_span lost)
+{
+  session *s = session_of(u);
+  s->errnum = EPROTO;
+  why_insecure = text;
+  copal_ep_unreachable(s->ep, path, lost, session_now());
+}
+
+static int open_link(session *s, const session_cfg *cfg)
+{
+  const link_cfg below = {.credentials = cfg->credentials, .udp = s->udp, .user = &s->user};
+  return cfg->credentials ? link_open(&below, &s->link) : 0;
+}
+
 int session_open(const session_cfg *cfg, session **out)
 {
   const struct udp_cfg sockets = {
       .batch = BATCH, .datagram_max = DATAGRAM_MAX, .rcvbuf = BUFFER, .sndbuf = BUFFER};
   session *s = mem_resize(NULL, sizeof *s);
   *s = (session){.relay = {.sink = {relay_reserve, relay_commit}, .owner = s},
+                 .user = {on_secure_message, on_lost},
                  .entropy = {fill_random},
                  .trace = cfg->trace};
   int result = udp_open(&sockets, &s->udp);
@@ -213,6 +256,8 @@ int session_open(const session_cfg *cfg, session **out)
     result = bind_families(s);
   if (result == 0 && cfg->hops > 0)
     result = udp_set_multicast_hops(s->udp, cfg->hops);
+  if (result == 0)
+    result = open_link(s, cfg);
   if (result == 0)
     result = make_endpoint(s, cfg);
   if (result != 0) {
@@ -228,6 +273,7 @@ void session_close(session *s)
   if (!s)
     return;
   copal_ep_wipe(s->ep, session_now());
+  link_close(s->link);
   if (s->udp)
     udp_flush(s->udp);
   udp_close(s->udp);
@@ -319,8 +365,8 @@ static void read_datagrams(session *s, int index)
   udp_slot *slots;
   const int n = udp_recv(s->udp, index, &slots);
   for (int i = 0; i < n; i++) {
-    show(s, false, &slots[i].path, copal_span_of(slots[i].bytes.ptr, slots[i].bytes.len));
-    copal_ep_input(s->ep, &slots[i].path, slots[i].bytes, session_now());
+    if (!s->link || !link_take(s->link, &slots[i]))
+      take_message(s, &slots[i].path, slots[i].bytes);
   }
 }
 
@@ -335,7 +381,9 @@ void session_turn(session *s, copal_time limit)
   const bool is_refused = s->send_errors != errors; /* which may be what the caller waits for */
   for (int i = 0; i < count; i++)
     fds[i] = (struct pollfd){.fd = udp_fd(s->udp, i), .events = POLLIN};
-  const copal_time deadline = copal_ep_deadline(s->ep);
+  copal_time deadline = copal_ep_deadline(s->ep);
+  if (s->link && link_deadline(s->link) < deadline)
+    deadline = link_deadline(s->link);
   const copal_time now = session_now();
   const copal_time end = is_refused ? now : deadline < limit ? deadline : limit;
   const copal_time left = end > now ? end - now : 0;
@@ -352,6 +400,8 @@ void session_turn(session *s, copal_time limit)
     if (fds[i].revents & POLLIN)
       read_datagrams(s, i);
   }
+  if (s->link)
+    link_expire(s->link);
   copal_ep_expire(s->ep, session_now());
   session_flush(s);
 }
@@ -359,6 +409,11 @@ void session_turn(session *s, copal_time limit)
 copal_ep *session_ep(session *s)
 {
   return s->ep;
+}
+
+const char *session_why(void)
+{
+  return why_insecure;
 }
 
 int session_errnum(const session *s)

@@ -9,6 +9,7 @@
 
 #include "cmd/copal/trace.h"
 #include "copal/endpoint.h"
+#include "transport/dtls/credentials.h"
 
 typedef struct session session;
 
@@ -16,8 +17,9 @@ typedef struct session_cfg {
   copal_params params;
   uint16_t token_cap; /* bytes, 0: default */
   bool has_qblock; /* Q-Block2 in responses is understood, and whole sets of requests may leave */
-  trace *trace;    /* lent for the session's life; NULL: none */
-  uint8_t hops;    /* hop limit of multicast datagrams; 0: the system's default, which is 1 */
+  dtls_credentials *credentials; /* for coaps, lent for the session's life; NULL: none */
+  trace *trace;                  /* lent for the session's life; NULL: none */
+  uint8_t hops; /* hop limit of multicast datagrams; 0: the system's default, which is 1 */
 } session_cfg;
 
 /* How an exchange ended. */
@@ -69,6 +71,9 @@ void session_sleep(copal_dur duration);
 void session_turn(session *s, copal_time limit);
 void session_flush(session *s);
 copal_ep *session_ep(session *s);
+
+/* Why the last DTLS handshake came to nothing, when the network error is EPROTO. */
+const char *session_why(void);
 
 /* The last network error, ECONNREFUSED, ... */
 int session_errnum(const session *s);

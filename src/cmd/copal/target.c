@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cmd/copal/secrets.h"
 #include "copal/error.h"
 #include "copal/registry.h"
 #include "transport/udp.h"
@@ -91,9 +92,9 @@ status target_parse(target *t, const char *text, buf *err)
     explain(t->text, at <= strlen(t->text) ? at : 0, err);
     return STATUS_URI;
   }
-  if (t->uri.scheme != COPAL_SCHEME_COAP) {
-    buf_print(err, "'%s': scheme %s is not supported by this version, only coap is", t->text,
-              copal_scheme_name(t->uri.scheme));
+  if (t->uri.scheme != COPAL_SCHEME_COAP && t->uri.scheme != COPAL_SCHEME_COAPS) {
+    buf_print(err, "'%s': scheme %s is not supported by this version, only coap and coaps are",
+              t->text, copal_scheme_name(t->uri.scheme));
     return STATUS_URI;
   }
   t->host = decode_host(&t->uri);
@@ -116,6 +117,8 @@ static void add_path(target *t, const copal_addr *addr)
   memset(p, 0, sizeof *p);
   p->remote = *addr;
   p->flags = udp_addr_is_multicast(addr) ? COPAL_PATH_GROUP : 0;
+  if (t->uri.scheme == COPAL_SCHEME_COAPS)
+    p->flags |= COPAL_PATH_SECURE;
 }
 
 static void add_sockaddr(target *t, const struct sockaddr *sa)
@@ -189,7 +192,19 @@ static status parse_connect_to(target *t, const char *text, char **host, buf *er
 status target_resolve(target *t, const args *a, buf *err)
 {
   char *host = NULL;
-  status s;
+  dtls_credentials *credentials;
+  status s = secrets_open(a, &credentials, err);
+  if (s != STATUS_OK)
+    return s;
+  if (t->uri.scheme == COPAL_SCHEME_COAPS && a->cmd->id == CMD_LOAD) {
+    buf_print(err, "'%s': load measures coap only", t->text);
+    return STATUS_USAGE;
+  }
+  if (t->uri.scheme == COPAL_SCHEME_COAPS && !credentials) {
+    buf_print(err, "'%s': coaps needs a key: give --psk-file FILE, lines of identity:hexkey",
+              t->text);
+    return STATUS_USAGE;
+  }
   if (!a->connect_to)
     return resolve_host(t, t->host, a->family, err);
   s = parse_connect_to(t, a->connect_to, &host, err);

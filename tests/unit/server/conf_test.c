@@ -155,8 +155,8 @@ static void conf_values_that_do_not_go_together_are_reported(void **state)
   refuse("limits = { mid_counters = 3 }\n", 0, "limits.mid_counters: 3 is not a power of two");
   refuse("limits = { timer_slots = 100 }\n", 0, "limits.timer_slots: 100 is not a power of two");
   refuse("server = { datagram = 500 }\n", 0, "limits.message: larger than server.datagram");
-  refuse("listen = \"coaps://[::1]\"\n", 0,
-         "listen: \"coaps://[::1]\": scheme coaps is not supported");
+  refuse("listen = \"coap+tcp://[::1]\"\n", 0,
+         "listen: \"coap+tcp://[::1]\": scheme coap+tcp is not supported");
 }
 
 static void conf_numbers_beyond_32_bits_need_quotes(void **state)

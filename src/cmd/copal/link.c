@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* DTLS below the endpoint of the client. RFC 7252 section 9.1. */
+#include "cmd/copal/link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/copal/buf.h"
+#include "cmd/copal/session.h"
+#include "copal/error.h"
+#include "transport/dtls/dtls.h"
+
+enum {
+  SERVERS_MAX = 16, /* addresses of a name, at most */
+  WAITING_MAX = 16, /* messages */
+  MTU = 1200,
+};
+
+typedef struct waiting {
+  copal_path path;
+  uint8_t *bytes;
+  size_t len;
+} waiting;
+
+/* A server. */
+typedef struct server {
+  copal_path path; /* as the endpoint has it */
+  uint32_t session;
+  bool is_open;
+} server;
+
+struct link_layer {
+  copal_sink sink; /* first */
+  dtls_app app;
+  link_cfg cfg;
+  dtls *dtls;
+  size_t server_count;
+  server servers[SERVERS_MAX];
+  size_t waiting_count;
+  waiting waiting[WAITING_MAX];
+  copal_mspan room; /* of a message that has to wait */
+};
+
+static server *find(link_layer *l, const copal_addr *remote)
+{
+  for (size_t i = 0; i < l->server_count; i++)
+    if (memcmp(&l->servers[i].path.remote, remote, sizeof *remote) == 0)
+      return &l->servers[i];
+  return NULL;
+}
+
+static server *find_session(link_layer *l, uint32_t number)
+{
+  for (size_t i = 0; i < l->server_count; i++)
+    if (l->servers[i].session == number)
+      return &l->servers[i];
+  return NULL;
+}
+
+static link_layer *link_of(dtls_app *a)
+{
+  return (link_layer *)((uint8_t *)a - offsetof(link_layer, app));
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * what goes out */
+
+static copal_path within(const server *v)
+{
+  copal_path path = v->path;
+  path.session = v->session;
+  return path;
+}
+
+/* The server of a path, with a handshake begun when there is no session; NULL when there is no room
+ * for one more. */
+static server *reach(link_layer *l, const copal_path *path)
+{
+  server *v = find(l, &path->remote);
+  if (v != NULL && v->session != 0)
+    return v;
+  if (v == NULL && l->server_count == SERVERS_MAX)
+    return NULL;
+  if (v == NULL)
+    v = &l->servers[l->server_count++];
+  *v = (server){.path = *path};
+  if (dtls_connect(l->dtls, path, NULL, &v->session, session_now()) < 0)
+    v->session = 0;
+  return v->session != 0 ? v : NULL;
+}
+
+static copal_mspan reserve(copal_sink *sink, const copal_path *path, size_t cap)
+{
+  link_layer *l = (link_layer *)sink;
+  copal_sink *below = dtls_sink(l->dtls);
+  if ((path->flags & COPAL_PATH_SECURE) == 0)
+    return below->reserve(below, path, cap);
+  const server *v = reach(l, path);
+  if (v == NULL || (!v->is_open && l->waiting_count == WAITING_MAX))
+    return (copal_mspan){NULL, 0};
+  if (v->is_open) {
+    const copal_path inside = within(v);
+    return below->reserve(below, &inside, cap);
+  }
+  l->room = (copal_mspan){mem_resize(l->room.ptr, cap), cap};
+  return l->room;
+}
+
+static void commit(copal_sink *sink, const copal_path *path, size_t len)
+{
+  link_layer *l = (link_layer *)sink;
+  copal_sink *below = dtls_sink(l->dtls);
+  const bool is_secure = (path->flags & COPAL_PATH_SECURE) != 0;
+  const server *v = is_secure ? find(l, &path->remote) : NULL;
+  if (!is_secure) {
+    below->commit(below, path, len);
+  } else if (v != NULL && v->is_open) {
+    const copal_path inside = within(v);
+    below->commit(below, &inside, len);
+  } else if (l->waiting_count < WAITING_MAX) {
+    l->waiting[l->waiting_count++] = (waiting){*path, l->room.ptr, len};
+    l->room = (copal_mspan){NULL, 0};
+  }
+}
+
+/* Takes the next message that waits for that server. False when there is none. */
+static bool next_waiting(link_layer *l, const copal_addr *remote, waiting *w)
+{
+  for (size_t i = 0; i < l->waiting_count; i++) {
+    if (memcmp(&l->waiting[i].path.remote, remote, sizeof *remote) != 0)
+      continue;
+    *w = l->waiting[i];
+    l->waiting_count--;
+    memmove(&l->waiting[i], &l->waiting[i + 1], (l->waiting_count - i) * sizeof *w);
+    return true;
+  }
+  return false;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * what happens to sessions */
+
+static void on_open(dtls_app *a, const copal_path *path, copal_time now)
+{
+  link_layer *l = link_of(a);
+  server *v = find_session(l, path->session);
+  waiting w;
+  (void)now;
+  if (v == NULL)
+    return;
+  v->is_open = true;
+  while (next_waiting(l, &v->path.remote, &w)) {
+    const copal_mspan room = reserve(&l->sink, &w.path, w.len);
+    if (room.ptr != NULL) {
+      memcpy(room.ptr, w.bytes, w.len);
+      commit(&l->sink, &w.path, w.len);
+    }
+    free(w.bytes);
+  }
+}
+
+static void on_message(dtls_app *a, const copal_path *path, copal_mspan bytes, copal_time now)
+{
+  link_layer *l = link_of(a);
+  const server *v = find_session(l, path->session);
+  (void)now;
+  if (v != NULL)
+    l->cfg.user->on_message(l->cfg.user, &v->path, bytes);
+}
+
+/* The next message begins a new session. */
+static void on_close(dtls_app *a, const copal_path *path, dtls_end why, copal_time now)
+{
+  server *v = find_session(link_of(a), path->session);
+  (void)why, (void)now;
+  if (v != NULL)
+    *v = (server){.path = v->path};
+}
+
+static void on_failure(dtls_app *a, const dtls_failure *f, copal_time now)
+{
+  link_layer *l = link_of(a);
+  server *v = find(l, &f->path->remote);
+  const copal_path path = v != NULL ? v->path : *f->path;
+  waiting w;
+  (void)now;
+  if (v != NULL)
+    *v = (server){.path = path};
+  while (next_waiting(l, &f->path->remote, &w)) {
+    l->cfg.user->on_lost(l->cfg.user, &path, f->text, copal_span_of(w.bytes, w.len));
+    free(w.bytes);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * life */
+
+int link_open(const link_cfg *cfg, link_layer **out)
+{
+  link_layer *l = mem_resize(NULL, sizeof *l);
+  const char *why;
+  *l = (link_layer){.sink = {reserve, commit},
+                    .app = {on_message, on_open, on_close, on_failure, NULL},
+                    .cfg = *cfg};
+  const dtls_cfg below = {.is_client = true,
+                          .credentials = cfg->credentials,
+                          .sink = udp_sink(cfg->udp),
+                          .app = &l->app,
+                          .session_max = SERVERS_MAX,
+                          .handshake_max = SERVERS_MAX,
+                          .per_prefix_max = SERVERS_MAX,
+                          .has_cid = true,
+                          .mtu = MTU,
+                          .retransmit = COPAL_SECOND,
+                          .timeout = 30 * COPAL_SECOND};
+  if (dtls_open(&below, &l->dtls, &why, session_now()) < 0) {
+    free(l);
+    return -EINVAL;
+  }
+  *out = l;
+  return 0;
+}
+
+void link_close(link_layer *l)
+{
+  if (l == NULL)
+    return;
+  dtls_close_sessions(l->dtls, session_now());
+  dtls_close(l->dtls);
+  for (size_t i = 0; i < l->waiting_count; i++)
+    free(l->waiting[i].bytes);
+  free(l->room.ptr);
+  free(l);
+}
+
+copal_sink *link_sink(link_layer *l)
+{
+  return &l->sink;
+}
+
+bool link_take(link_layer *l, const udp_slot *slot)
+{
+  const dtls_source from = {&slot->path, 0};
+  if (find(l, &slot->path.remote) == NULL)
+    return false;
+  dtls_input(l->dtls, &from, slot->bytes, session_now());
+  return true;
+}
+
+copal_time link_deadline(const link_layer *l)
+{
+  return dtls_deadline(l->dtls);
+}
+
+void link_expire(link_layer *l)
+{
+  dtls_expire(l->dtls, session_now());
+}
