@@ -41,6 +41,7 @@ typedef struct conf_dtls {
 typedef enum conf_store {
   CONF_STORE_MEMORY,
   CONF_STORE_LMDB,
+  CONF_STORE_JOURNAL, /* in front of LMDB */
 } conf_store;
 
 enum { CONF_TEXT_SIZE = 1024 }; /* of a text with its final 0 */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const char *const switch_words[] = {"off", "on", NULL};
-static const char *const store_words[] = {"memory", "lmdb", NULL};
+static const char *const store_words[] = {"memory", "lmdb", "journal", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_words[] = {"auto", "text", "json", NULL};
 

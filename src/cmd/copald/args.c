@@ -56,8 +56,10 @@ static int take_store(args *a, const char *name, FILE *err)
     a->store = CONF_STORE_MEMORY;
   else if (strcmp(name, "lmdb") == 0)
     a->store = CONF_STORE_LMDB;
+  else if (strcmp(name, "journal") == 0)
+    a->store = CONF_STORE_JOURNAL;
   else
-    return usage_error(err, "--store", name, "the stores are memory and lmdb");
+    return usage_error(err, "--store", name, "the stores are memory, lmdb and journal");
   return 0;
 }
 
@@ -128,8 +130,8 @@ void args_help(FILE *out)
         "  -c, --config FILE     read the configuration from FILE, see copald.conf(5)\n"
         "  -l, --listen URI      serve this address, such as coap://192.0.2.1 or coap://[::];\n"
         "                        may be repeated; replaces the addresses of the configuration\n"
-        "      --store KIND      where resources are kept: memory (the default), or lmdb: in\n"
-        "                        files, so that what was acknowledged survives\n"
+        "      --store KIND      where resources are kept: memory (the default), or lmdb or\n"
+        "                        journal: in files, so that what was acknowledged survives\n"
         "      --data DIR        keep resources in files below DIR (--store lmdb)\n"
         "      --psk-file FILE   serve coaps to clients whose keys are in FILE, lines of\n"
         "                        identity:hexkey\n"

@@ -79,8 +79,10 @@ static int load_conf(const args *a, conf *c, conf_errors *errors)
     if (conf_strings_copy(&c->listen, &a->listen) < 0)
       conf_error(errors, "out of memory");
   }
-  if (a->store >= 0 || a->data_dir != NULL)
-    c->store = a->data_dir != NULL ? CONF_STORE_LMDB : (conf_store)a->store;
+  if (a->store >= 0)
+    c->store = (conf_store)a->store;
+  else if (a->data_dir != NULL && c->store == CONF_STORE_MEMORY)
+    c->store = CONF_STORE_LMDB;
   if (a->data_dir != NULL)
     memcpy(c->data, a->data_dir, strlen(a->data_dir) + 1);
   if (a->psk_file != NULL)

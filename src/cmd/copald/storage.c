@@ -10,6 +10,7 @@
 #include "cmd/copald/args.h"
 #include "copal/error.h"
 #include "server/clock.h"
+#include "store/journal/journal.h"
 #include "store/memory/memory.h"
 
 _Static_assert((int)LMDB_WHY_SIZE <= (int)SERVER_WHY_SIZE, "a sentence of the store must fit");
@@ -36,9 +37,12 @@ static int open_durable(storage *st, const conf *c, char why[SERVER_WHY_SIZE])
   const lmdb_store_cfg cfg = {
       .resource_max = c->store_resources,
       .byte_max = c->store_disk,
+      .history = c->history,
       .now = clock_now(),
       .listener = &st->listener,
   };
+  if (c->store == CONF_STORE_JOURNAL)
+    return journal_store_open(c->data, &(journal_store_cfg){.common = cfg}, &st->store, why);
   return lmdb_store_open(c->data, &cfg, &st->store, why);
 }
 
@@ -46,10 +50,14 @@ int storage_open(storage *st, const conf *c, const logger *log, char why[SERVER_
 {
   *st = (storage){.listener.on_event = on_event, .log = *log};
   switch (c->store) {
-  case CONF_STORE_LMDB: return open_durable(st, c, why);
+  case CONF_STORE_LMDB:
+  case CONF_STORE_JOURNAL: return open_durable(st, c, why);
   case CONF_STORE_MEMORY: break;
   }
-  const memory_store_cfg cfg = {.resource_max = c->store_resources, .byte_max = c->store_bytes};
+  const memory_store_cfg cfg = {.resource_max = c->store_resources,
+                                .byte_max = c->store_bytes,
+                                .history = c->history,
+                                .now = clock_now()};
   st->store = memory_store_open(&cfg);
   return st->store != NULL ? COPAL_OK : COPAL_ENOSPC;
 }
@@ -62,7 +70,7 @@ void storage_close(storage *st)
 
 const char *storage_name(const conf *c)
 {
-  return c->store == CONF_STORE_LMDB ? c->data : "memory";
+  return c->store != CONF_STORE_MEMORY ? c->data : "memory";
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -96,6 +104,12 @@ int storage_check(const char *dir, FILE *out, FILE *err)
     fprintf(err, "copald: %s\n", why);
     return rc;
   }
+  journal_report journal;
+  if (journal_store_check(dir, print_damage, err, &journal, why) == COPAL_OK)
+    report.damaged += journal.damaged;
+  if (journal.has_journal)
+    fprintf(out, "%s: the journal has %" PRIu64 " batches that the database has not%s\n", dir,
+            journal.batches, journal.is_torn ? ", and one that was not finished" : "");
   fprintf(out, "%s: %" PRIu64 " resources, revision %" PRIu64 ", %" PRIu64 " bytes, %s\n", dir,
           report.resources, report.rev, report.bytes,
           report.damaged == 0 ? "no damage" : "damaged");

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How many small changes per second become durable, through the store's interface alone: LMDB's own
+ * group commit and the journal, in turn, on the same directory's disk.
+ *
+ *   store_commit [--seconds S] [--keys N] [--minutes M] DIR
+ *
+ * With --minutes the journal runs at full rate with 256 in flight, and its lag is printed every ten
+ * seconds. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "copal/error.h"
+#include "store/journal/journal.h"
+#include "store/lmdb/lmdb.h"
+#include "store/store.h"
+
+enum { BODY = 64, KEY_ROOM = 32, FLIGHT_MAX = 1024, BUCKETS = 200000, REPORT_S = 10 };
+
+typedef struct run run;
+
+typedef struct change {
+  store_op op; /* first */
+  run *r;
+  uint64_t began; /* microseconds */
+  char key[KEY_ROOM];
+  bool is_free;
+} change;
+
+struct run {
+  store_waker waker;
+  int event;
+  store *s;
+  store_port *p;
+  change changes[FLIGHT_MAX];
+  uint32_t done, failed;
+  uint64_t total;
+  uint32_t waits[BUCKETS]; /* microseconds; the last one: and more */
+  uint64_t random;
+};
+
+static run the_run;
+static uint8_t body[BODY];
+
+static uint64_t now_us(void)
+{
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+static void on_done(store_op *op, const store_result *result)
+{
+  change *c = (change *)op;
+  const uint64_t us = now_us() - c->began;
+  c->r->waits[us < BUCKETS ? us : BUCKETS - 1]++;
+  c->r->failed += result->status != STORE_OK;
+  c->r->done++;
+  c->is_free = true;
+}
+
+static void on_wake(store_waker *w)
+{
+  const uint64_t one = 1;
+  if (write(((run *)w)->event, &one, sizeof one) < 0)
+    abort();
+}
+
+static void sleep_until_woken(run *r)
+{
+  uint64_t count;
+  if (read(r->event, &count, sizeof count) < 0 && errno != EINTR)
+    abort();
+}
+
+static uint64_t draw(run *r, uint64_t below)
+{
+  r->random = r->random * 6364136223846793005u + 1442695040888963407u;
+  return (r->random >> 33) % below;
+}
+
+static bool submit(run *r, change *c, uint64_t number)
+{
+  snprintf(c->key, sizeof c->key, "/iot/acme/dev%08" PRIu64, number);
+  c->op = (store_op){.done = on_done,
+                     .verb = STORE_PUT,
+                     .key = copal_span_str(c->key),
+                     .body = copal_span_of(body, sizeof body),
+                     .content_format = STORE_NO_FORMAT,
+                     .max_age_s = STORE_NO_MAX_AGE};
+  c->began = now_us();
+  c->is_free = store_commit(r->p, &c->op, 1) != COPAL_OK;
+  return !c->is_free;
+}
+
+/* Keeps so many changes in flight: the keys in order, or at random until the time is over. */
+static void drive(run *r, uint32_t flight, uint64_t keys, uint64_t until)
+{
+  uint64_t next = 0;
+  uint32_t under_way = 0;
+  for (uint32_t i = 0; i < flight; i++)
+    r->changes[i] = (change){.r = r, .is_free = true};
+  for (;;) {
+    const bool goes_on = until != 0 ? now_us() < until : next < keys;
+    for (uint32_t i = 0; goes_on && i < flight; i++)
+      if (r->changes[i].is_free && (until != 0 || next < keys))
+        under_way += submit(r, &r->changes[i], until != 0 ? draw(r, keys) : next++);
+    if (under_way == 0)
+      return;
+    r->done = 0;
+    store_view_renew(r->p);
+    while (store_drain(r->p, FLIGHT_MAX) == 0)
+      sleep_until_woken(r);
+    under_way -= r->done;
+    r->total += r->done;
+  }
+}
+
+static uint64_t percentile(const run *r, unsigned per_mille)
+{
+  uint64_t sum = 0, seen = 0;
+  for (uint32_t i = 0; i < BUCKETS; i++)
+    sum += r->waits[i];
+  for (uint32_t i = 0; i < BUCKETS; i++)
+    if ((seen += r->waits[i]) * 1000 >= sum * per_mille)
+      return i;
+  return BUCKETS;
+}
+
+static void begin(run *r)
+{
+  memset(r->waits, 0, sizeof r->waits);
+  r->total = 0;
+  r->failed = 0;
+}
+
+static bool open_port(run *r, const char *engine, const char *dir)
+{
+  char why[LMDB_WHY_SIZE] = "";
+  const lmdb_store_cfg cfg = {.resource_max = 100000000};
+  const int rc = strcmp(engine, "journal") == 0
+                     ? journal_store_open(dir, &(journal_store_cfg){.common = cfg}, &r->s, why)
+                     : lmdb_store_open(dir, &cfg, &r->s, why);
+  if (rc != COPAL_OK) {
+    fprintf(stderr, "store_commit: %s\n", why);
+    return false;
+  }
+  return store_port_open(r->s, &r->waker, &r->p) == COPAL_OK;
+}
+
+static void close_port(run *r)
+{
+  store_port_close(r->p);
+  store_close(r->s);
+}
+
+static double measure(run *r, const char *engine, uint32_t flight, uint64_t keys, double seconds)
+{
+  const uint64_t began = now_us();
+  begin(r);
+  drive(r, flight, keys, began + (uint64_t)(seconds * 1e6));
+  const double rate = (double)r->total * 1e6 / (double)(now_us() - began);
+  printf("%-8s %4u in flight: %8.0f changes/s, p50 %" PRIu64 " us, p99 %" PRIu64
+         " us, p99.9 %" PRIu64 " us, failed %u\n",
+         engine, flight, rate, percentile(r, 500), percentile(r, 990), percentile(r, 999),
+         r->failed);
+  fflush(stdout);
+  return rate;
+}
+
+static int compare(run *r, const char *top, uint64_t keys, double seconds)
+{
+  static const char *const engines[] = {"lmdb", "journal"};
+  static const uint32_t flights[] = {64, 256};
+  double rates[2][2] = {{0}};
+  for (int e = 0; e < 2; e++) {
+    char dir[4096];
+    snprintf(dir, sizeof dir, "%s/%s", top, engines[e]);
+    if (!open_port(r, engines[e], dir))
+      return 1;
+    drive(r, FLIGHT_MAX, keys, 0);
+    for (int f = 0; f < 2; f++)
+      rates[e][f] = measure(r, engines[e], flights[f], keys, seconds);
+    close_port(r);
+  }
+  printf("journal : lmdb = %.1f at 64, %.1f at 256 in flight\n", rates[1][0] / rates[0][0],
+         rates[1][1] / rates[0][1]);
+  return 0;
+}
+
+static int endure(run *r, const char *top, uint64_t keys, double minutes)
+{
+  char dir[4096];
+  snprintf(dir, sizeof dir, "%s/journal", top);
+  if (!open_port(r, "journal", dir))
+    return 1;
+  drive(r, FLIGHT_MAX, keys, 0);
+  const uint64_t began = now_us();
+  const uint64_t until = began + (uint64_t)(minutes * 60e6);
+  while (now_us() < until) {
+    const uint64_t left = until - now_us();
+    const double seconds = left < REPORT_S * 1000000 ? (double)left / 1e6 : REPORT_S;
+    measure(r, "journal", 256, keys, seconds);
+    const journal_store_counts c = journal_store_counts_now(r->s);
+    printf("  at %4.0f s: lag %" PRIu64 " records, %" PRIu64 " bytes; memory %" PRIu64
+           "; files %" PRIu64 "; checkpoints %" PRIu64 "; waits %" PRIu64 ", %" PRIu64 " ms\n",
+           (double)(now_us() - began) / 1e6, c.lag_records, c.lag_bytes, c.memory, c.files_bytes,
+           c.checkpoints, c.waits, c.waited_us / 1000);
+  }
+  close_port(r);
+  return 0;
+}
+
+int main(int argc, char **argv)
+{
+  static const struct option options[] = {{"seconds", required_argument, NULL, 's'},
+                                          {"keys", required_argument, NULL, 'k'},
+                                          {"minutes", required_argument, NULL, 'm'},
+                                          {NULL, 0, NULL, 0}};
+  double seconds = 5, minutes = 0;
+  uint64_t keys = 1000000;
+  for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
+    switch (o) {
+    case 's': seconds = atof(optarg); break;
+    case 'k': keys = strtoull(optarg, NULL, 10); break;
+    case 'm': minutes = atof(optarg); break;
+    default: return 2;
+    }
+  if (optind + 1 != argc || keys == 0) {
+    fprintf(stderr, "usage: store_commit [--seconds S] [--keys N] [--minutes M] DIR\n");
+    return 2;
+  }
+  run *r = &the_run;
+  *r = (run){.waker = {.wake = on_wake}, .random = 2024, .event = eventfd(0, EFD_CLOEXEC)};
+  if (r->event < 0 || (mkdir(argv[optind], 0700) < 0 && errno != EEXIST))
+    return 1;
+  return minutes > 0 ? endure(r, argv[optind], keys, minutes)
+                     : compare(r, argv[optind], keys, seconds);
+}
