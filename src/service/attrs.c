@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Link attributes from requests. RFC 6690 section 2. */
+/* Link attributes and lifetimes from requests. RFC 6690 section 2, RFC 9176 section 5. */
 #include "service/attrs.h"
 
 #include <string.h>
@@ -96,6 +96,48 @@ static bool next_argument(copal_opt_iter *it, copal_span *argument)
   return false;
 }
 
+/* Decimal digits of a number below 2^32. */
+static bool read_seconds(copal_span digits, uint32_t *seconds)
+{
+  uint64_t value = 0;
+  for (size_t i = 0; i < digits.len; i++) {
+    if (digits.ptr[i] < '0' || digits.ptr[i] > '9')
+      return false;
+    value = value * 10 + (uint64_t)(digits.ptr[i] - '0');
+    if (value > UINT32_MAX)
+      return false;
+  }
+  *seconds = (uint32_t)value;
+  return digits.len > 0;
+}
+
+static bool is_lifetime(const copal_link_attr *attr)
+{
+  return copal_span_is_equal(attr->name, copal_span_str(ATTRS_LIFETIME));
+}
+
+bool attrs_read_lifetime(copal_span options, attrs_lifetime *lt, problem *why)
+{
+  copal_opt_iter it = copal_opt_iter_init(options);
+  *lt = (attrs_lifetime){.is_given = false};
+  for (copal_span argument; next_argument(&it, &argument);) {
+    const copal_link_attr attr = split_argument(argument);
+    if (!is_lifetime(&attr))
+      continue;
+    if (lt->is_given) {
+      problem_set(why, COPAL_CODE_BAD_REQUEST, "The lifetime, lt, is given twice");
+      return false;
+    }
+    if (!read_seconds(attr.value, &lt->seconds)) {
+      problem_set(why, COPAL_CODE_BAD_REQUEST,
+                  "lt takes the resource's lifetime in seconds, 1 to 4294967295; lt=0 for none");
+      return false;
+    }
+    lt->is_given = true;
+  }
+  return true;
+}
+
 size_t attrs_room(copal_span options)
 {
   size_t room = 0;
@@ -153,6 +195,8 @@ bool attrs_from_query(copal_wr *w, copal_span options, uint32_t max, problem *wh
     if (argument.len == 0)
       continue; /* "coap://host/a?" has one empty argument */
     const copal_link_attr attr = split_argument(argument);
+    if (is_lifetime(&attr))
+      continue;
     if (!name_is_plain(attr.name)) {
       problem_set(why, COPAL_CODE_BAD_REQUEST,
                   "Query arguments of PUT and POST set link attributes: name=value with a name of "

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Link attributes that clients give to resources, in query arguments or as a link document. RFC
- * 6690 section 2; documented in docs/resources.md. */
+/* What clients say about resources beside their representation: link attributes, in query arguments
+ * or as a link document (RFC 6690 section 2), and lifetimes, in the query (named after RFC 9176
+ * section 5). Documented in docs/resources.md. */
 #ifndef SERVICE_ATTRS_H
 #define SERVICE_ATTRS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "copal/cursor.h"
 #include "copal/span.h"
@@ -12,6 +14,20 @@
 
 /* The query argument of a PUT whose body is a link document and describes the resource. */
 #define ATTRS_QUERY "attrs"
+
+/* The query argument of a PUT or POST that gives the resource a lifetime; it is no link attribute.
+ */
+#define ATTRS_LIFETIME "lt"
+
+/* What a PUT or POST says about the resource's lifetime. */
+typedef struct attrs_lifetime {
+  bool is_given;
+  uint32_t seconds; /* 0: none, from now on */
+} attrs_lifetime;
+
+/* Reads ATTRS_LIFETIME from the Uri-Query options. Returns false and the reason when it is there
+ * more than once, or no number of seconds below 2^32. */
+bool attrs_read_lifetime(copal_span options, attrs_lifetime *lt, problem *why);
 
 /* Room that attrs_from_query() needs at most for the option run. */
 size_t attrs_room(copal_span options);

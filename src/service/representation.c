@@ -6,12 +6,21 @@
 
 enum { MAX_AGE_DEFAULT_S = 60 }; /* RFC 7252 section 5.10.5 */
 
+/* What is left of `seconds` at that age. */
+static uint32_t left_of(uint32_t seconds, copal_time age_s)
+{
+  return age_s < seconds ? seconds - (uint32_t)age_s : 0;
+}
+
 uint32_t representation_max_age(const handler_env *env, const store_item *item, copal_time now)
 {
-  if (item->max_age_s == STORE_NO_MAX_AGE)
-    return env->limits->default_max_age_s;
   const copal_time age_s = now > item->written ? (now - item->written) / COPAL_SECOND : 0;
-  return age_s < item->max_age_s ? item->max_age_s - (uint32_t)age_s : 0;
+  const uint32_t fresh_s = item->max_age_s == STORE_NO_MAX_AGE ? env->limits->default_max_age_s
+                                                               : left_of(item->max_age_s, age_s);
+  if (item->lifetime_s == 0)
+    return fresh_s;
+  const uint32_t life_s = left_of(item->lifetime_s, age_s);
+  return fresh_s < life_s ? fresh_s : life_s;
 }
 
 static void fill(representation *r, copal_code code, uint16_t format, uint32_t max_age_s,

@@ -21,7 +21,7 @@ typedef struct representation {
 } representation;
 
 /* The seconds that a representation stays fresh: what is left of the writer's Max-Age, or the
- * default from now on. RFC 7252 section 5.10.5. */
+ * default from now on; not longer than what is left of its lifetime. RFC 7252 section 5.10.5. */
 uint32_t representation_max_age(const handler_env *env, const store_item *item, copal_time now);
 
 /* Fills in 2.05 with `body` in `format` (or STORE_NO_FORMAT), and the ETag and remaining Max-Age of
