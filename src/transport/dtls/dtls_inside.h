@@ -24,6 +24,8 @@ enum {
 typedef struct greeting {
   shim_out out;      /* first */
   copal_timer timer; /* in dtls.timers */
+  dtls_psk_wait wait;
+  uint32_t number; /* of the session */
   dtls *owner;
   dtls_session *session;
   handshake *handshake;

@@ -160,6 +160,14 @@ bool greeting_owns(dtls *d, dtls_session *s, const dtls_record *rec)
 /* ------------------------------------------------------------------------------------------------
  * beginnings */
 
+/* Any thread: nothing of the greeting changes while it waits. */
+static void on_answer(dtls_psk_wait *w)
+{
+  const greeting *g = (greeting *)(void *)((uint8_t *)w - offsetof(greeting, wait));
+  dtls_app *app = g->owner->cfg.app;
+  app->on_answer(app, g->number);
+}
+
 /* Makes a handshake for a slot. Returns 0 or COPAL_ENOSPC; then the slot is free again. */
 static int begin(dtls *d, dtls_session *s, const copal_path *path, handshake_start *start,
                  greeting **out)
@@ -171,6 +179,8 @@ static int begin(dtls *d, dtls_session *s, const copal_path *path, handshake_sta
     return COPAL_ENOSPC;
   }
   *g = (greeting){.out = {send_datagram}, .owner = d, .session = s, .path = *path};
+  g->wait.on_answer = on_answer;
+  g->number = dtls_session_number(d->sessions, s);
   copal_timer_init(&g->timer);
   s->handshake = g;
   dtls_session_cid(d->sessions, s, cid);
@@ -179,6 +189,7 @@ static int begin(dtls *d, dtls_session *s, const copal_path *path, handshake_sta
   start->stats = &d->stats.shim;
   start->sessions = d->sessions;
   start->own_cid = copal_span_of(cid, d->cfg.has_cid ? sizeof cid : 0);
+  start->wait = d->cfg.app->on_answer != NULL ? &g->wait : NULL;
   start->psk_turn = *turn_of(d, &path->remote);
   if (handshake_open(start, &g->handshake, d->now) < 0) {
     greeting_end(g);

@@ -46,8 +46,8 @@ struct handshake {
   gnutls_psk_client_credentials_t psk_own;
   gnutls_certificate_credentials_t certificates;
   char *server_name;
-  dtls_psk_wait wait;
-  bool is_waiting; /* credentials have not answered yet */
+  dtls_psk_wait *wait; /* NULL: nothing is waited for */
+  bool is_waiting;     /* credentials have not answered yet */
   bool has_psks;
   unsigned psk_turn;
   dtls_psks psks;
@@ -177,7 +177,7 @@ static bool find_psks(handshake *h, copal_span identity, dtls_psk_wait *w)
 {
   dtls_credentials *c = h->kit->cfg.credentials;
   if (h->is_waiting)
-    c->psk_cancel(c, &h->wait);
+    c->psk_cancel(c, h->wait);
   h->is_waiting = false;
   h->psks.count = 0;
   if (identity.len > DTLS_PSK_IDENTITY_MAX)
@@ -195,7 +195,7 @@ static bool gate_opens(shim_gate *gate, copal_span identity)
 {
   handshake *h = (handshake *)gate;
   const bool is_psk = gnutls_kx_get(h->tls) == GNUTLS_KX_PSK;
-  return h->has_psks || !is_psk || find_psks(h, identity, h->wait.on_answer ? &h->wait : NULL);
+  return h->has_psks || !is_psk || find_psks(h, identity, h->wait);
 }
 
 /* Called by the library. An unknown identity goes on with a random key, as RFC 4279 section 2
@@ -366,6 +366,7 @@ int handshake_open(const handshake_start *start, handshake **out, copal_time now
   h->kit = start->kit;
   h->sessions = start->sessions;
   h->psk_turn = start->psk_turn;
+  h->wait = start->kit->cfg.credentials->psk_cancel != NULL ? start->wait : NULL;
   h->begun_at = now;
   h->deadline = now;
   h->doubted_at = COPAL_NEVER;
@@ -396,7 +397,7 @@ void handshake_close(handshake *h)
     return;
   dtls_credentials *c = h->kit->cfg.credentials;
   if (h->is_waiting)
-    c->psk_cancel(c, &h->wait);
+    c->psk_cancel(c, h->wait);
   if (h->tls != NULL)
     gnutls_deinit(h->tls);
   if (h->psk_own != NULL)

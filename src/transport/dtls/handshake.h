@@ -65,6 +65,8 @@ typedef struct handshake_start {
   copal_span own_cid;            /* that the peer is told; empty: a zero-length one */
   const hello_client *hello;     /* server: the ClientHello with the cookie; NULL: client */
   const char *server_name;       /* client: for SNI and the certificate; NULL: none */
+  dtls_psk_wait *wait;           /* server: told when a key that was not known at once is; NULL:
+                                    nothing is waited for */
   unsigned psk_turn;             /* which of several keys of an identity is tried first */
 } handshake_start;
 

@@ -356,6 +356,27 @@ static void rfc4279_2_wrong_key_and_unknown_identity_look_alike(void **state)
   }
 }
 
+static void key_that_comes_later_goes_on_with_the_handshake(void **state)
+{
+  const talk_cfg cfg = {.mode = TALK_PSK};
+  (void)state;
+  talk *t = talk_open(&cfg);
+  talk_side *server = &t->sides[TALK_SERVER];
+  server->credentials.is_late = true;
+  talk_connect(t, CLIENT);
+  assert_false(talk_shake(t, CLIENT, SOON));
+  assert_non_null(server->credentials.late);
+  assert_int_equal(server->answered, 0);
+  server->credentials.is_late = false;
+  server->credentials.late->on_answer(server->credentials.late);
+  assert_int_not_equal(server->answered, 0);
+  dtls_resume(server->dtls, server->answered, t->now);
+  assert_true(talk_shake(t, CLIENT, 100000));
+  assert_talking(t, CLIENT);
+  dtls_resume(server->dtls, server->answered, t->now); /* harmless */
+  talk_close(t);
+}
+
 static void psk_old_key_is_good_at_the_second_attempt(void **state)
 {
   const talk_cfg cfg = {.mode = TALK_PSK};
@@ -545,6 +566,7 @@ int main(void)
       cmocka_unit_test(handshakes_leave_no_memory_behind),
       cmocka_unit_test(handshakes_of_a_prefix_are_limited),
       cmocka_unit_test(rfc4279_2_wrong_key_and_unknown_identity_look_alike),
+      cmocka_unit_test(key_that_comes_later_goes_on_with_the_handshake),
       cmocka_unit_test(psk_old_key_is_good_at_the_second_attempt),
       cmocka_unit_test(rfc7252_9_1_3_refused_certificate_ends_the_handshake),
       cmocka_unit_test(plaintext_alerts_of_strangers_end_nothing),

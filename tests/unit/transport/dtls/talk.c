@@ -122,7 +122,7 @@ static int psk_find(dtls_credentials *face, copal_span identity, dtls_psk_wait *
 {
   talk_credentials *c = (talk_credentials *)face;
   if (c->is_late) {
-    c->was_asked_late = w != NULL;
+    c->late = w;
     return COPAL_EPENDING;
   }
   if (!copal_span_is_equal(identity, copal_span_str(c->psk_identity)))
@@ -251,6 +251,12 @@ static void on_failure(dtls_app *a, const dtls_failure *f, copal_time now)
   s->failed++;
   s->failure = f->kind;
   assert_non_null(f->text);
+}
+
+static void on_answer(dtls_app *a, uint32_t session)
+{
+  talk_side *s = (talk_side *)a;
+  s->answered = session;
 }
 
 static copal_mspan sink_reserve(copal_sink *sink, const copal_path *path, size_t cap)
@@ -414,7 +420,7 @@ static void open_dtls(talk *t, talk_side *s)
 static void open_side(talk *t, int index)
 {
   talk_side *s = &t->sides[index];
-  *s = (talk_side){.app = {on_message, on_open, on_close, on_failure, NULL},
+  *s = (talk_side){.app = {on_message, on_open, on_close, on_failure, on_answer},
                    .sink = {sink_reserve, sink_commit},
                    .talk = t,
                    .index = index,

@@ -35,8 +35,8 @@ typedef struct talk_credentials {
   const char *keys[DTLS_PSK_COUNT]; /* NULL: none */
   bool refuses;                     /* certificates */
   bool admits_nobody;
-  bool is_late; /* keys are not known before talk_answer() */
-  bool was_asked_late;
+  bool is_late;        /* keys are not known yet */
+  dtls_psk_wait *late; /* who waits for them */
   gnutls_certificate_credentials_t certificates;
   unsigned held, released; /* identities */
 } talk_credentials;
@@ -48,9 +48,10 @@ typedef struct talk_side {
   int index;
   dtls *dtls;
   talk_credentials credentials;
-  copal_addr addr;  /* where it is */
-  uint32_t session; /* client: of talk_connect(); server: of the last message or opening */
-  uint16_t flags;   /* of the path of the last message */
+  copal_addr addr;   /* where it is */
+  uint32_t session;  /* client: of talk_connect(); server: of the last message or opening */
+  uint32_t answered; /* session whose key has come */
+  uint16_t flags;    /* of the path of the last message */
   unsigned opened, closed, failed;
   dtls_end why;
   handshake_failure_kind failure;
