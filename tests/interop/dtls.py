@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DTLS with other people's clients and servers, and over a network that changes: libcoap on GnuTLS
+and on OpenSSL, openssl s_client, and copal through a relay that moves like a translator of addresses.
+RFC 7252 section 9.1.3.1, RFC 9146 section 6."""
+
+import contextlib
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+BUILD = os.path.abspath(os.environ.get("COPAL_BUILD_DIR", "build/release"))
+KEY = "secretPSK0123456"
+SUITES = ("PSK-AES128-CCM8", "PSK-AES128-CCM", "PSK-AES128-GCM-SHA256")
+
+
+def is_sanitized():
+    """A build that keeps freed memory says nothing about memory."""
+    with open(os.path.join(BUILD, "copald"), "rb") as program:
+        return b"__asan_init" in program.read()
+
+
+def needed(name):
+    return unittest.skipUnless(shutil.which(name), "%s is not installed" % name)
+
+
+class Server:
+    """copald on a port of its own, with one identity of two keys."""
+
+    def __init__(self, *options):
+        self.dir = tempfile.mkdtemp()
+        self.keys = os.path.join(self.dir, "psk")
+        with open(self.keys, "w") as out:
+            os.fchmod(out.fileno(), 0o600)
+            out.write("device:%s\n" % KEY.encode().hex())
+        self.log = open(os.path.join(self.dir, "log"), "wb+")
+        self.process = subprocess.Popen(
+            [os.path.join(BUILD, "copald"), "--psk-file", self.keys, "--listen",
+             "coaps://127.0.0.1:0", "--log-level", "info", *options],
+            stdout=subprocess.PIPE, stderr=self.log)
+        line = self.process.stdout.readline().decode()
+        self.port = int(re.search(r"coaps://127.0.0.1:(\d+)", line).group(1))
+
+    def counters(self):
+        """What is counted now."""
+        seen = self.read().count('"event":"metrics"')
+        self.process.send_signal(signal.SIGUSR1)
+        for _ in range(100):
+            lines = [l for l in self.read().splitlines() if '"event":"metrics"' in l]
+            if len(lines) > seen:
+                return {k: int(v) for k, v in re.findall(r'"(\w+)":(\d+)', lines[-1])}
+            time.sleep(0.05)
+        raise AssertionError("no metrics")
+
+    def read(self):
+        self.log.flush()
+        with open(self.log.name) as lines:
+            return lines.read()
+
+    def memory(self):
+        with open("/proc/%d/statm" % self.process.pid) as statm:
+            return int(statm.read().split()[1]) * 4096
+
+    def close(self):
+        self.process.terminate()
+        status = self.process.wait(30)
+        self.process.stdout.close()
+        self.log.close()
+        shutil.rmtree(self.dir)
+        return status
+
+
+class Relay(threading.Thread):
+    """Carries datagrams between a client and a server, and takes another port when told to."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.front.bind(("127.0.0.1", 0))
+        self.port = self.front.getsockname()[1]
+        self.server = ("127.0.0.1", port)
+        self.client = None
+        self.is_over = False
+        self.move()
+        self.start()
+
+    def close(self):
+        self.is_over = True
+        self.join()
+        self.front.close()
+        self.back.close()
+
+    def move(self):
+        self.back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.back.bind(("127.0.0.1", 0))
+
+    def run(self):
+        while not self.is_over:
+            back = self.back
+            # A datagram that is under way to the port given up is lost, as with a translator.
+            for ready in select.select([self.front, back], [], [], 0.05)[0]:
+                data, source = ready.recvfrom(65535)
+                if ready is back:
+                    self.front.sendto(data, self.client)
+                else:
+                    self.client = source
+                    self.back.sendto(data, self.server)
+
+
+def copal(keys, *arguments, **more):
+    return subprocess.run([os.path.join(BUILD, "copal"), *arguments], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=60,
+                          env={**os.environ, "COPAL_PSK_FILE": keys}, **more)
+
+
+class Clients(unittest.TestCase):
+    def setUp(self):
+        self.server = Server()
+
+    def tearDown(self):
+        self.assertEqual(self.server.close(), 0)
+
+    def libcoap(self, program, *arguments, key=KEY, identity="device"):
+        uri = "coaps://127.0.0.1:%d/x" % self.server.port
+        return subprocess.run([program, "-B", "5", "-u", identity, "-k", key, *arguments, uri],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+
+    def check_libcoap(self, program):
+        self.libcoap(program, "-m", "put", "-e", program)
+        r = self.libcoap(program, "-m", "get")
+        self.assertIn(program.encode(), r.stdout)
+        for wrong in ({"key": "another"}, {"identity": "stranger"}):
+            r = self.libcoap(program, "-m", "get", **wrong)
+            self.assertIn(b"lert", r.stdout)
+        n = self.server.counters()
+        self.assertEqual(n["handshakes_completed"], 2)
+        self.assertEqual(n["handshakes_failed_wrong_key"], 2)
+
+    @needed("coap-client-gnutls")
+    def test_libcoap_gnutls(self):
+        self.check_libcoap("coap-client-gnutls")
+
+    @needed("coap-client-openssl")
+    def test_libcoap_openssl(self):
+        self.check_libcoap("coap-client-openssl")
+
+    def s_client(self, *options):
+        """Asks for /x with s_client, and returns the answer and what s_client says."""
+        request = bytes.fromhex("40010001b178")
+        p = subprocess.Popen(
+            ["openssl", "s_client", "-dtls1_2", "-connect", "127.0.0.1:%d" % self.server.port,
+             "-psk_identity", "device", "-psk", KEY.encode().hex(), "-nocommands", *options],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said = b""
+        time.sleep(0.7)
+        with contextlib.suppress(BrokenPipeError):
+            p.stdin.write(request)
+            p.stdin.flush()
+        until = time.time() + 3
+        while b"seen by s_client" not in said and time.time() < until:
+            if select.select([p.stdout], [], [], 0.2)[0]:
+                said += os.read(p.stdout.fileno(), 65536)
+        p.terminate()
+        p.wait(10)
+        with contextlib.suppress(BrokenPipeError):
+            p.stdin.close()
+        said += p.stdout.read()
+        p.stdout.close()
+        return said
+
+    @needed("openssl")
+    def test_openssl_each_suite(self):
+        copal(self.server.keys, "put", "coaps://127.0.0.1:%d/x" % self.server.port, "-d",
+              "seen by s_client")
+        for suite in SUITES:
+            said = self.s_client("-cipher", suite + ":@SECLEVEL=0")
+            self.assertIn(b"seen by s_client", said, suite)
+            self.assertIn(suite.encode(), said)
+
+    @needed("openssl")
+    def test_openssl_ticket_resumes(self):
+        copal(self.server.keys, "put", "coaps://127.0.0.1:%d/x" % self.server.port, "-d",
+              "seen by s_client")
+        ticket = os.path.join(self.server.dir, "ticket")
+        first = "PSK-AES128-CCM8:@SECLEVEL=0"
+        self.s_client("-cipher", first, "-sess_out", ticket)
+        said = self.s_client("-cipher", first, "-sess_in", ticket)
+        self.assertIn(b"seen by s_client", said)
+        self.assertIn(b"Reused", said)
+        self.assertEqual(self.server.counters()["handshakes_resumed"], 1)
+
+    @needed("openssl")
+    def test_suites_that_are_not_allowed(self):
+        said = self.s_client("-cipher", "PSK-AES256-GCM-SHA384:PSK-AES128-CBC-SHA256:@SECLEVEL=0")
+        self.assertIn(b"handshake failure", said)
+
+
+class Network(unittest.TestCase):
+    def setUp(self):
+        self.server = Server()
+
+    def tearDown(self):
+        self.assertEqual(self.server.close(), 0)
+
+    def test_session_goes_on_when_the_address_changes(self):
+        uri = "coaps://127.0.0.1:%d/moving" % self.server.port
+        self.assertEqual(copal(self.server.keys, "put", uri, "-d", "one").returncode, 0)
+        relay = Relay(self.server.port)
+        p = subprocess.Popen(
+            [os.path.join(BUILD, "copal"), "get", "coaps://127.0.0.1:%d/moving" % relay.port],
+            stdout=subprocess.PIPE, env={**os.environ, "COPAL_PSK_FILE": self.server.keys})
+        self.assertEqual(p.communicate(timeout=20)[0].strip(), b"one")
+        # Pings go on in one session while the relay changes its port twice.
+        p = subprocess.Popen(
+            [os.path.join(BUILD, "copal"), "ping", "-c", "6", "coaps://127.0.0.1:%d" % relay.port],
+            stdout=subprocess.PIPE, env={**os.environ, "COPAL_PSK_FILE": self.server.keys})
+        for _ in range(2):
+            time.sleep(1.5)
+            relay.move()
+        said = p.communicate(timeout=30)[0]
+        relay.close()
+        self.assertIn(b"6 sent, 6 answered", said)
+        n = self.server.counters()
+        self.assertEqual(n["sessions_moved"], 2)
+        self.assertEqual(n["handshakes_completed"], 3)
+
+    def test_spoofed_hellos_take_no_memory(self):
+        random = bytes(range(32))
+        body = b"\xfe\xfd" + random + b"\0\0" + struct.pack("!HH", 2, 0xc0a8) + b"\1\0"
+        hello = (b"\x16\xfe\xff\0\0\0\0\0\0\0\0" + struct.pack("!H", 12 + len(body)) +
+                 b"\1" + struct.pack("!I", len(body))[1:] + b"\0\0\0\0\0" +
+                 struct.pack("!I", len(body))[1:] + body)
+        flood = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        flood.connect(("127.0.0.1", self.server.port))
+        for i in range(1000):
+            flood.send(hello)
+        before = self.server.memory()
+        for i in range(30000):
+            flood.send(hello)
+        n = self.server.counters()
+        self.assertGreater(n["dtls_cookies_sent"], 1000)
+        self.assertNotIn("handshakes_started", n)
+        self.assertLess(self.server.memory() - before, 1 << 20)
+        flood.close()
+
+    def test_handshakes_leave_no_memory_behind(self):
+        uri = "coaps://127.0.0.1:%d/.well-known/core" % self.server.port
+        for _ in range(20):
+            copal(self.server.keys, "get", uri)
+        before = self.server.memory()
+        for _ in range(100):
+            self.assertEqual(copal(self.server.keys, "get", uri).returncode, 0)
+        if not is_sanitized():
+            self.assertLess(self.server.memory() - before, 2 << 20)
+        self.assertNotIn("sessions", self.server.counters())
+
+
+class Servers(unittest.TestCase):
+    """copal with libcoap's servers."""
+
+    def check(self, program):
+        directory = tempfile.mkdtemp()
+        keys = os.path.join(directory, "psk")
+        with open(keys, "w") as out:
+            os.fchmod(out.fileno(), 0o600)
+            out.write("device:%s\n" % KEY.encode().hex())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1] - 1
+        p = subprocess.Popen([program, "-A", "127.0.0.1", "-p", str(port), "-k", KEY, "-h", "hint"],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(1)
+            r = copal(keys, "get", "coaps://127.0.0.1:%d/" % (port + 1))
+            self.assertEqual(r.returncode, 0, r.stderr)
+            self.assertIn(b"libcoap", r.stdout)
+        finally:
+            p.terminate()
+            p.wait(10)
+            shutil.rmtree(directory)
+
+    @needed("coap-server-gnutls")
+    def test_libcoap_gnutls(self):
+        self.check("coap-server-gnutls")
+
+    @needed("coap-server-openssl")
+    def test_libcoap_openssl(self):
+        self.check("coap-server-openssl")
+
+
+if __name__ == "__main__":
+    sys.exit(0 if unittest.main(exit=False, verbosity=2).result.wasSuccessful() else 1)
