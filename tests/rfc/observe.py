@@ -65,6 +65,15 @@ def rfc7641_4_2_state_at_the_end_is_always_notified(p):
         last, payload = got.uint(OBSERVE), got.payload
 
 
+def rfc7641_4_2_end_of_a_lifetime_ends_the_observation_with_4_04(p):
+    path = p.made()
+    equal(p.put(path, b"mortal", [(wire.URI_QUERY, "lt=1")]).code, "2.04", "code of PUT")
+    observe(p, path)
+    got = notified(p)
+    equal((got.code, got.opt(OBSERVE)), ("4.04", None), "last notification")
+    equal(p.get(path).code, "4.04", "code of GET")
+
+
 def rfc7641_4_1_all_observers_are_notified(p):
     path = p.made()
     watchers = [p.another() for _ in range(10)]

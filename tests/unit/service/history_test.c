@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lifetimes and the past of resources, through requests. */
+#include <stdio.h>
+#include <string.h>
+
+#include "service/resources.h"
+#include "unit/service/scene.h"
+
+static scene s;
+
+static int set_up(void **state)
+{
+  (void)state;
+  scene_open(&s, &(memory_store_cfg){.history = 2, .now = 1000 * (copal_time)COPAL_SECOND});
+  s.service = resources_open(&(resources_cfg){.pending_max = 4});
+  return s.service == NULL;
+}
+
+static int tear_down(void **state)
+{
+  (void)state;
+  scene_close(&s);
+  return 0;
+}
+
+static copal_code ask_query_of(copal_code code, const char *query, const char *body)
+{
+  scene_ask a;
+  ask_begin(&a, code, "/a");
+  if (query != NULL)
+    ask_query(&a, query);
+  ask_body(&a, body);
+  return scene_run(&s, &a);
+}
+
+static copal_code get(void)
+{
+  return ask_query_of(COPAL_CODE_GET, NULL, "");
+}
+
+static void pass(unsigned seconds)
+{
+  s.now += seconds * (copal_time)COPAL_SECOND;
+}
+
+static bool payload_has(const char *text)
+{
+  return memmem(answered->payload.ptr, answered->payload.len, text, strlen(text)) != NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * lifetimes */
+
+static void lt_ends_the_resource(void **state)
+{
+  (void)state;
+  assert_int_equal(ask_query_of(COPAL_CODE_PUT, "lt=10", "x"), COPAL_CODE_CREATED);
+  pass(9);
+  assert_int_equal(get(), COPAL_CODE_CONTENT);
+  assert_int_equal(answer_uint(COPAL_OPT_MAX_AGE), 1); /* not fresh for longer than it lives */
+  pass(1);
+  assert_int_equal(get(), COPAL_CODE_NOT_FOUND);
+  assert_int_equal(ask_query_of(COPAL_CODE_PUT, NULL, "y"), COPAL_CODE_CREATED);
+}
+
+static void put_without_lt_begins_it_anew_and_lt_0_removes_it(void **state)
+{
+  (void)state;
+  ask_query_of(COPAL_CODE_PUT, "lt=10", "x");
+  pass(9);
+  assert_int_equal(ask_query_of(COPAL_CODE_PUT, NULL, "y"), COPAL_CODE_CHANGED);
+  pass(9);
+  assert_int_equal(ask_query_of(COPAL_CODE_PUT, "lt=0", "z"), COPAL_CODE_CHANGED);
+  pass(1000);
+  assert_int_equal(get(), COPAL_CODE_CONTENT);
+}
+
+static void post_gives_the_child_a_lifetime(void **state)
+{
+  (void)state;
+  assert_int_equal(ask_query_of(COPAL_CODE_POST, "lt=5", "x"), COPAL_CODE_CREATED);
+  char key[16];
+  snprintf(key, sizeof key, "/a/%.8s", (const char *)answered->opts[2].value.ptr);
+  assert_int_equal(scene_do(&s, COPAL_CODE_GET, key, -1, NULL), COPAL_CODE_CONTENT);
+  pass(5);
+  assert_int_equal(scene_do(&s, COPAL_CODE_GET, key, -1, NULL), COPAL_CODE_NOT_FOUND);
+}
+
+static void lt_that_is_no_number_of_seconds_is_4_00(void **state)
+{
+  (void)state;
+  static const char *const bad[] = {"lt", "lt=", "lt=-1", "lt=1.5", "lt=4294967296", "lt=x"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    assert_int_equal(ask_query_of(COPAL_CODE_PUT, bad[i], "x"), COPAL_CODE_BAD_REQUEST);
+    assert_int_equal(ask_query_of(COPAL_CODE_POST, bad[i], "x"), COPAL_CODE_BAD_REQUEST);
+    assert_true(payload_has("lt takes"));
+  }
+  assert_int_equal(get(), COPAL_CODE_NOT_FOUND);
+  assert_int_equal(ask_query_of(COPAL_CODE_PUT, "lt=4294967295", "x"), COPAL_CODE_CREATED);
+  scene_ask a;
+  ask_begin(&a, COPAL_CODE_PUT, "/a");
+  ask_query(&a, "lt=1");
+  ask_query(&a, "lt=1");
+  ask_body(&a, "x");
+  assert_int_equal(scene_run(&s, &a), COPAL_CODE_BAD_REQUEST);
+  assert_true(payload_has("twice"));
+}
+
+static void lt_is_no_link_attribute(void **state)
+{
+  (void)state;
+  store_item item;
+  ask_query_of(COPAL_CODE_PUT, "lt=10", "x");
+  assert_int_equal(store_get(s.port, copal_span_str("/a"), &item, s.now), STORE_OK);
+  assert_int_equal(item.attrs.len, 0);
+  assert_int_equal(item.lifetime_s, 10);
+  store_view_renew(s.port);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * history */
+
+static void history_is_json_newest_first(void **state)
+{
+  (void)state;
+  scene_do(&s, COPAL_CODE_PUT, "/a", 0, "one");
+  scene_do(&s, COPAL_CODE_PUT, "/a", 50, "\"two\"");
+  ask_query_of(COPAL_CODE_PUT, NULL, "\xff\x01");
+  assert_int_equal(ask_query_of(COPAL_CODE_GET, "history", ""), COPAL_CODE_CONTENT);
+  assert_int_equal(answer_uint(COPAL_OPT_CONTENT_FORMAT), 50);
+  assert_true(payload_has("\"base64\":\"/wE=\""));
+  assert_true(payload_has("\"ct\":50"));
+  assert_true(payload_has("\"text\":\"\\\"two\\\"\""));
+  assert_true(payload_has("\"text\":\"one\""));
+  assert_true(payload_has("\"complete\":true"));
+  const uint8_t *newest = memmem(answered->payload.ptr, answered->payload.len, "base64", 6);
+  const uint8_t *oldest = memmem(answered->payload.ptr, answered->payload.len, "\"one\"", 5);
+  assert_true(newest < oldest);
+}
+
+static void history_is_bounded_by_number_and_configuration(void **state)
+{
+  (void)state;
+  static const char *const bodies[] = {"b0", "b1", "b2", "b3"};
+  for (size_t i = 0; i < 4; i++)
+    ask_query_of(COPAL_CODE_PUT, NULL, bodies[i]);
+  ask_query_of(COPAL_CODE_GET, "history=2", "");
+  assert_true(payload_has("b3") && payload_has("b2") && !payload_has("b1"));
+  ask_query_of(COPAL_CODE_GET, "history=9", "");
+  assert_true(payload_has("b1") && !payload_has("b0"));
+  static const char *const bad[] = {"history=0", "history=x", "history=65536"};
+  for (size_t i = 0; i < 3; i++)
+    assert_int_equal(ask_query_of(COPAL_CODE_GET, bad[i], ""), COPAL_CODE_BAD_REQUEST);
+}
+
+static void history_ends_with_the_resource(void **state)
+{
+  (void)state;
+  ask_query_of(COPAL_CODE_PUT, NULL, "old");
+  ask_query_of(COPAL_CODE_DELETE, NULL, "");
+  assert_int_equal(ask_query_of(COPAL_CODE_GET, "history", ""), COPAL_CODE_NOT_FOUND);
+  ask_query_of(COPAL_CODE_PUT, NULL, "new");
+  ask_query_of(COPAL_CODE_GET, "history", "");
+  assert_true(payload_has("new") && !payload_has("old"));
+}
+
+static void history_beyond_the_limit_for_bodies_says_so(void **state)
+{
+  (void)state;
+  static char body[3001];
+  for (char c = 'a'; c <= 'c'; c++) {
+    memset(body, c, sizeof body - 1);
+    ask_query_of(COPAL_CODE_PUT, NULL, body);
+  }
+  assert_int_equal(ask_query_of(COPAL_CODE_GET, "history", ""), COPAL_CODE_CONTENT);
+  assert_true(payload_has("ccc") && !payload_has("bbb"));
+  assert_true(payload_has("\"complete\":false"));
+}
+
+static void history_in_another_format_is_4_06(void **state)
+{
+  (void)state;
+  scene_ask a;
+  ask_query_of(COPAL_CODE_PUT, NULL, "x");
+  ask_begin(&a, COPAL_CODE_GET, "/a");
+  ask_query(&a, "history");
+  ask_uint(&a, COPAL_OPT_ACCEPT, 60);
+  ask_body(&a, "");
+  assert_int_equal(scene_run(&s, &a), COPAL_CODE_NOT_ACCEPTABLE);
+}
+
+int main(void)
+{
+#define TEST(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
+  const struct CMUnitTest tests[] = {
+      TEST(lt_ends_the_resource),
+      TEST(put_without_lt_begins_it_anew_and_lt_0_removes_it),
+      TEST(post_gives_the_child_a_lifetime),
+      TEST(lt_that_is_no_number_of_seconds_is_4_00),
+      TEST(lt_is_no_link_attribute),
+      TEST(history_is_json_newest_first),
+      TEST(history_is_bounded_by_number_and_configuration),
+      TEST(history_ends_with_the_resource),
+      TEST(history_beyond_the_limit_for_bodies_says_so),
+      TEST(history_in_another_format_is_4_06),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
