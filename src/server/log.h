@@ -42,7 +42,7 @@ static inline log_field log_number(const char *name, uint64_t number)
 }
 
 enum {
-  LOG_LINE_MAX = 4096,           /* bytes; fields that do not fit are left out */
+  LOG_LINE_MAX = 8192,           /* bytes; fields that do not fit are left out */
   LOG_LIMIT_SLOTS = 64,          /* event and subject pairs limited at a time */
   LOG_LIMIT_BURST = 5,           /* lines of a pair at once, then one per LOG_LIMIT_INTERVAL */
   LOG_LIMIT_INTERVAL = 10000000, /* microseconds */
