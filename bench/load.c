@@ -2,24 +2,14 @@
 /* Load generator of the bench: verifies every response, counts what is wrong, reads the server's
  * CPU time and prints one line of JSON. Status 1: something was wrong; 2: usage. */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "load.h"
-
-enum { BUFFER = 1 << 20 };
-
-static void die(const char *what)
-{
-  fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
-  exit(3);
-}
 
 static void raise_descriptor_limit(void)
 {
@@ -28,33 +18,6 @@ static void raise_descriptor_limit(void)
     return;
   limit.rlim_cur = limit.rlim_max;
   (void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static int open_socket(const load_cfg *cfg)
-{
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  const int size = BUFFER;
-  if (fd < 0)
-    die("socket");
-  (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-  if (connect(fd, (const struct sockaddr *)&cfg->server, sizeof cfg->server) != 0)
-    die("connect");
-  return fd;
-}
-
-int *load_open_sockets(const load_cfg *cfg, uint32_t count, int *epoll)
-{
-  int *fds = calloc(count, sizeof *fds);
-  *epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (fds == NULL || *epoll < 0)
-    die("sockets");
-  for (uint32_t i = 0; i < count; i++) {
-    struct epoll_event ev = {.events = EPOLLIN, .data.u32 = i};
-    fds[i] = open_socket(cfg);
-    if (epoll_ctl(*epoll, EPOLL_CTL_ADD, fds[i], &ev) != 0)
-      die("epoll");
-  }
-  return fds;
 }
 
 static uint64_t wrong_count(const load_wrong *w)
@@ -81,7 +44,7 @@ static void print(const load_cfg *cfg, const load_result *r)
            "\"register_us\": %.4f, ",
            (unsigned long long)r->changes, (unsigned long long)r->confirmable,
            (unsigned long long)r->missing, r->is_last_state_seen ? "true" : "false",
-           per_message(r->registered_ns, cfg->sockets));
+           per_message(r->registered_ns, cfg->clients));
   printf("\"wrong\": %llu, \"wrong_by\": {\"malformed\": %llu, \"type\": %llu, \"token\": %llu, "
          "\"mid\": %llu, \"code\": %llu, \"payload\": %llu, \"backwards\": %llu}}\n",
          (unsigned long long)wrong_count(w), (unsigned long long)w->malformed,
@@ -94,7 +57,7 @@ static int usage(void)
 {
   fputs("usage: load get|put|observe [OPTION...] PORT\n"
         "  -a ADDRESS   server's IPv4 address (127.0.0.1)\n"
-        "  -s N         client sockets, or observers (64)\n"
+        "  -s N         client addresses, or observers (64)\n"
         "  -o N         requests under way (128)\n"
         "  -t SECONDS   measured time (1)\n"
         "  -w SECONDS   warm-up before it (0.2)\n"
@@ -126,7 +89,7 @@ static bool read_option(load_cfg *cfg, int opt)
 {
   switch (opt) {
   case 'a': return inet_pton(AF_INET, optarg, &cfg->server.sin_addr) == 1;
-  case 's': cfg->sockets = (uint32_t)strtoul(optarg, NULL, 10); return cfg->sockets > 0;
+  case 's': cfg->clients = (uint32_t)strtoul(optarg, NULL, 10); return cfg->clients > 0;
   case 'o': cfg->outstanding = (uint32_t)strtoul(optarg, NULL, 10); return cfg->outstanding > 0;
   case 't': cfg->seconds = strtod(optarg, NULL); return cfg->seconds > 0;
   case 'w': cfg->warmup = strtod(optarg, NULL); return cfg->warmup >= 0;
@@ -146,7 +109,7 @@ static bool read_option(load_cfg *cfg, int opt)
 int main(int argc, char **argv)
 {
   load_cfg cfg = {.server = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
-                  .sockets = 64,
+                  .clients = 64,
                   .outstanding = 128,
                   .seconds = 1,
                   .warmup = 0.2,

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "frame.h"
+#include "lanes.h"
 
 enum { LOAD_PATH_MAX = 128 };
 
@@ -20,8 +21,8 @@ typedef enum load_mode {
 typedef struct load_cfg {
   load_mode mode;
   struct sockaddr_in server;
-  uint32_t sockets;     /* client addresses; observers when observing */
-  uint32_t outstanding; /* requests under way at a time, over all sockets */
+  uint32_t clients;     /* addresses; observers when observing */
+  uint32_t outstanding; /* requests under way at a time, over all clients */
   uint32_t paths;       /* 0: one resource; else "PATH/<n>" with n below it */
   uint64_t count;       /* stop after so many requests, paths in order; 0: by time */
   double seconds;       /* measured */
@@ -62,15 +63,11 @@ typedef struct load_result {
   load_wrong wrong;
 } load_result;
 
-/* Opens `count` non-blocking sockets connected to the server and an epoll instance in which each is
- * found under its index. Ends the program when that fails. `*epoll` receives its descriptor. */
-int *load_open_sockets(const load_cfg *cfg, uint32_t count, int *epoll);
-
-/* Closed loop of requests, rotating over the sockets. */
+/* Closed loop of requests, rotating over the clients. */
 void requests_run(const load_cfg *cfg, load_result *result);
 
-/* Observers on sockets of their own and changes in lock step: the next PUT leaves when all have the
- * state of the last one, or after a second. */
+/* Observers with addresses of their own and changes in lock step: the next PUT leaves when all have
+ * the state of the last one, or after a second. */
 void observers_run(const load_cfg *cfg, load_result *result);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The least server that libcoap's library makes: resources that PUT creates and replaces and GET
- * reads and observes, found by the library's own hash. What a user of that library gets at best. One
- * thread. */
+ * reads and observes, found by the library's own hash. What a user of that library gets at best.
+ * One thread. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -62,9 +62,9 @@ static void on_new(coap_resource_t *unknown, coap_session_t *session, const coap
 {
   (void)unknown, (void)query;
   coap_string_t *path = coap_get_uri_path(request);
-  const int flags = COAP_RESOURCE_FLAGS_RELEASE_URI | (notifies_con
-                                                           ? COAP_RESOURCE_FLAGS_NOTIFY_CON
-                                                           : COAP_RESOURCE_FLAGS_NOTIFY_NON_ALWAYS);
+  const int flags =
+      COAP_RESOURCE_FLAGS_RELEASE_URI |
+      (notifies_con ? COAP_RESOURCE_FLAGS_NOTIFY_CON : COAP_RESOURCE_FLAGS_NOTIFY_NON_ALWAYS);
   coap_resource_t *resource = coap_resource_init((coap_str_const_t *)path, flags);
   if (resource == NULL || !replace_body(resource, request)) {
     coap_pdu_set_code(response, COAP_RESPONSE_CODE_INTERNAL_ERROR);

@@ -33,8 +33,7 @@ typedef struct watcher {
 typedef struct crowd {
   const load_cfg *cfg;
   load_result *result;
-  int epoll;
-  int *fds; /* the last one is the writer's */
+  lanes lanes; /* the last one is the writer's */
   watcher *watchers;
   uint32_t registered;
   uint64_t state;  /* last one written */
@@ -49,11 +48,10 @@ static bool is_fresher(uint32_t a, uint32_t b)
   return ((a - b) & 0xffffff) != 0 && ((a - b) & 0xffffff) < 1u << 23;
 }
 
-static void send_frame(int fd, const frame *f, const char *path)
+static void send_frame(const crowd *c, uint32_t lane, const frame *f, const char *path)
 {
   uint8_t bytes[FRAME_MAX];
-  const size_t len = frame_put(bytes, f, path);
-  (void)send(fd, bytes, len, 0); /* what fails is repeated like what is lost */
+  lanes_send(&c->lanes, lane, bytes, frame_put(bytes, f, path));
 }
 
 static void send_registration(crowd *c, uint32_t index)
@@ -65,7 +63,7 @@ static void send_registration(crowd *c, uint32_t index)
              .token_len = TOKEN_LEN,
              .has_observe = true};
   frame_put_u32(f.token, index);
-  send_frame(c->fds[index], &f, c->cfg->path);
+  send_frame(c, index, &f, c->cfg->path);
 }
 
 static void send_put(crowd *c)
@@ -78,8 +76,8 @@ static void send_put(crowd *c)
              .token_len = TOKEN_LEN,
              .payload = (const uint8_t *)text,
              .payload_len = STATE_LEN};
-  frame_put_u32(f.token, c->cfg->sockets);
-  send_frame(c->fds[c->cfg->sockets], &f, c->cfg->path);
+  frame_put_u32(f.token, c->cfg->clients);
+  send_frame(c, c->cfg->clients, &f, c->cfg->path);
 }
 
 /* Returns false when the payload is no state. */
@@ -138,7 +136,7 @@ static void on_notification(crowd *c, uint32_t index, const frame *f)
 {
   watcher *w = &c->watchers[index];
   if (f->type == FRAME_CON) {
-    send_frame(c->fds[index], &(frame){.type = FRAME_ACK, .mid = f->mid}, NULL);
+    send_frame(c, index, &(frame){.type = FRAME_ACK, .mid = f->mid}, NULL);
     c->result->confirmable++;
   }
   if (!f->has_observe)
@@ -159,7 +157,7 @@ static void take(crowd *c, uint32_t index, const uint8_t *bytes, size_t len)
     wrong->token++;
     return;
   }
-  const bool is_writer = index == c->cfg->sockets;
+  const bool is_writer = index == c->cfg->clients;
   if (f.code != FRAME_CONTENT &&
       !(is_writer && (f.code == FRAME_CHANGED || f.code == FRAME_CREATED)))
     wrong->code++;
@@ -177,10 +175,10 @@ static void turn(crowd *c)
 {
   struct epoll_event events[EVENTS];
   uint8_t bytes[FRAME_MAX];
-  const int n = epoll_wait(c->epoll, events, EVENTS, 10);
+  const int n = epoll_wait(c->lanes.epoll, events, EVENTS, 10);
   for (int i = 0; i < n; i++) {
-    const uint32_t index = events[i].data.u32;
-    const ssize_t len = recv(c->fds[index], bytes, sizeof bytes, 0);
+    uint32_t index;
+    const ssize_t len = lanes_receive(&c->lanes, events[i].data.u32, bytes, sizeof bytes, &index);
     if (len >= 0)
       take(c, index, bytes, (size_t)len);
   }
@@ -191,7 +189,7 @@ static bool put(crowd *c)
 {
   c->state++;
   c->put_mid++;
-  c->behind = c->cfg->sockets;
+  c->behind = c->cfg->clients;
   c->is_written = false;
   const uint64_t began = gauge_now();
   uint64_t repeat_at = began;
@@ -211,7 +209,7 @@ static bool put(crowd *c)
 
 static bool register_all(crowd *c)
 {
-  const uint32_t count = c->cfg->sockets;
+  const uint32_t count = c->cfg->clients;
   const uint64_t began = gauge_now();
   const uint64_t cpu = gauge_cpu(c->cfg->pid);
   uint32_t sent = 0;
@@ -291,18 +289,15 @@ static bool measure(crowd *c)
 void observers_run(const load_cfg *cfg, load_result *result)
 {
   crowd c = {.cfg = cfg, .result = result, .put_mid = (uint16_t)(getpid() * 31)};
-  c.fds = load_open_sockets(cfg, cfg->sockets + 1, &c.epoll);
-  c.watchers = calloc(cfg->sockets, sizeof *c.watchers);
+  lanes_open(&c.lanes, &cfg->server, cfg->clients + 1);
+  c.watchers = calloc(cfg->clients, sizeof *c.watchers);
   if (c.watchers == NULL)
     abort();
-  for (uint32_t i = 0; i < cfg->sockets; i++)
+  for (uint32_t i = 0; i < cfg->clients; i++)
     c.watchers[i].mid = (uint16_t)(c.put_mid + i);
   result->has_failed = !measure(&c);
   if (result->messages == 0 || !result->is_last_state_seen)
     result->has_failed = true;
-  for (uint32_t i = 0; i <= cfg->sockets; i++)
-    close(c.fds[i]);
-  close(c.epoll);
-  free(c.fds);
+  lanes_close(&c.lanes);
   free(c.watchers);
 }

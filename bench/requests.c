@@ -24,7 +24,7 @@ static const uint64_t check_every_ns = 50000000;
 static const uint64_t give_up_ns = UINT64_C(5000000000);
 
 typedef struct slot {
-  uint32_t socket;
+  uint32_t lane;
   uint32_t use;
   uint64_t path;
   uint64_t sent_at;
@@ -39,19 +39,18 @@ typedef struct run {
   uint8_t bytes[RUN_COUNT][FRAME_MAX];
   struct iovec iovs[RUN_COUNT];
   unsigned count;
-  uint32_t socket;
+  uint32_t lane;
 } run;
 
 typedef struct client {
   const load_cfg *cfg;
   load_result *result;
-  int epoll;
-  int *fds;
+  lanes lanes;
   uint16_t *mids;
   slot *slots;
   uint32_t *idle; /* slots to be used again */
   uint32_t idle_count;
-  uint32_t next_socket;
+  uint32_t next_lane;
   uint32_t random;
   uint64_t issued;
   uint64_t answered; /* rightly */
@@ -73,18 +72,18 @@ static uint32_t next_random(client *c)
 static void flush_run(client *c)
 {
   if (c->run.count > 0)
-    (void)runs_send(c->fds[c->run.socket], NULL, c->run.iovs, c->run.count);
+    (void)runs_send(lanes_fd(&c->lanes, c->run.lane), NULL, c->run.iovs, c->run.count);
   c->run.count = 0;
 }
 
-static void add_to_run(client *c, uint32_t socket, const uint8_t *bytes, size_t len)
+static void add_to_run(client *c, uint32_t lane, const uint8_t *bytes, size_t len)
 {
   run *r = &c->run;
-  if (r->count == RUN_COUNT || (r->count > 0 && (r->socket != socket || r->iovs[0].iov_len != len)))
+  if (r->count == RUN_COUNT || (r->count > 0 && (r->lane != lane || r->iovs[0].iov_len != len)))
     flush_run(c);
   memcpy(r->bytes[r->count], bytes, len);
   r->iovs[r->count] = (struct iovec){r->bytes[r->count], len};
-  r->socket = socket;
+  r->lane = lane;
   r->count++;
 }
 
@@ -108,18 +107,18 @@ static void transmit(client *c, uint32_t index, uint64_t now)
   const size_t len = frame_put(bytes, &f, cfg->paths > 0 ? path : cfg->path);
   c->slots[index].sent_at = now;
   if (cfg->joins)
-    add_to_run(c, s->socket, bytes, len);
+    add_to_run(c, s->lane, bytes, len);
   else
-    (void)send(c->fds[s->socket], bytes, len, 0); /* what fails is repeated like what is lost */
+    lanes_send(&c->lanes, s->lane, bytes, len);
 }
 
 static void issue(client *c, uint32_t index, uint64_t now)
 {
   slot *s = &c->slots[index];
-  s->socket = c->next_socket;
-  c->next_socket = (c->next_socket + 1) % c->cfg->sockets;
+  s->lane = c->next_lane;
+  c->next_lane = (c->next_lane + 1) % c->cfg->clients;
   s->use++;
-  s->mid = c->mids[s->socket]++;
+  s->mid = c->mids[s->lane]++;
   s->is_open = true;
   s->was_repeated = s->is_repeated;
   s->is_repeated = false;
@@ -165,7 +164,7 @@ static bool verify(client *c, const slot *s, const frame *f)
   return why == NULL;
 }
 
-static void take(client *c, uint32_t socket, const uint8_t *bytes, size_t len)
+static void take(client *c, uint32_t lane, const uint8_t *bytes, size_t len)
 {
   load_wrong *w = &c->result->wrong;
   frame f;
@@ -180,7 +179,7 @@ static void take(client *c, uint32_t socket, const uint8_t *bytes, size_t len)
   }
   slot *s = &c->slots[index];
   const uint32_t use = frame_get_u32(f.token + 4);
-  if (!s->is_open || use != s->use || socket != s->socket) {
+  if (!s->is_open || use != s->use || lane != s->lane) {
     const bool is_late = (s->is_open && s->was_repeated && use == s->use - 1) ||
                          (!s->is_open && s->is_repeated && use == s->use);
     *(is_late ? &c->result->late : &w->token) += 1;
@@ -193,24 +192,25 @@ static void take(client *c, uint32_t socket, const uint8_t *bytes, size_t len)
   c->idle[c->idle_count++] = index;
 }
 
-static void receive_run(client *c, uint32_t socket)
+static void receive_run(client *c, uint32_t lane)
 {
   static uint8_t bytes[RUN_BYTES];
   size_t each;
-  const ssize_t n = runs_receive(c->fds[socket], NULL, bytes, &each);
+  const ssize_t n = runs_receive(lanes_fd(&c->lanes, lane), NULL, bytes, &each);
   for (size_t at = 0; n > 0 && at < (size_t)n; at += each)
-    take(c, socket, bytes + at, (size_t)n - at < each ? (size_t)n - at : each);
+    take(c, lane, bytes + at, (size_t)n - at < each ? (size_t)n - at : each);
 }
 
 static void receive(client *c, uint32_t socket)
 {
   uint8_t bytes[FRAME_MAX];
   for (int i = 0; i < RECEIVES; i++) {
-    const ssize_t n = recv(c->fds[socket], bytes, sizeof bytes, 0);
+    uint32_t lane;
+    const ssize_t n = lanes_receive(&c->lanes, socket, bytes, sizeof bytes, &lane);
     if (n < 0)
       return;
-    take(c, socket, bytes, (size_t)n);
-    if (c->cfg->sockets >= c->cfg->outstanding)
+    take(c, lane, bytes, (size_t)n);
+    if (c->cfg->clients >= c->cfg->outstanding)
       return; /* hardly ever a second one */
   }
 }
@@ -232,7 +232,7 @@ static void repeat_lost(client *c, uint64_t now)
 static uint64_t turn(client *c)
 {
   struct epoll_event events[EVENTS];
-  const int n = epoll_wait(c->epoll, events, EVENTS, 10);
+  const int n = epoll_wait(c->lanes.epoll, events, EVENTS, 10);
   const uint64_t before = c->settled;
   for (int i = 0; i < n; i++)
     (c->cfg->joins ? receive_run : receive)(c, events[i].data.u32);
@@ -305,26 +305,23 @@ void requests_run(const load_cfg *cfg, load_result *result)
 {
   static client c;
   c = (client){.cfg = cfg, .result = result, .random = (uint32_t)getpid() * 2654435761u | 1};
-  c.fds = load_open_sockets(cfg, cfg->sockets, &c.epoll);
-  c.mids = calloc(cfg->sockets, sizeof *c.mids);
+  lanes_open(&c.lanes, &cfg->server, cfg->clients);
+  c.mids = calloc(cfg->clients, sizeof *c.mids);
   c.slots = calloc(cfg->outstanding, sizeof *c.slots);
   c.idle = calloc(cfg->outstanding, sizeof *c.idle);
   if (c.mids == NULL || c.slots == NULL || c.idle == NULL)
     abort();
   frame_fill_body(c.body, cfg->body_len);
-  for (uint32_t i = 0; i < cfg->sockets; i++)
+  for (uint32_t i = 0; i < cfg->clients; i++)
     c.mids[i] = (uint16_t)next_random(&c);
-  for (uint32_t i = 0; cfg->joins && i < cfg->sockets; i++)
-    runs_allow(c.fds[i]);
+  for (uint32_t i = 0; cfg->joins && i < cfg->clients; i++)
+    runs_allow(lanes_fd(&c.lanes, i));
   for (uint32_t i = 0; i < cfg->outstanding; i++)
     c.idle[c.idle_count++] = i;
   issue_idle(&c, gauge_now());
   measure(&c);
   drain(&c);
-  for (uint32_t i = 0; i < cfg->sockets; i++)
-    close(c.fds[i]);
-  close(c.epoll);
-  free(c.fds);
+  lanes_close(&c.lanes);
   free(c.mids);
   free(c.slots);
   free(c.idle);

@@ -74,7 +74,7 @@ static void end(bed *b)
 static void put_some(bed *b)
 {
   for (int i = 1; i <= CHANGES; i++) {
-    char body[8];
+    char body[12];
     snprintf(body, sizeof body, "%d", i);
     assert_int_equal(put(b, "/a", body), STORE_OK);
   }
