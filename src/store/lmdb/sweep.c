@@ -31,8 +31,9 @@ static request *request_of_path(copal_span path)
   request *r = malloc(sizeof *r + path.len);
   if (r == NULL)
     return NULL;
-  *r = (request){.has_lapsed = true, .key = copal_span_of(r->bytes, path.len)};
+  *r = (request){.has_lapsed = true};
   memcpy(r->bytes, path.ptr, path.len);
+  r->key = copal_span_of(r->bytes, path.len);
   return r;
 }
 
