@@ -55,7 +55,7 @@ class CommandLine(unittest.TestCase):
                 (["--frobnicate"], "frobnicate"),
                 (["--listen"], "requires an argument"),
                 (["surplus"], "takes options only"),
-                (["--store", "disk"], "the stores are memory and lmdb"),
+                (["--store", "disk"], "the stores are memory, lmdb and journal"),
                 (["--store", "memory", "--data", "/tmp/x"], "keeps nothing in files"),
                 (["--data", ""], "not the name of a directory"),
                 (["--log-level", "loud"], "expected is error, warn, info or debug"),
@@ -129,7 +129,7 @@ class Storage(unittest.TestCase):
             before = f.read()
         code, out, err = run("--check", self.data)
         self.assertEqual((code, err), (OK, ""))
-        self.assertRegex(out, r": 1 resources, revision 1, \d+ bytes, no damage\n$")
+        self.assertRegex(out, r": 1 resources, revision [12], \d+ bytes, no damage\n$")
         with open(file, "rb") as f:
             self.assertEqual(f.read(), before)
 

@@ -14,7 +14,7 @@
 static void path_peer_is_address_and_session(void **state)
 {
   (void)state;
-  const copal_path a = {.remote = {.ip = {1, 2}, .port = 5683, .zone = 3}, .session = 7};
+  const copal_path a = {.remote = {.ip = {1, 2}, .port = 5683, .zone = 3}};
   copal_path b = a;
   b.local = 9;
   b.flags = COPAL_PATH_GROUP;
@@ -27,6 +27,17 @@ static void path_peer_is_address_and_session(void **state)
   b = a;
   b.remote.ip[15] = 1;
   assert_false(copal_path_is_same_peer(&a, &b));
+  b = a;
+  b.session = 8;
+  assert_false(copal_path_is_same_peer(&a, &b));
+}
+
+static void rfc9146_6_peer_of_a_session_is_the_same_wherever_it_is(void **state)
+{
+  (void)state;
+  const copal_path a = {.remote = {.ip = {1, 2}, .port = 5683}, .session = 7};
+  copal_path b = {.remote = {.ip = {9, 9}, .port = 40000}, .session = 7};
+  assert_true(copal_path_is_same_peer(&a, &b));
   b = a;
   b.session = 8;
   assert_false(copal_path_is_same_peer(&a, &b));
@@ -82,6 +93,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(path_peer_is_address_and_session),
+      cmocka_unit_test(rfc9146_6_peer_of_a_session_is_the_same_wherever_it_is),
       cmocka_unit_test(error_has_one_reaction),
       cmocka_unit_test(rfc7252_5_9_reaction_has_a_response_code),
       cmocka_unit_test(error_has_a_name),
