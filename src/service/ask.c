@@ -45,10 +45,19 @@ static void take_max_age(ask *a, copal_span value)
     a->max_age_s = max_age_s < STORE_NO_MAX_AGE ? max_age_s : STORE_NO_MAX_AGE - 1;
 }
 
-bool ask_parse(ask *a, copal_span options, problem *why)
+static bool asks_nothing(const copal_req *req)
+{
+  return copal_req_lacks(req, COPAL_OPT_IF_MATCH) && copal_req_lacks(req, COPAL_OPT_ETAG) &&
+         copal_req_lacks(req, COPAL_OPT_IF_NONE_MATCH) &&
+         copal_req_lacks(req, COPAL_OPT_CONTENT_FORMAT) && copal_req_lacks(req, COPAL_OPT_MAX_AGE);
+}
+
+bool ask_parse(ask *a, const copal_req *req, problem *why)
 {
   *a = (ask){.content_format = STORE_NO_FORMAT, .max_age_s = STORE_NO_MAX_AGE};
-  copal_opt_iter it = copal_opt_iter_init(options);
+  if (asks_nothing(req))
+    return true;
+  copal_opt_iter it = copal_opt_iter_init(req->msg->options);
   for (copal_opt opt; copal_opt_next(&it, &opt);) {
     if (opt.number == COPAL_OPT_IF_NONE_MATCH)
       a->if_none_match = true;
@@ -84,6 +93,8 @@ bool ask_is_hopeless(const ask *a)
 
 bool ask_holds(const ask *a, const store_item *item)
 {
+  if (!a->if_match && !a->if_none_match)
+    return true;
   store_op op = {0};
   ask_condition(a, &op);
   return !ask_is_hopeless(a) && store_conditions_hold(&op, item);

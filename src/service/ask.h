@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "copal/endpoint.h"
 #include "service/problem.h"
 #include "store/store.h"
 
@@ -25,8 +26,8 @@ typedef struct ask {
   store_opid id; /* of a request that must not be carried out twice; zero when it is read */
 } ask;
 
-/* Reads the options. Returns false and the reason when they cannot be honoured. */
-bool ask_parse(ask *a, copal_span options, problem *why);
+/* Reads the options of a request. Returns false and the reason when they cannot be honoured. */
+bool ask_parse(ask *a, const copal_req *req, problem *why);
 
 /* Puts the conditions of the request into a change. */
 void ask_condition(const ask *a, store_op *op);

@@ -14,8 +14,10 @@ reply reply_to(const handler_req *req)
       .env = req->env,
       .now = req->now,
       .note = req->note,
-      .accept = copal_opt_uint_or(coap->msg->options, COPAL_OPT_ACCEPT, REPLY_ANY_FORMAT),
+      .accept = REPLY_ANY_FORMAT,
   };
+  if (!copal_req_lacks(coap, COPAL_OPT_ACCEPT))
+    r.accept = copal_opt_uint_or(coap->msg->options, COPAL_OPT_ACCEPT, REPLY_ANY_FORMAT);
   if (coap->has_block1) {
     r.has_block1 = true;
     r.block1 = coap->block1;

@@ -23,18 +23,28 @@ uint32_t representation_max_age(const handler_env *env, const store_item *item, 
   return fresh_s < life_s ? fresh_s : life_s;
 }
 
+/* The value of a uint option, as the tail of `bytes`. RFC 7252 section 3.2. */
+static copal_span uint_value(uint8_t bytes[4], uint32_t value)
+{
+  size_t at = 4;
+  for (; value != 0; value >>= 8)
+    bytes[--at] = (uint8_t)value;
+  return copal_span_of(bytes + at, 4 - at);
+}
+
+/* The options are written in the order of their numbers. */
 static void fill(representation *r, copal_code code, uint16_t format, uint32_t max_age_s,
                  copal_span body)
 {
-  copal_opt_list list = copal_opt_list_init(r->opts, r->uints, REPRESENTATION_OPTS);
+  size_t count = 0;
 
-  copal_opt_list_add(&list, COPAL_OPT_ETAG, copal_span_of(r->etag.bytes, STORE_ETAG_SIZE));
+  r->opts[count++] = (copal_opt){COPAL_OPT_ETAG, copal_span_of(r->etag.bytes, STORE_ETAG_SIZE)};
   if (format != STORE_NO_FORMAT)
-    copal_opt_list_add_uint(&list, COPAL_OPT_CONTENT_FORMAT, format);
+    r->opts[count++] = (copal_opt){COPAL_OPT_CONTENT_FORMAT, uint_value(r->format, format)};
   if (max_age_s != MAX_AGE_DEFAULT_S) /* RFC 7252 section 5.4.4 */
-    copal_opt_list_add_uint(&list, COPAL_OPT_MAX_AGE, max_age_s);
+    r->opts[count++] = (copal_opt){COPAL_OPT_MAX_AGE, uint_value(r->max_age, max_age_s)};
   r->response =
-      (copal_response){.code = code, .opts = list.opts, .opt_count = list.count, .payload = body};
+      (copal_response){.code = code, .opts = r->opts, .opt_count = count, .payload = body};
 }
 
 void representation_show(representation *r, const handler_env *env, const store_item *item,

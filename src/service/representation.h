@@ -16,7 +16,8 @@ enum { REPRESENTATION_OPTS = 3 };
 typedef struct representation {
   copal_response response;
   copal_opt opts[REPRESENTATION_OPTS];
-  uint8_t uints[REPRESENTATION_OPTS][4];
+  uint8_t format[4]; /* values of options, see RFC 7252 section 3.2 */
+  uint8_t max_age[4];
   store_etag etag;
 } representation;
 

@@ -236,16 +236,21 @@ static void resubmit(pending *p)
 /* ------------------------------------------------------------------------------------------------
  * reading */
 
+static bool has_query(const handler_req *req)
+{
+  return !copal_req_lacks(req->coap, COPAL_OPT_URI_QUERY);
+}
+
 /* Shows what was asked for, and begins an observation when the client wants one, under the
  * conditions in the query. */
 static int answer_view(resources *s, const handler_req *req, const ask *a,
                        const subjects_view *wanted)
 {
-  conditions c;
+  conditions c = {.present = 0};
   subjects_view view = *wanted;
   problem why;
   subject *observed = NULL;
-  if (!conditions_parse(&c, req->coap->msg->options, &why))
+  if (has_query(req) && !conditions_parse(&c, req->coap->msg->options, &why))
     return refuse(req, &why);
   view.conditions = &c;
   if (req->coap->wants_observe) {
@@ -348,7 +353,7 @@ static int on_put_attrs(resources *s, const handler_req *req, const ask *a)
 static bool query_attrs(const handler_req *req, copal_span *attrs, problem *why)
 {
   const copal_span options = req->coap->msg->options;
-  const size_t room = attrs_room(options);
+  const size_t room = has_query(req) ? attrs_room(options) : 0;
   *attrs = copal_span_none();
   if (room == 0)
     return true;
@@ -366,7 +371,7 @@ static bool query_attrs(const handler_req *req, copal_span *attrs, problem *why)
 
 static int on_put(resources *s, const handler_req *req, const ask *a)
 {
-  if (attrs_is_document(req->coap->msg->options))
+  if (has_query(req) && attrs_is_document(req->coap->msg->options))
     return on_put_attrs(s, req, a);
   problem why;
   copal_span attrs;
@@ -745,7 +750,7 @@ static int on_whole(resources *s, const handler_req *req, const handler_req *mes
 {
   ask a;
   problem why;
-  if (!body_is_acceptable(req, &why) || !ask_parse(&a, req->coap->msg->options, &why))
+  if (!body_is_acceptable(req, &why) || !ask_parse(&a, req->coap, &why))
     return refuse(req, &why);
   if (is_named(req, &a))
     a.id = opids_name(s->opids, message);
@@ -784,7 +789,7 @@ static int on_late_block(resources *s, const handler_req *req)
 {
   ask a;
   problem why;
-  if (!ask_parse(&a, req->coap->msg->options, &why) || !is_named(req, &a))
+  if (!ask_parse(&a, req->coap, &why) || !is_named(req, &a))
     return refuse_block(s, req, COPAL_EINCOMPLETE);
   a.id = opids_name(s->opids, req);
   problem_of_block(s, req, COPAL_EINCOMPLETE, &why);

@@ -185,7 +185,7 @@ static int on_get(wellknown *k, const handler_req *req)
     problem_set_unavailable(&why, 1, "No memory for the request; try again");
     return problem_send(&why, &r);
   }
-  if (!ask_parse(&a, req->coap->msg->options, &why) ||
+  if (!ask_parse(&a, req->coap, &why) ||
       !read_slice(k, req, (copal_mspan){text, room}, &slice, &why))
     return problem_send(&why, &r);
   if (slice.total == 0 && (req->coap->path->flags & COPAL_PATH_GROUP) != 0)
