@@ -13,6 +13,7 @@ import time
 
 COPALD = os.environ.get("COPALD") or os.path.join(os.environ.get("COPAL_BUILD_DIR", "build/dev"),
                                                   "copald")
+ENGINES = ("lmdb", "journal")
 GET, POST, PUT, DELETE, PATCH = 1, 2, 3, 4, 6
 CREATED, DELETED, CHANGED, CONTENT = 0x41, 0x42, 0x44, 0x45
 NOT_FOUND, PRECONDITION, INTERNAL, UNAVAILABLE = 0x84, 0x8C, 0xA0, 0xA3
@@ -146,11 +147,13 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 class Copald:
-    """A running copald with a data directory."""
+    """A running copald with a data directory, with the engine that the test has chosen."""
+
+    engine = ENGINES[0]
 
     def __init__(self, data, *args, env=None, wait=True, listen=("coap://127.0.0.1:0",)):
         self.log = open(data + ".log", "ab")
-        command = [COPALD, "--data", data, *args]
+        command = [COPALD, "--store", self.engine, "--data", data, *args]
         for uri in listen:
             command += ["--listen", uri]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log,
@@ -185,6 +188,13 @@ class Copald:
         self.process.stdout.close()
         self.log.close()
         return code
+
+
+def settle(data):
+    """Ends with everything in the database, which is what check() counts resources in."""
+    copald = Copald(data)
+    code = copald.stop()
+    assert code == 0, code
 
 
 def check(data):

@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The conformance tests of tests/rfc against the durable store, where every answer to a change
-comes later and from another thread."""
+"""The conformance tests of tests/rfc against a durable store, where every answer to a change
+comes later and from another thread.
+
+    conformance_test.py [--engine lmdb|journal] [ARGUMENT OF tests/rfc/run.py...]
+"""
+import argparse
 import os
 import socket
 import subprocess
@@ -25,6 +29,10 @@ def free_port():
 
 
 def main():
+    parser = argparse.ArgumentParser(description="conformance of a durable store")
+    parser.add_argument("--engine", choices=coap.ENGINES, default=coap.ENGINES[0])
+    args, rest = parser.parse_known_args()
+    coap.Copald.engine = args.engine
     if not os.access(coap.COPALD, os.X_OK):
         print(f"skipped: no program {coap.COPALD}")
         return 77
@@ -37,7 +45,7 @@ def main():
         copald = coap.Copald(data, "--config", config,
                              listen=(f"coap://0.0.0.0:{port}", f"coap://[::1]:{port}"))
         done = subprocess.run([sys.executable, RUN, "--target", f"127.0.0.1:{copald.port}",
-                               *sys.argv[1:]], check=False)
+                               *rest], check=False)
         ended = copald.stop()
         coap.check(data)
         if ended != 0:

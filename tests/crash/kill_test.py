@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills copald at random instants under load, again and again, on one data directory.
 
-    kill_test.py [--cycles N] [--seed S]
+    kill_test.py [--engine lmdb|journal] [--cycles N] [--seed S]
 
 Several sockets put, post, patch and delete, with and without conditions, and log what was
 acknowledged. After each restart every acknowledged change must be there with its content and
@@ -215,6 +215,8 @@ def first_opens(top, rng, count):
         assert line.ask(PUT, path("/a"), b"1").code == CREATED
         line.close()
         copald.kill()
+        coap.check(data)
+        coap.settle(data)
         assert coap.check(data) == 1
 
 
@@ -239,16 +241,19 @@ def kills(top, rng, count):
 
 def main():
     parser = argparse.ArgumentParser(description="SIGKILL under load")
+    parser.add_argument("--engine", choices=coap.ENGINES, default=coap.ENGINES[0])
     parser.add_argument("--cycles", type=int, default=150)
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
+    parser.add_argument("--dir", help="where the data directory is made")
     args = parser.parse_args()
     if not os.access(coap.COPALD, os.X_OK):
         print(f"skipped: no program {coap.COPALD}")
         return 77
-    print(f"seed {args.seed}", flush=True)
+    Copald.engine = args.engine
+    print(f"{args.engine}, seed {args.seed}", flush=True)
     rng = random.Random(args.seed)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="copal-kill-") as top:
+    with tempfile.TemporaryDirectory(prefix="copal-kill-", dir=args.dir) as top:
         first_opens(top, rng, min(args.cycles, FIRST_OPENS))
         acknowledged = kills(top, rng, args.cycles)
     print(f"{args.cycles} kills under load, {acknowledged} acknowledged changes, none lost, "

@@ -89,10 +89,10 @@ static int open_dir(chain *c, const char *dir, chain_mode mode, char why[CHAIN_W
   if (top < 0)
     return fail(why, -errno, "%s: %s", dir, strerror(errno));
   int rc = 0;
-  if (mode != CHAIN_CHECK && mkdirat(top, DIR_NAME, DIRECTORY_MODE) == 0)
-    rc = sync_fd(top);
-  else if (mode != CHAIN_CHECK && errno != EEXIST)
+  if (mode != CHAIN_CHECK && mkdirat(top, DIR_NAME, DIRECTORY_MODE) < 0 && errno != EEXIST)
     rc = -errno;
+  if (rc == 0 && mode != CHAIN_CHECK)
+    rc = sync_fd(top); /* a process that was killed may have made the folder, and no more */
   if (rc == 0) {
     c->dir_fd = openat(top, DIR_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     rc = c->dir_fd < 0 ? -errno : 0;
@@ -399,7 +399,13 @@ static int rename_segment(chain *c, segment *s, const char *name)
   return sync_fd(c->dir_fd);
 }
 
-/* Gives an unused file the next number. */
+static bool is_lack_of_room(int rc)
+{
+  return rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG;
+}
+
+/* Gives an unused file the next number. For lack of room it stays what it was; after another error
+ * it may have the number or not. */
 static int number_segment(chain *c, segment *s)
 {
   char name[SEGMENT_NAME_SIZE];
@@ -411,12 +417,8 @@ static int number_segment(chain *c, segment *s)
   if (rc != 0)
     return rc;
   c->next_seq++;
-  return rename_segment(c, s, name);
-}
-
-static bool is_lack_of_room(int rc)
-{
-  return rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG;
+  const int err = rename_segment(c, s, name);
+  return is_lack_of_room(err) ? -EIO : err;
 }
 
 /* A file with room for so many bytes: the spare one, or a new one, smaller than usual if that is
@@ -446,9 +448,13 @@ static int start_with(chain *c, uint64_t need, uint64_t usual)
   if (rc != 0)
     return rc;
   rc = number_segment(c, s);
+  if (is_lack_of_room(rc)) {
+    forget(c, s);
+    return rc;
+  }
   if (rc != 0) {
     segment_close(s);
-    return is_lack_of_room(rc) ? -EIO : rc; /* the file may have its number already */
+    return rc;
   }
   pthread_mutex_lock(&c->lock);
   if (c->newest != NULL)
@@ -471,8 +477,7 @@ int chain_restart(chain *c)
 {
   if (c->newest == NULL || c->newest->is_mapped)
     return -ENOSPC;
-  const int rc = number_segment(c, c->newest);
-  return is_lack_of_room(rc) ? -EIO : rc;
+  return number_segment(c, c->newest);
 }
 
 static uint64_t whole_pages(uint64_t size)

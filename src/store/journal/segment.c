@@ -188,7 +188,10 @@ int segment_write(const segment *s, uint64_t offset, struct iovec *iov, int coun
 
 int segment_sync(const segment *s)
 {
-  return fdatasync(s->fd) == 0 ? 0 : -errno;
+  if (fdatasync(s->fd) == 0)
+    return 0;
+  /* Whatever the reason, the pages are lost; -ENOSPC would say that it can be tried again. */
+  return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? -EIO : -errno;
 }
 
 void segment_close(segment *s)

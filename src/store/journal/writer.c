@@ -265,6 +265,11 @@ static int attempt(journal_store *s, const intent_list *group, bool refuses_puts
   return rc;
 }
 
+static bool is_lack_of_room(int rc)
+{
+  return rc < 0 && is_for_lack_of_room(-rc);
+}
+
 /* The disk has no room for another file of the journal: when the checkpoint has everything, the
  * one there is can be used again. */
 static bool restart_chain(journal_store *s)
@@ -274,12 +279,10 @@ static bool restart_chain(journal_store *s)
   pthread_mutex_lock(&s->lag_lock);
   const bool has_all = s->applied == s->published;
   pthread_mutex_unlock(&s->lag_lock);
-  return has_all && chain_restart(&s->chain) == 0;
-}
-
-static bool is_lack_of_room(int rc)
-{
-  return rc < 0 && is_for_lack_of_room(-rc);
+  const int rc = has_all ? chain_restart(&s->chain) : -ENOSPC;
+  if (rc != 0 && !is_lack_of_room(rc))
+    journal_fail(s, strerror(-rc)); /* batches behind a header in doubt could not be read */
+  return rc == 0;
 }
 
 static void commit(journal_store *s, const intent_list *group, bool has_room)
@@ -291,6 +294,8 @@ static void commit(journal_store *s, const intent_list *group, bool has_room)
   int rc = attempt(s, group, !has_room);
   if (is_lack_of_room(rc) && restart_chain(s))
     rc = attempt(s, group, !has_room);
+  if (atomic_load(&s->has_failed))
+    rc = rc != 0 ? -EIO : 0;
   if (is_lack_of_room(rc)) {
     has_room = false;
     rc = attempt(s, group, true);
