@@ -203,6 +203,8 @@ void metrics_add(metrics *sum, const metrics *m)
     sum->ep.rejected[i] += m->ep.rejected[i];
 }
 
+enum { FANOUT_COUNT = 4 };
+
 /* Appends the counters of the services; returns the new number of fields. */
 static size_t add_services(log_field *fields, size_t count, const router *mounted)
 {
@@ -217,13 +219,38 @@ static size_t add_services(log_field *fields, size_t count, const router *mounte
   return count;
 }
 
-void metrics_log(logger *l, const metrics *m, const store_usage *stored, const router *mounted)
+metrics_shared metrics_shared_now(store *s, fanout *f)
 {
-  log_field fields[METRIC_COUNT + COPAL_ERR_COUNT + 2 + ROUTER_MOUNT_MAX * SERVICE_COUNT_MAX];
+  metrics_shared shared = {.stored = store_usage_now(s), .fanout = fanout_stats_now(f)};
+  shared.count = store_counts_now(s, shared.counts);
+  return shared;
+}
+
+/* Appends the counters of the store and the fan-out that are not zero; returns the new number of
+ * fields. */
+static size_t add_shared(log_field *fields, size_t count, const metrics_shared *shared)
+{
+  const store_count fanned[FANOUT_COUNT] = {{"fanout_watches", shared->fanout.watches},
+                                            {"fanout_posted", shared->fanout.posted},
+                                            {"fanout_merged", shared->fanout.merged},
+                                            {"fanout_refused", shared->fanout.refused}};
+  for (size_t i = 0; i < shared->count; i++)
+    if (shared->counts[i].value != 0)
+      fields[count++] = log_number(shared->counts[i].name, shared->counts[i].value);
+  for (size_t i = 0; i < FANOUT_COUNT; i++)
+    if (fanned[i].value != 0)
+      fields[count++] = log_number(fanned[i].name, fanned[i].value);
+  return count;
+}
+
+void metrics_log(logger *l, const metrics *m, const metrics_shared *shared, const router *mounted)
+{
+  log_field fields[METRIC_COUNT + COPAL_ERR_COUNT + 2 + STORE_COUNT_MAX + FANOUT_COUNT +
+                   ROUTER_MOUNT_MAX * SERVICE_COUNT_MAX];
   char rejected[COPAL_ERR_COUNT][32];
   size_t count = 0;
-  fields[count++] = log_number("resources", stored->resources);
-  fields[count++] = log_number("store_bytes", stored->bytes);
+  fields[count++] = log_number("resources", shared->stored.resources);
+  fields[count++] = log_number("store_bytes", shared->stored.bytes);
   for (size_t i = 0; i < METRIC_COUNT; i++) {
     const uint64_t v = get(m, &table[i]);
     if (v != 0 || !table[i].is_rare)
@@ -235,6 +262,7 @@ void metrics_log(logger *l, const metrics *m, const store_usage *stored, const r
     snprintf(rejected[i], sizeof rejected[i], "rejected_%s", copal_err_name(-i));
     fields[count++] = log_number(rejected[i], m->ep.rejected[i]);
   }
+  count = add_shared(fields, count, shared);
   count = add_services(fields, count, mounted);
   log_event(l, LOG_LEVEL_INFO, "metrics", fields, count);
 }

@@ -9,6 +9,7 @@
 
 #include "copal/endpoint.h"
 #include "policy/guard.h"
+#include "server/fanout.h"
 #include "server/log.h"
 #include "server/pipeline.h"
 #include "server/router.h"
@@ -41,11 +42,22 @@ typedef struct metrics {
   shard_stats shard;
 } metrics;
 
+/* What no shard counts for itself. */
+typedef struct metrics_shared {
+  store_usage stored;
+  store_count counts[STORE_COUNT_MAX]; /* of the store's engine */
+  size_t count;
+  fanout_stats fanout;
+} metrics_shared;
+
+/* Reads them. From any thread. */
+metrics_shared metrics_shared_now(store *s, fanout *f);
+
 /* Adds the counters of one shard to `sum`. */
 void metrics_add(metrics *sum, const metrics *m);
 
-/* Writes everything as one line at level info, with the counters of the mounted services; counters
- * of rare events only when they are not zero. */
-void metrics_log(logger *l, const metrics *m, const store_usage *stored, const router *mounted);
+/* Writes everything as one line at level info, with the counters of the store, the fan-out
+ * and the mounted services; counters of rare events only when they are not zero. */
+void metrics_log(logger *l, const metrics *m, const metrics_shared *shared, const router *mounted);
 
 #endif

@@ -264,8 +264,8 @@ static void ask_metrics(server *s)
 
 static void log_sum(server *s)
 {
-  const store_usage usage = store_usage_now(s->parts.store);
-  metrics_log(s->parts.log, &s->sum, &usage, s->common.router);
+  const metrics_shared shared = metrics_shared_now(s->parts.store, s->common.fanout);
+  metrics_log(s->parts.log, &s->sum, &shared, s->common.router);
 }
 
 /* Takes over what can change live; the rest of the present configuration stays. */

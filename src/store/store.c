@@ -76,6 +76,11 @@ store_usage store_usage_now(store *s)
   return s->engine->usage(s);
 }
 
+size_t store_counts_now(store *s, store_count counts[STORE_COUNT_MAX])
+{
+  return s->engine->counts(s, counts);
+}
+
 void store_close(store *s)
 {
   if (s != NULL)

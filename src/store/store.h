@@ -164,6 +164,14 @@ typedef struct store_usage {
   uint64_t bytes; /* memory or disk taken */
 } store_usage;
 
+enum { STORE_COUNT_MAX = 32 };
+
+/* A counter of an engine, by the name that an operator sees. */
+typedef struct store_count {
+  const char *name;
+  uint64_t value;
+} store_count;
+
 /* Sees an item of a listing, borrowed. Returns non-zero to end the listing. */
 typedef int store_each(void *ctx, copal_span key, const store_item *item);
 
@@ -181,6 +189,7 @@ typedef struct store_engine {
                  copal_time now);
   void (*follow)(store *s, store_follower *f);
   store_usage (*usage)(store *s);
+  size_t (*counts)(store *s, store_count counts[STORE_COUNT_MAX]);
   void (*close)(store *s);
 } store_engine;
 
@@ -234,6 +243,9 @@ int store_history(store_port *p, copal_span key, size_t max, store_each *each, v
 void store_follow(store *s, store_follower *f);
 
 store_usage store_usage_now(store *s);
+
+/* Reads all counters of the engine; returns how many there are. From any thread. */
+size_t store_counts_now(store *s, store_count counts[STORE_COUNT_MAX]);
 
 /* An instant of the clock of store_commit() on the wall clock: microseconds since 1970. The same
  * for the same instant as long as the store is open, whatever the system's clock does. */

@@ -214,6 +214,31 @@ static void journal_close(store *base)
   free(s);
 }
 
+static size_t journal_counts(store *base, store_count counts[STORE_COUNT_MAX])
+{
+  const journal_store_counts c = journal_store_counts_now(base);
+  const store_count own[] = {
+      {"journal_syncs", c.syncs},
+      {"journal_bytes", c.journal_bytes},
+      {"journal_checkpoints", c.checkpoints},
+      {"journal_checkpoint_txns", c.checkpoint_txns},
+      {"journal_checkpoint_us", c.checkpoint_us},
+      {"journal_checkpointed", c.checkpointed},
+      {"journal_lag_records", c.lag_records},
+      {"journal_lag_bytes", c.lag_bytes},
+      {"journal_memory", c.memory},
+      {"journal_files_bytes", c.files_bytes},
+      {"journal_waits", c.waits},
+      {"journal_waited_us", c.waited_us},
+      {"journal_recovered", c.recovered},
+  };
+  const size_t count = sizeof own / sizeof *own;
+  _Static_assert(LMDB_COUNT_COUNT + sizeof own / sizeof *own <= STORE_COUNT_MAX, "room for all");
+  lmdb_store_name_counts(&c.common, counts);
+  memcpy(counts + LMDB_COUNT_COUNT, own, sizeof own);
+  return LMDB_COUNT_COUNT + count;
+}
+
 static const store_engine journal_engine = {
     .port_open = journal_port_open,
     .port_close = journal_port_close,
@@ -225,6 +250,7 @@ static const store_engine journal_engine = {
     .history = read_history,
     .follow = journal_follow,
     .usage = journal_usage,
+    .counts = journal_counts,
     .close = journal_close,
 };
 

@@ -451,6 +451,31 @@ static void lmdb_close(store *base)
   free(s);
 }
 
+void lmdb_store_name_counts(const lmdb_store_counts *c, store_count counts[LMDB_COUNT_COUNT])
+{
+  const store_count all[] = {
+      {"store_commits", c->commits},
+      {"store_changes", c->changes},
+      {"store_resources_refused", c->resources_refused},
+      {"store_bytes_refused", c->bytes_refused},
+      {"store_pending_refused", c->pending_refused},
+      {"store_names_refused", c->names_refused},
+      {"store_repeats", c->repeats},
+      {"store_expired", c->expired},
+      {"store_changes_failed", c->failed},
+      {"store_reads_failed", c->reads_failed},
+  };
+  _Static_assert(sizeof all / sizeof *all == LMDB_COUNT_COUNT, "one for each counter");
+  memcpy(counts, all, sizeof all);
+}
+
+static size_t lmdb_counts(store *base, store_count counts[STORE_COUNT_MAX])
+{
+  const lmdb_store_counts c = lmdb_store_counts_now(base);
+  lmdb_store_name_counts(&c, counts);
+  return LMDB_COUNT_COUNT;
+}
+
 static const store_engine lmdb_engine = {
     .port_open = lmdb_port_open,
     .port_close = lmdb_port_close,
@@ -462,6 +487,7 @@ static const store_engine lmdb_engine = {
     .history = lmdb_history,
     .follow = lmdb_follow,
     .usage = lmdb_usage,
+    .counts = lmdb_counts,
     .close = lmdb_close,
 };
 

@@ -285,6 +285,22 @@ static void memory_close(store *base)
   free(s);
 }
 
+static size_t memory_counts(store *base, store_count counts[STORE_COUNT_MAX])
+{
+  const memory_store_counts c = memory_store_counts_now(base);
+  const store_count all[] = {
+      {"store_resources_refused", c.resources_refused},
+      {"store_bytes_refused", c.bytes_refused},
+      {"store_memory_refused", c.memory_refused},
+      {"store_pending_refused", c.pending_refused},
+      {"store_names_refused", c.names_refused},
+      {"store_repeats", c.repeats},
+      {"store_expired", c.expired},
+  };
+  memcpy(counts, all, sizeof all);
+  return sizeof all / sizeof *all;
+}
+
 static const store_engine memory_engine = {
     .port_open = memory_port_open,
     .port_close = memory_port_close,
@@ -296,6 +312,7 @@ static const store_engine memory_engine = {
     .history = memory_history,
     .follow = memory_follow,
     .usage = memory_usage,
+    .counts = memory_counts,
     .close = memory_close,
 };
 

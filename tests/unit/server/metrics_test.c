@@ -60,17 +60,22 @@ static void metrics_line_leaves_out_rare_zeros(void **state)
   char buf[LOG_LINE_MAX + 1];
   metrics m = {.ep = {.rx_requests = 7, .timeouts = 2}};
   m.ep.rejected[-COPAL_EFORMAT] = 4;
-  const store_usage usage = {.resources = 11, .bytes = 22};
+  const metrics_shared shared = {.stored = {.resources = 11, .bytes = 22},
+                                 .counts = {{"store_commits", 5}, {"store_repeats", 0}},
+                                 .count = 2,
+                                 .fanout = {.posted = 6}};
   assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
   log_init(&l, fds[1], LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
-  metrics_log(&l, &m, &usage, &mounted);
+  metrics_log(&l, &m, &shared, &mounted);
   const ssize_t n = read(fds[0], buf, LOG_LINE_MAX);
   assert_true(n > 0);
   buf[n] = '\0';
   assert_non_null(strstr(buf, " resources=11 store_bytes=22 "));
   assert_non_null(strstr(buf, " rx_requests=7 "));
   assert_non_null(strstr(buf, " timeouts=2 "));
-  assert_non_null(strstr(buf, " rejected_EFORMAT=4 once=1\n"));
+  assert_non_null(strstr(buf, " rejected_EFORMAT=4 store_commits=5 fanout_posted=6 once=1\n"));
+  assert_null(strstr(buf, "store_repeats"));
+  assert_null(strstr(buf, "fanout_refused"));
   assert_null(strstr(buf, "never"));
   assert_null(strstr(buf, "dup_replayed"));
   assert_null(strstr(buf, "rejected_ESHORT"));
@@ -86,10 +91,14 @@ static void metrics_line_with_everything_fits(void **state)
   static char buf[2 * LOG_LINE_MAX];
   metrics m;
   memset(&m, 0xff, sizeof m);
-  const store_usage usage = {UINT64_MAX, UINT64_MAX};
+  metrics_shared shared = {.count = STORE_COUNT_MAX};
+  memset(&shared.stored, 0xff, sizeof shared.stored);
+  memset(&shared.fanout, 0xff, sizeof shared.fanout);
+  for (size_t i = 0; i < STORE_COUNT_MAX; i++)
+    shared.counts[i] = (store_count){"store_resources_refused", UINT64_MAX};
   assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
   log_init(&l, fds[1], LOG_LEVEL_INFO, LOG_FORMAT_JSON);
-  metrics_log(&l, &m, &usage, &mounted);
+  metrics_log(&l, &m, &shared, &mounted);
   const ssize_t n = read(fds[0], buf, sizeof buf - 1);
   assert_true(n > 0);
   buf[n] = '\0';

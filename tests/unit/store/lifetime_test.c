@@ -56,8 +56,20 @@ static store *open_lmdb(const bed *b, uint64_t name_max)
                                        .name_max = name_max});
 }
 
+static store *open_journal(const bed *b, uint64_t name_max)
+{
+  return bed_journal(
+      b, &(journal_store_cfg){.common = {.byte_max = 64u << 20,
+                                         .now = b->now,
+                                         .wall = b->now + UINT64_C(1700000000) * COPAL_SECOND,
+                                         .clock = &the_clock.hook,
+                                         .name_max = name_max},
+                              .checkpoint_us = 2000});
+}
+
 static const engine memory = {.open = open_memory};
 static const engine lmdb = {.open = open_lmdb, .is_durable = true};
+static const engine journal = {.open = open_journal, .is_durable = true};
 
 static void begin(bed *b, const engine *e, uint64_t name_max)
 {
@@ -66,6 +78,11 @@ static void begin(bed *b, const engine *e, uint64_t name_max)
   if (e->is_durable)
     bed_make_dir(b);
   bed_use(b, e->open(b, name_max));
+}
+
+static store *reopen(const bed *b, const engine *e)
+{
+  return e->open(b, 0);
 }
 
 static void end(bed *b, const engine *e)
@@ -223,17 +240,16 @@ static void clock_of_the_system_sweeps_too(void **state)
 
 static void lifetime_goes_on_while_nobody_serves(void **state)
 {
-  (void)state;
   bed b;
-  begin(&b, &lmdb, 0);
+  begin(&b, *state, 0);
   put_mortal(&b, "1", LIFETIME_S, false);
   bed_leave(&b);
   b.now += LIFETIME_S * (copal_time)COPAL_SECOND;
-  bed_use(&b, open_lmdb(&b, 0));
+  bed_use(&b, reopen(&b, *state));
   assert_false(is_there(&b));
   the_clock.now = b.now;
   wait_until(&b, 0);
-  end(&b, &lmdb);
+  end(&b, *state);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -296,16 +312,15 @@ static void names_are_forgotten_and_limited(void **state)
 
 static void name_is_known_after_a_restart(void **state)
 {
-  (void)state;
   bed b;
-  begin(&b, &lmdb, 0);
+  begin(&b, *state, 0);
   put_named(&b, "/a", 1);
   const store_rev rev = b.result.rev;
   bed_leave(&b);
-  bed_use(&b, open_lmdb(&b, 0));
+  bed_use(&b, reopen(&b, *state));
   assert_int_equal(put_named(&b, "/b", 1), STORE_OK);
   assert_true(b.result.is_repeat && b.result.rev == rev);
-  end(&b, &lmdb);
+  end(&b, *state);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -350,7 +365,7 @@ static void state_refuses_what_it_does_not_know(void **state)
   {                                                                                                \
 #test "_" #engine, test, NULL, NULL, (void *)(uintptr_t) & (engine)                            \
   }
-#define ROWS(test) ROW(test, memory), ROW(test, lmdb)
+#define ROWS(test) ROW(test, memory), ROW(test, lmdb), ROW(test, journal)
 
 int main(void)
 {
@@ -362,11 +377,13 @@ int main(void)
       ROWS(change_in_front_of_the_sweeper_tells_of_the_end_first),
       ROWS(thousands_that_end_at_once_are_swept),
       cmocka_unit_test(clock_of_the_system_sweeps_too),
-      cmocka_unit_test(lifetime_goes_on_while_nobody_serves),
+      ROW(lifetime_goes_on_while_nobody_serves, lmdb),
+      ROW(lifetime_goes_on_while_nobody_serves, journal),
       ROWS(named_operation_is_carried_out_once),
       ROWS(operation_without_effect_keeps_no_name),
       ROWS(names_are_forgotten_and_limited),
-      cmocka_unit_test(name_is_known_after_a_restart),
+      ROW(name_is_known_after_a_restart, lmdb),
+      ROW(name_is_known_after_a_restart, journal),
       ROWS(state_is_apart_from_resources),
       ROWS(state_refuses_what_it_does_not_know),
   };
