@@ -400,8 +400,7 @@ static int grouping_on_request(service *base, const handler_req *req)
   problem why;
   if (!read_path(&c))
     return problem_reply(req, COPAL_CODE_NOT_FOUND, "No such membership");
-  if (!is_allowed(&c, &why) || !is_acceptable(&c, &why) ||
-      !ask_parse(&c.ask, req->coap, &why))
+  if (!is_allowed(&c, &why) || !is_acceptable(&c, &why) || !ask_parse(&c.ask, req->coap, &why))
     return refuse(&c, &why);
   pthread_mutex_lock(&g->lock);
   const int err = dispatch(g, &c);
