@@ -3,6 +3,7 @@
 #include "policy/access.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@
 /* Of the counts of holders only: rules themselves need none. */
 static pthread_mutex_t holders_lock = PTHREAD_MUTEX_INITIALIZER;
 
-access *access_hold(access *rules)
+access_rules *access_hold(access_rules *rules)
 {
   if (rules == NULL)
     return NULL;
@@ -24,7 +25,7 @@ access *access_hold(access *rules)
   return rules;
 }
 
-void access_release(access *rules)
+void access_release(access_rules *rules)
 {
   if (rules == NULL)
     return;
@@ -45,12 +46,12 @@ void access_release(access *rules)
   free(rules);
 }
 
-const char *access_name(const access *rules)
+const char *access_name(const access_rules *rules)
 {
   return rules->name;
 }
 
-copal_span access_line(const access *rules, unsigned line)
+copal_span access_line(const access_rules *rules, unsigned line)
 {
   copal_span left = copal_span_of(rules->source.ptr, rules->source.len);
   for (unsigned i = 1; left.len > 0; i++) {
@@ -64,7 +65,7 @@ copal_span access_line(const access *rules, unsigned line)
   return copal_span_none();
 }
 
-size_t access_count(const access *rules)
+size_t access_count(const access_rules *rules)
 {
   return rules->rules.count;
 }
@@ -94,7 +95,7 @@ bool access_name_fits(copal_span pattern, copal_span name)
   return p == pattern.len;
 }
 
-access_profile access_profile_of(const access *rules, const identity *id, uint8_t over)
+access_profile access_profile_of(const access_rules *rules, const identity *id, uint8_t over)
 {
   access_profile p = {.id = id, .over = over};
   const bool is_anonymous = id->kind == IDENTITY_ANONYMOUS;
@@ -113,6 +114,38 @@ access_profile access_profile_of(const access *rules, const identity *id, uint8_
       access_bits_join(p.broad, b->implied.words);
   }
   return p;
+}
+
+static const char *prefix_of(const access_broad *b)
+{
+  if (b->is_group)
+    return "group";
+  for (int kind = IDENTITY_PSK; kind <= IDENTITY_OSCORE; kind++)
+    if (b->kinds == 1u << kind)
+      return identity_kind_name((identity_kind)kind);
+  return "any";
+}
+
+void access_profile_text(const access_rules *rules, const access_profile *who, char *out,
+                         size_t size)
+{
+  static const char *const words[BROAD_FREE] = {"anyone", "anonymous", "authenticated"};
+  size_t len = 0;
+  out[0] = '\0';
+  for (uint32_t i = 0; i < rules->broad_count && len < size; i++) {
+    const access_broad *b = &rules->broads[i];
+    if (!access_bits_has(who->broad, i))
+      continue;
+    char text[LINES_ITEM_MAX + 1] = "";
+    const copal_span t = access_text_span(rules, b->text);
+    for (size_t k = 0; k < t.len && k < LINES_ITEM_MAX; k++)
+      text[k] = t.ptr[k] == LINES_STAR ? '*' : (char)t.ptr[k];
+    const char *comma = len == 0 ? "" : ", ";
+    const int n = i < BROAD_FREE
+                      ? snprintf(out + len, size - len, "%s%s", comma, words[i])
+                      : snprintf(out + len, size - len, "%s%s:%s", comma, prefix_of(b), text);
+    len += n > 0 ? (size_t)n : 0;
+  }
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -167,7 +200,7 @@ unsigned access_right_of(copal_code method)
  * the search */
 
 typedef struct search {
-  const access *a;
+  const access_rules *a;
   const access_profile *who;
   unsigned right;
   uint32_t best; /* the smallest rule that fits so far */
@@ -230,7 +263,7 @@ static int compare(copal_span x, copal_span y)
 }
 
 /* The place of the first child whose segment is not in front of this one. */
-static uint32_t lower_bound(const access *a, const access_node *n, copal_span segment)
+static uint32_t lower_bound(const access_rules *a, const access_node *n, copal_span segment)
 {
   uint32_t from = n->literals, to = n->literals + n->literal_count;
   while (from < to) {
@@ -244,7 +277,7 @@ static uint32_t lower_bound(const access *a, const access_node *n, copal_span se
 }
 
 /* The child for that very segment, or 0: the root is nobody's child. */
-static uint32_t literal_child(const access *a, const access_node *n, copal_span segment)
+static uint32_t literal_child(const access_rules *a, const access_node *n, copal_span segment)
 {
   const uint32_t at = lower_bound(a, n, segment);
   if (at == n->literals + n->literal_count)
@@ -310,7 +343,7 @@ static access_verdict verdict_of(const search *s)
   return (access_verdict){r->is_allowed, r->line};
 }
 
-access_verdict access_judge(const access *rules, const access_profile *who, unsigned right,
+access_verdict access_judge(const access_rules *rules, const access_profile *who, unsigned right,
                             copal_span key)
 {
   search s = {.a = rules, .who = who, .right = right, .best = RULE_NONE};
@@ -384,7 +417,7 @@ static void stay_in_child(stretch *s, copal_span parent, copal_span segment, boo
 static void stop_at_literals(stretch *s, const access_node *n, copal_span parent,
                              copal_span segment)
 {
-  const access *a = s->search.a;
+  const access_rules *a = s->search.a;
   const uint32_t end = n->literals + n->literal_count;
   const copal_span tail = copal_span_of(segment.ptr, s->key.len - parent.len);
   const uint32_t at = lower_bound(a, n, tail);
@@ -430,7 +463,7 @@ static void visit_stretch(stretch *s, const access_node *n, copal_span rest)
     enter(s, n->star, parent, segment, rest);
 }
 
-access_verdict access_stretch(const access *rules, const access_profile *who, unsigned right,
+access_verdict access_stretch(const access_rules *rules, const access_profile *who, unsigned right,
                               copal_span key, copal_wr *until)
 {
   uint8_t encoded[NAME_ENCODED_MAX];

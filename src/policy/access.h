@@ -47,7 +47,7 @@ enum {
   ACCESS_RULE_MAX = 1 << 20, /* rules, each with one path and one who */
 };
 
-typedef struct access access;
+typedef struct access_rules access_rules;
 
 /* Who asks, as a set of rules knows them. */
 typedef struct access_profile {
@@ -64,23 +64,28 @@ typedef struct access_verdict {
 
 /* Reads rules from a file, or from a text; `name` is for complaints. They are held once. Returns 0,
  * or COPAL_EINVAL with what is wrong in `m`. */
-int access_load(const char *path, access **rules, mistakes *m);
-int access_parse(copal_span text, const char *name, access **rules, mistakes *m);
+int access_load(const char *path, access_rules **rules, mistakes *m);
+int access_parse(copal_span text, const char *name, access_rules **rules, mistakes *m);
 
 /* Holds them once more; and once less: they end with their last holder. Safe on NULL. */
-access *access_hold(access *rules);
-void access_release(access *rules);
+access_rules *access_hold(access_rules *rules);
+void access_release(access_rules *rules);
 
 /* The file's name, the text of a line (without its end), and how many rules there are. */
-const char *access_name(const access *rules);
-copal_span access_line(const access *rules, unsigned line);
-size_t access_count(const access *rules);
+const char *access_name(const access_rules *rules);
+copal_span access_line(const access_rules *rules, unsigned line);
+size_t access_count(const access_rules *rules);
 
 /* How the rules know somebody. */
-access_profile access_profile_of(const access *rules, const identity *id, uint8_t over);
+access_profile access_profile_of(const access_rules *rules, const identity *id, uint8_t over);
+
+/* Writes the words, patterns and groups that take somebody in, separated by ", " and cut at
+ * `size`. */
+void access_profile_text(const access_rules *rules, const access_profile *who, char *out,
+                         size_t size);
 
 /* Whether they may do `right` (one bit) to a canonical path. */
-access_verdict access_judge(const access *rules, const access_profile *who, unsigned right,
+access_verdict access_judge(const access_rules *rules, const access_profile *who, unsigned right,
                             copal_span key);
 
 /* The bit of a method; 0 for one that is none. */
@@ -94,7 +99,7 @@ enum { ACCESS_UNTIL_MAX = STORE_KEY_MAX + 1 }; /* bytes */
 /* The verdict on a key, which holds for all keys from it up to `until`, which is not one of them:
  * so a listing is gone through stretch by stretch. `until` has room for ACCESS_UNTIL_MAX bytes;
  * nothing in it means the end of all keys. */
-access_verdict access_stretch(const access *rules, const access_profile *who, unsigned right,
+access_verdict access_stretch(const access_rules *rules, const access_profile *who, unsigned right,
                               copal_span key, copal_wr *until);
 
 #endif

@@ -36,7 +36,7 @@ void *access_table_add(access_table *t, size_t size)
   return item;
 }
 
-int access_text_add(access *a, copal_span bytes, access_text *where)
+int access_text_add(access_rules *a, copal_span bytes, access_text *where)
 {
   if (bytes.len > UINT32_MAX / 4 - a->text.count ||
       !grow(&a->text, 1, a->text.count + (uint32_t)bytes.len + 1))
@@ -59,7 +59,7 @@ static uint32_t hash_of(identity_kind kind, copal_span name)
   return h ^ h >> 15;
 }
 
-uint32_t access_exact_find(const access *a, identity_kind kind, copal_span name)
+uint32_t access_exact_find(const access_rules *a, identity_kind kind, copal_span name)
 {
   if (a->buckets == NULL)
     return 0;
@@ -72,7 +72,7 @@ uint32_t access_exact_find(const access *a, identity_kind kind, copal_span name)
   return 0;
 }
 
-static void file_exact(access *a, uint32_t number)
+static void file_exact(access_rules *a, uint32_t number)
 {
   access_exact *e = access_exact_at(a, number);
   uint32_t *bucket = &a->buckets[hash_of(e->kind, access_text_span(a, e->name)) & a->bucket_mask];
@@ -81,7 +81,7 @@ static void file_exact(access *a, uint32_t number)
 }
 
 /* As many buckets as there is room for names. */
-static bool fit_buckets(access *a)
+static bool fit_buckets(access_rules *a)
 {
   if (a->buckets != NULL && a->exacts.cap <= a->bucket_mask + 1)
     return true;
@@ -96,7 +96,7 @@ static bool fit_buckets(access *a)
   return true;
 }
 
-uint32_t access_exact_add(access *a, identity_kind kind, copal_span name)
+uint32_t access_exact_add(access_rules *a, identity_kind kind, copal_span name)
 {
   access_text text;
   const uint32_t known = access_exact_find(a, kind, name);
@@ -117,7 +117,7 @@ uint32_t access_exact_add(access *a, identity_kind kind, copal_span name)
 
 /* Rules under construction of the tree, sorted by path. */
 typedef struct building {
-  access *a;
+  access_rules *a;
   uint32_t *order;
   int err;
 } building;
@@ -323,7 +323,7 @@ static uint32_t make_node(building *b, run r, size_t depth)
   return node;
 }
 
-int access_build(access *a)
+int access_build(access_rules *a)
 {
   building b = {.a = a};
   if (!sort_rules(&b))

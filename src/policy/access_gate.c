@@ -14,14 +14,14 @@ typedef struct known {
 } known;
 
 struct access_gate {
-  access *rules;
+  access_rules *rules;
   access_profile anonymous;
   known known[PROFILES];
 };
 
 static const identity nobody = {.kind = IDENTITY_ANONYMOUS};
 
-access_gate *access_gate_open(access *rules)
+access_gate *access_gate_open(access_rules *rules)
 {
   access_gate *g = calloc(1, sizeof *g);
   if (g != NULL)
@@ -37,9 +37,9 @@ void access_gate_close(access_gate *g)
   free(g);
 }
 
-void access_gate_reload(access_gate *g, access *rules)
+void access_gate_reload(access_gate *g, access_rules *rules)
 {
-  access *old = g->rules;
+  access_rules *old = g->rules;
   g->rules = access_hold(rules);
   access_release(old);
   memset(g->known, 0, sizeof g->known);
@@ -47,7 +47,7 @@ void access_gate_reload(access_gate *g, access *rules)
     g->anonymous = access_profile_of(rules, &nobody, ACCESS_PLAIN);
 }
 
-const access *access_gate_rules(const access_gate *g)
+const access_rules *access_gate_rules(const access_gate *g)
 {
   return g->rules;
 }

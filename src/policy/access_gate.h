@@ -10,14 +10,14 @@ typedef struct access_gate access_gate;
 
 /* `rules` are held by the gate for itself; NULL: everything is allowed. Returns NULL without
  * memory. */
-access_gate *access_gate_open(access *rules);
+access_gate *access_gate_open(access_rules *rules);
 void access_gate_close(access_gate *g);
 
 /* Other rules; held likewise. */
-void access_gate_reload(access_gate *g, access *rules);
+void access_gate_reload(access_gate *g, access_rules *rules);
 
 /* The rules, or NULL. */
-const access *access_gate_rules(const access_gate *g);
+const access_rules *access_gate_rules(const access_gate *g);
 
 /* How the rules know somebody; lent until the next call. Not without rules. */
 const access_profile *access_gate_profile(access_gate *g, const identity *id, uint8_t over);

@@ -18,7 +18,7 @@ enum {
 
 /* What is being read. */
 typedef struct reading {
-  access *a;
+  access_rules *a;
   lines l;
   uint32_t who[WHO_MAX]; /* the terms of the present line */
   size_t who_count;
@@ -32,7 +32,7 @@ static void out_of_memory(reading *r)
 /* ------------------------------------------------------------------------------------------------
  * who */
 
-static uint32_t find_broad(const access *a, bool is_group, uint8_t kinds, copal_span text)
+static uint32_t find_broad(const access_rules *a, bool is_group, uint8_t kinds, copal_span text)
 {
   for (uint32_t i = BROAD_FREE; i < a->broad_count; i++) {
     const access_broad *b = &a->broads[i];
@@ -46,7 +46,7 @@ static uint32_t find_broad(const access *a, bool is_group, uint8_t kinds, copal_
 /* The bit of a group or pattern, made when it is new; ACCESS_BROAD_MAX after a mistake. */
 static uint32_t take_broad(reading *r, bool is_group, uint8_t kinds, copal_span text)
 {
-  access *a = r->a;
+  access_rules *a = r->a;
   const uint32_t known = find_broad(a, is_group, kinds, text);
   if (known < ACCESS_BROAD_MAX)
     return known;
@@ -169,7 +169,7 @@ static bool read_who(reading *r)
  * groups */
 
 /* Those who are in the group's member are in the group, and in all that the group is in. */
-static void join_group(access *a, uint32_t member, uint32_t group)
+static void join_group(access_rules *a, uint32_t member, uint32_t group)
 {
   const uint64_t *implied = a->broads[group].implied.words;
   if (member >= ACCESS_BROAD_MAX) {
@@ -423,9 +423,9 @@ static void read_line(reading *r)
 /* ------------------------------------------------------------------------------------------------
  * sets */
 
-static access *make(copal_mspan source, const char *name)
+static access_rules *make(copal_mspan source, const char *name)
 {
-  access *a = calloc(1, sizeof *a);
+  access_rules *a = calloc(1, sizeof *a);
   if (a == NULL) {
     free(source.ptr);
     return NULL;
@@ -444,11 +444,11 @@ static access *make(copal_mspan source, const char *name)
 }
 
 /* The text is given. */
-static int parse(copal_mspan source, const char *name, access **rules, mistakes *m)
+static int parse(copal_mspan source, const char *name, access_rules **rules, mistakes *m)
 {
   const size_t before = m->count;
   *rules = NULL;
-  access *a = make(source, name);
+  access_rules *a = make(source, name);
   if (a == NULL) {
     mistakes_add(m, name, 0, "out of memory");
     return COPAL_EINVAL;
@@ -470,7 +470,7 @@ static int parse(copal_mspan source, const char *name, access **rules, mistakes 
   return COPAL_OK;
 }
 
-int access_parse(copal_span text, const char *name, access **rules, mistakes *m)
+int access_parse(copal_span text, const char *name, access_rules **rules, mistakes *m)
 {
   uint8_t *copy = malloc(text.len + 1);
   if (copy == NULL) {
@@ -482,7 +482,7 @@ int access_parse(copal_span text, const char *name, access **rules, mistakes *m)
   return parse((copal_mspan){copy, text.len}, name, rules, m);
 }
 
-int access_load(const char *path, access **rules, mistakes *m)
+int access_load(const char *path, access_rules **rules, mistakes *m)
 {
   copal_mspan text;
   *rules = NULL;

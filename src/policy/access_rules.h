@@ -90,7 +90,7 @@ typedef struct access_table {
   uint32_t cap;
 } access_table;
 
-struct access {
+struct access_rules {
   char *name;
   copal_mspan source; /* the file's text */
   access_table text;  /* uint8_t */
@@ -108,27 +108,27 @@ struct access {
   uint32_t holders;
 };
 
-static inline copal_span access_text_span(const access *a, access_text t)
+static inline copal_span access_text_span(const access_rules *a, access_text t)
 {
   return copal_span_of((const uint8_t *)a->text.items + t.at, t.len);
 }
 
-static inline const access_rule *access_rule_at(const access *a, uint32_t i)
+static inline const access_rule *access_rule_at(const access_rules *a, uint32_t i)
 {
   return (const access_rule *)a->rules.items + i;
 }
 
-static inline access_node *access_node_at(const access *a, uint32_t i)
+static inline access_node *access_node_at(const access_rules *a, uint32_t i)
 {
   return (access_node *)a->nodes.items + i;
 }
 
-static inline const access_literal *access_literal_at(const access *a, uint32_t i)
+static inline const access_literal *access_literal_at(const access_rules *a, uint32_t i)
 {
   return (const access_literal *)a->literals.items + i;
 }
 
-static inline access_exact *access_exact_at(const access *a, uint32_t number)
+static inline access_exact *access_exact_at(const access_rules *a, uint32_t number)
 {
   return (access_exact *)a->exacts.items + (number - 1);
 }
@@ -153,18 +153,18 @@ static inline void access_bits_join(uint64_t *to, const uint64_t *from)
 void *access_table_add(access_table *t, size_t size);
 
 /* Appends bytes to the set's text. Returns 0 or COPAL_ENOSPC. */
-int access_text_add(access *a, copal_span bytes, access_text *where);
+int access_text_add(access_rules *a, copal_span bytes, access_text *where);
 
 /* The number of a name, or 0. */
-uint32_t access_exact_find(const access *a, identity_kind kind, copal_span name);
+uint32_t access_exact_find(const access_rules *a, identity_kind kind, copal_span name);
 
 /* Adds it unless it is there. Returns its number, or 0 without memory. */
-uint32_t access_exact_add(access *a, identity_kind kind, copal_span name);
+uint32_t access_exact_add(access_rules *a, identity_kind kind, copal_span name);
 
 /* True when a name fits a pattern, in which LINES_STAR stands for any run of bytes. */
 bool access_name_fits(copal_span pattern, copal_span name);
 
 /* Makes the tree of all rules. Returns 0 or COPAL_ENOSPC. */
-int access_build(access *a);
+int access_build(access_rules *a);
 
 #endif

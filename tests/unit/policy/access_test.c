@@ -16,9 +16,9 @@
 #include "copal/uri.h"
 #include "policy/access_gate.h"
 
-static access *rules_of(const char *text)
+static access_rules *rules_of(const char *text)
 {
-  access *rules;
+  access_rules *rules;
   mistakes m = {.count = 0};
   const int rc = access_parse(copal_span_str(text), "rules", &rules, &m);
   if (rc != COPAL_OK)
@@ -42,7 +42,7 @@ static identity nobody(void)
 }
 
 /* The line of the rule that decides, negative when it denies. */
-static int decides(const access *rules, identity id, unsigned right, const char *path)
+static int decides(const access_rules *rules, identity id, unsigned right, const char *path)
 {
   const uint8_t over = id.kind == IDENTITY_ANONYMOUS ? ACCESS_PLAIN : ACCESS_SESSION;
   const access_profile who = access_profile_of(rules, &id, over);
@@ -53,12 +53,12 @@ static int decides(const access *rules, identity id, unsigned right, const char 
 static void first_rule_that_fits_decides(void **state)
 {
   (void)state;
-  access *a = rules_of("allow psk:alice GET /a/secret\n" /* 1 */
-                       "deny anyone * /a/secret\n"       /* 2 */
-                       "allow anyone READ /a/**\n"       /* 3 */
-                       "deny psk:bob * /**\n"            /* 4 */
-                       "allow authenticated PUT /b\n"    /* 5 */
-                       "default deny\n");                /* 6 */
+  access_rules *a = rules_of("allow psk:alice GET /a/secret\n" /* 1 */
+                             "deny anyone * /a/secret\n"       /* 2 */
+                             "allow anyone READ /a/**\n"       /* 3 */
+                             "deny psk:bob * /**\n"            /* 4 */
+                             "allow authenticated PUT /b\n"    /* 5 */
+                             "default deny\n");                /* 6 */
   assert_int_equal(decides(a, psk("alice"), ACCESS_GET, "/a/secret"), 1);
   assert_int_equal(decides(a, psk("alice"), ACCESS_PUT, "/a/secret"), -2);
   assert_int_equal(decides(a, psk("bob"), ACCESS_GET, "/a/secret"), -2);
@@ -74,12 +74,12 @@ static void first_rule_that_fits_decides(void **state)
 static void paths_match_by_segments(void **state)
 {
   (void)state;
-  access *a = rules_of("allow anyone GET /a/*/c\n"
-                       "allow anyone GET /tree/**\n"
-                       "allow anyone GET /\n"
-                       "allow anyone GET /caf\xc3\xa9/%2Fx%2f /star/\\*\n"
-                       "allow anyone GET /end/\n"
-                       "default deny\n");
+  access_rules *a = rules_of("allow anyone GET /a/*/c\n"
+                             "allow anyone GET /tree/**\n"
+                             "allow anyone GET /\n"
+                             "allow anyone GET /caf\xc3\xa9/%2Fx%2f /star/\\*\n"
+                             "allow anyone GET /end/\n"
+                             "default deny\n");
   static const struct {
     const char *path;
     int line;
@@ -110,7 +110,7 @@ static void paths_match_by_segments(void **state)
 static void each_identity_has_its_own_subtree(void **state)
 {
   (void)state;
-  access *a = rules_of("allow authenticated * /devices/{identity}/**\ndefault deny\n");
+  access_rules *a = rules_of("allow authenticated * /devices/{identity}/**\ndefault deny\n");
   assert_int_equal(decides(a, psk("dev-1"), ACCESS_PUT, "/devices/dev-1/t"), 1);
   assert_int_equal(decides(a, psk("dev-1"), ACCESS_PUT, "/devices/dev-1"), 1);
   assert_int_equal(decides(a, psk("dev-1"), ACCESS_PUT, "/devices/dev-10/t"), -2);
@@ -140,7 +140,7 @@ static void an_identity_is_one_segment_whatever_its_bytes(void **state)
   static const char *const names[] = {"../admin", "a/b", "a%2Fb", "%",        "{identity}",
                                       "*",        "**",  "a b",   "\xc3\xa9", "CN=ops,O=Acme",
                                       "a?b#c",    "."};
-  access *a = rules_of("allow authenticated * /devices/{identity}/**\ndefault deny\n");
+  access_rules *a = rules_of("allow authenticated * /devices/{identity}/**\ndefault deny\n");
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
       assert_int_equal(decides(a, psk(names[i]), ACCESS_GET, device_path(names[k])),
@@ -158,12 +158,12 @@ static void an_identity_is_one_segment_whatever_its_bytes(void **state)
 static void names_patterns_and_kinds(void **state)
 {
   (void)state;
-  access *a = rules_of("allow psk:dev-* GET /p\n"
-                       "allow x509:\"CN=ops, O=Acme\" GET /x\n"
-                       "allow any:alice,oscore:bob GET /any\n"
-                       "allow psk:*-*-end GET /m\n"
-                       "allow psk:\"a*b\" GET /q\n"
-                       "default deny\n");
+  access_rules *a = rules_of("allow psk:dev-* GET /p\n"
+                             "allow x509:\"CN=ops, O=Acme\" GET /x\n"
+                             "allow any:alice,oscore:bob GET /any\n"
+                             "allow psk:*-*-end GET /m\n"
+                             "allow psk:\"a*b\" GET /q\n"
+                             "default deny\n");
   assert_int_equal(decides(a, psk("dev-1"), ACCESS_GET, "/p"), 1);
   assert_int_equal(decides(a, psk("dev-"), ACCESS_GET, "/p"), 1);
   assert_int_equal(decides(a, psk("dev"), ACCESS_GET, "/p"), -6);
@@ -182,13 +182,13 @@ static void names_patterns_and_kinds(void **state)
 static void groups_hold_names_patterns_and_groups(void **state)
 {
   (void)state;
-  access *a = rules_of("group admins = psk:alice, x509:CN=ops\n" /* 1 */
-                       "group night = psk:night-*\n"             /* 2 */
-                       "group staff = group:admins, group:night, rpk:carol\n"
-                       "group admins = psk:late\n" /* 4: more of the same group */
-                       "allow group:admins * /**\n"
-                       "allow group:staff READ /log/**\n"
-                       "default deny\n");
+  access_rules *a = rules_of("group admins = psk:alice, x509:CN=ops\n" /* 1 */
+                             "group night = psk:night-*\n"             /* 2 */
+                             "group staff = group:admins, group:night, rpk:carol\n"
+                             "group admins = psk:late\n" /* 4: more of the same group */
+                             "allow group:admins * /**\n"
+                             "allow group:staff READ /log/**\n"
+                             "default deny\n");
   assert_int_equal(decides(a, psk("alice"), ACCESS_DELETE, "/x"), 5);
   assert_int_equal(decides(a, psk("late"), ACCESS_DELETE, "/x"), 5);
   assert_int_equal(decides(a, person(IDENTITY_X509, "CN=ops"), ACCESS_DELETE, "/x"), 5);
@@ -202,8 +202,8 @@ static void groups_hold_names_patterns_and_groups(void **state)
 static void rights_and_their_shorthands(void **state)
 {
   (void)state;
-  access *a = rules_of("allow anyone READ /r\nallow anyone write /w\nallow anyone * /a\n"
-                       "allow anyone get, ipatch /g\ndefault deny\n");
+  access_rules *a = rules_of("allow anyone READ /r\nallow anyone write /w\nallow anyone * /a\n"
+                             "allow anyone get, ipatch /g\ndefault deny\n");
   for (unsigned right = ACCESS_GET; right <= ACCESS_OBSERVE; right *= 2) {
     const bool is_read = (right & ACCESS_READ) != 0;
     assert_int_equal(decides(a, nobody(), right, "/r"), is_read ? 1 : -5);
@@ -218,8 +218,8 @@ static void rights_and_their_shorthands(void **state)
 static void over_says_how_the_request_is_protected(void **state)
 {
   (void)state;
-  access *a = rules_of("allow any:a GET /o over oscore\nallow any:a GET /s over secure\n"
-                       "deny anyone * /s over any\ndefault allow\n");
+  access_rules *a = rules_of("allow any:a GET /o over oscore\nallow any:a GET /s over secure\n"
+                             "deny anyone * /s over any\ndefault allow\n");
   const identity id = person(IDENTITY_OSCORE, "a");
   static const struct {
     const char *path;
@@ -271,7 +271,7 @@ static void mistakes_name_line_and_what_is_expected(void **state)
       {"", "rules:1: the last line says what holds"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-    access *rules;
+    access_rules *rules;
     mistakes m = {.count = 0};
     assert_int_equal(access_parse(copal_span_str(rows[i].text), "rules", &rules, &m), COPAL_EINVAL);
     assert_null(rules);
@@ -284,7 +284,7 @@ static void mistakes_name_line_and_what_is_expected(void **state)
 static void a_line_can_be_quoted_for_people(void **state)
 {
   (void)state;
-  access *a = rules_of("# head\r\nallow anyone GET /a  # why\r\ndefault deny");
+  access_rules *a = rules_of("# head\r\nallow anyone GET /a  # why\r\ndefault deny");
   assert_true(copal_span_is_equal(access_line(a, 2), copal_span_str("allow anyone GET /a  # why")));
   assert_true(copal_span_is_equal(access_line(a, 3), copal_span_str("default deny")));
   assert_int_equal(access_line(a, 9).len, 0);
@@ -297,7 +297,7 @@ static void a_line_can_be_quoted_for_people(void **state)
  * many rules */
 
 /* A rule for each of many devices by name, and one path each. */
-static access *many_rules(int count)
+static access_rules *many_rules(int count)
 {
   char *text = malloc((size_t)count * 128 + 64);
   size_t len = 0;
@@ -307,7 +307,7 @@ static access *many_rules(int count)
   for (int i = 0; i < count; i++)
     len += (size_t)sprintf(text + len, "allow psk:dev-%d GET /shared/**\n", i);
   sprintf(text + len, "default deny\n");
-  access *a = rules_of(text);
+  access_rules *a = rules_of(text);
   free(text);
   return a;
 }
@@ -316,7 +316,7 @@ static void thousands_of_rules_are_found_by_name_and_path(void **state)
 {
   enum { COUNT = 5000 };
   (void)state;
-  access *a = many_rules(COUNT);
+  access_rules *a = many_rules(COUNT);
   assert_int_equal(access_count(a), 2 * COUNT);
   for (int i = 0; i < COUNT; i += 37) {
     char name[32], path[64], other[64];
@@ -347,7 +347,7 @@ static void random_path(char *out, const char *star, const char *own)
   }
 }
 
-static access *random_rules(void)
+static access_rules *random_rules(void)
 {
   char text[2048] = "";
   const int count = 1 + rand() % 6;
@@ -376,7 +376,7 @@ static void a_stretch_has_one_verdict(void **state)
   srand(7);
   const identity me = psk("me");
   for (int set = 0; set < SETS; set++) {
-    access *a = random_rules();
+    access_rules *a = random_rules();
     const access_profile who = access_profile_of(a, &me, ACCESS_SESSION);
     char keys[KEYS][64];
     for (int i = 0; i < KEYS; i++)
@@ -406,8 +406,8 @@ static void a_stretch_has_one_verdict(void **state)
 static void a_device_among_many_is_found_in_few_stretches(void **state)
 {
   (void)state;
-  access *a = rules_of("allow psk:* * /devices/{identity}/**\nallow anyone GET /public/**\n"
-                       "default deny\n");
+  access_rules *a = rules_of("allow psk:* * /devices/{identity}/**\nallow anyone GET /public/**\n"
+                             "default deny\n");
   const identity me = psk("dev-5");
   const access_profile who = access_profile_of(a, &me, ACCESS_SESSION);
   uint8_t room[2][ACCESS_UNTIL_MAX];
@@ -442,8 +442,8 @@ static void a_gate_without_rules_allows_everything(void **state)
 static void a_gate_follows_a_reload_and_a_number_used_again(void **state)
 {
   (void)state;
-  access *one = rules_of("allow psk:a GET /\ndefault deny\n");
-  access *two = rules_of("deny psk:a GET /\ndefault allow\n");
+  access_rules *one = rules_of("allow psk:a GET /\ndefault deny\n");
+  access_rules *two = rules_of("deny psk:a GET /\ndefault allow\n");
   access_gate *g = access_gate_open(one);
   const identity a = {.kind = IDENTITY_PSK, .name = copal_span_str("a"), .serial = 5};
   const identity b = {.kind = IDENTITY_PSK, .name = copal_span_str("b"), .serial = 5 + 4096};
