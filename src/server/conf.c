@@ -65,6 +65,7 @@ void conf_init(conf *c)
       .joins_all_nodes = CONF_ON,
       .has_membership = CONF_OFF,
       .guard = guard_cfg_default(),
+      .rate = rate_cfg_default(),
       .limits = {.body_max = 1u << 20,
                  .patch_max = 1u << 16,
                  .default_max_age_s = 60,
@@ -89,6 +90,8 @@ void conf_wipe(conf *c)
   conf_strings_wipe(&c->trusted);
   conf_strings_wipe(&c->groups);
   conf_strings_wipe(&c->group_interfaces);
+  access_release(c->rules);
+  c->rules = NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -130,6 +133,25 @@ guard_cfg conf_guard(const conf *c)
     if (guard_net_parse(c->trusted.items[i], &g.nets[g.net_count]) == COPAL_OK)
       g.net_count++;
   return g;
+}
+
+admission_cfg conf_admission(const conf *c)
+{
+  return (admission_cfg){.rules = c->rules, .rate = c->rate, .audit = c->audit};
+}
+
+int conf_load_rules(conf *c, conf_errors *errors)
+{
+  mistakes m = {.count = 0};
+  access_release(c->rules);
+  c->rules = NULL;
+  if (c->access_file[0] == '\0')
+    return COPAL_OK;
+  if (access_load(c->access_file, &c->rules, &m) == COPAL_OK)
+    return COPAL_OK;
+  /* The lines end with a newline each; conf_error() adds one. */
+  conf_error(errors, "%.*s", m.len > 0 ? (int)m.len - 1 : 0, m.text);
+  return COPAL_EINVAL;
 }
 
 static void check_listen(const conf *c, conf_errors *e)

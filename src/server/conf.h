@@ -10,7 +10,11 @@
 #include <stdio.h>
 
 #include "copal/endpoint.h"
+#include "policy/access.h"
 #include "policy/guard.h"
+#include "policy/rate.h"
+#include "server/admission.h"
+#include "server/audit.h"
 #include "server/handler.h"
 #include "server/log.h"
 #include "transport/udp.h"
@@ -51,7 +55,11 @@ typedef struct conf {
   conf_strings listen; /* URIs; empty: loopback */
   conf_strings names;  /* hosts answered for; empty: all */
   conf_store store;
-  char data[CONF_TEXT_SIZE]; /* directory of the durable store */
+  char data[CONF_TEXT_SIZE];        /* directory of the durable store */
+  char access_file[CONF_TEXT_SIZE]; /* of access rules; empty: everything is allowed */
+  access_rules *rules;              /* read from it by conf_load_rules(); held */
+  rate_cfg rate;
+  audit_mode audit;
   copal_dur drain_timeout;
   char pid_file[CONF_TEXT_SIZE]; /* "": none */
 
@@ -112,6 +120,12 @@ typedef struct conf_errors {
 
 /* The guard's configuration with its networks. `trusted` must have passed conf_check(). */
 guard_cfg conf_guard(const conf *c);
+
+/* What decides on requests. Lends the rules from `c`. */
+admission_cfg conf_admission(const conf *c);
+
+/* Reads the access rules that `access_file` names, if any. Returns as conf_read_file(). */
+int conf_load_rules(conf *c, conf_errors *errors);
 
 /* Fills in the defaults. */
 void conf_init(conf *c);

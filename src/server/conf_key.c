@@ -8,6 +8,7 @@
 static const char *const switch_words[] = {"off", "on", NULL};
 static const char *const store_words[] = {"memory", "lmdb", "journal", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
+static const char *const audit_words[] = {"off", "refusals", "changes", NULL};
 static const char *const format_words[] = {"auto", "text", "json", NULL};
 
 enum { SHARD_MAX = 64 }; /* beyond that resources_open() would need to be told */
@@ -37,6 +38,10 @@ enum { SHARD_MAX = 64 }; /* beyond that resources_open() would need to be told *
   {                                                                                                \
     section, name, CONF_TEXT, CONF_PLAIN, PLACE(field), min, 0, NULL, false                        \
   }
+#define LIVE_TEXT(section, name, field)                                                            \
+  {                                                                                                \
+    section, name, CONF_TEXT, CONF_PLAIN, PLACE(field), 0, 0, NULL, true                           \
+  }
 #define LIVE(section, name, unit, field, min, max)                                                 \
   {                                                                                                \
     section, name, CONF_NUMBER, unit, PLACE(field), min, max, NULL, true                           \
@@ -49,10 +54,12 @@ const conf_key conf_keys[] = {
     WORD("", "store", store, store_words, false),
     TEXT("", "data", data, 1),
     TEXT("", "pid_file", pid_file, 0),
+    LIVE_TEXT("", "access_file", access_file),
     LIVE("", "drain_timeout", CONF_DURATION, drain_timeout, 0, UINT32_MAX),
 
     WORD("log", "level", log_level, level_words, true),
     WORD("log", "format", log_format, format_words, false),
+    WORD("log", "audit", audit, audit_words, true),
 
     COUNT("server", "shards", shards, 0, SHARD_MAX),
     COUNT("server", "sockets", sockets, 1, 256),
@@ -116,6 +123,14 @@ const conf_key conf_keys[] = {
     BYTES("dtls", "mtu", dtls.mtu, 256, 16384),
     TIME("dtls", "retransmit", dtls.retransmit, 100000, 60000000),
     TIME("dtls", "handshake_timeout", dtls.timeout, 1000000, 600000000),
+
+    LIVE("rate", "identity", CONF_PLAIN, rate.identity.per_second, 0, RATE_MAX),
+    LIVE("rate", "identity_burst", CONF_PLAIN, rate.identity.burst, 1, RATE_MAX),
+    LIVE("rate", "address", CONF_PLAIN, rate.address.per_second, 0, RATE_MAX),
+    LIVE("rate", "address_burst", CONF_PLAIN, rate.address.burst, 1, RATE_MAX),
+    LIVE("rate", "prefix", CONF_PLAIN, rate.prefix.per_second, 0, RATE_MAX),
+    LIVE("rate", "prefix_burst", CONF_PLAIN, rate.prefix.burst, 1, RATE_MAX),
+    LIVE("rate", "silent_after", CONF_PLAIN, rate.silent_after, 0, RATE_MAX),
 
     WORD("groups", "all_coap_nodes", joins_all_nodes, switch_words, false),
     LIST("groups", "join", groups, false),

@@ -23,9 +23,9 @@ typedef struct conf_key {
   const char *name;
   conf_kind kind;
   conf_unit unit;
-  size_t offset; /* in conf */
-  size_t size;   /* bytes of the field */
-  uint64_t min, max;
+  size_t offset;            /* in conf */
+  size_t size;              /* bytes of the field */
+  uint64_t min, max;        /* of CONF_TEXT only `min`: bytes */
   const char *const *words; /* CONF_WORD; ends with NULL */
   bool is_live;             /* can change while the daemon runs */
 } conf_key;

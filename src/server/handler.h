@@ -14,9 +14,11 @@
 #include "copal/time.h"
 
 #include "core/base/timerq.h"
+#include "policy/identity.h"
 #include "store/store.h"
 
 typedef struct arena arena;
+typedef struct access_gate access_gate;
 
 /* Limits that services obey; fields of the configuration. */
 typedef struct handler_limits {
@@ -79,6 +81,7 @@ typedef struct handler_env {
   store_port *store;
   copal_entropy *entropy; /* unpredictable names for children made by POST */
   const handler_limits *limits;
+  access_gate *gate;       /* tells what an asker may see; NULL: everything */
   const copal_time *clock; /* the shard's present instant, for answers that come later; NULL: the
                               request's own instant serves */
   fanout_seat *seat;       /* for watch_open() */
@@ -96,8 +99,10 @@ typedef struct handler_note {
 typedef struct handler_req {
   const handler_env *env; /* valid for the shard's life: keep it across a deferral */
   const copal_req *coap;
-  arena *arena;   /* reset when on_request() has returned */
-  copal_span key; /* canonical URI path: "/a/b" */
+  arena *arena;        /* reset when on_request() has returned */
+  copal_span key;      /* canonical URI path: "/a/b" */
+  const identity *who; /* who asks; NULL: nobody known */
+  uint8_t over;        /* how the request is protected: ACCESS_PLAIN, _SESSION or _OSCORE */
   copal_time now;
   handler_note *note; /* lent until the answer; NULL: nobody */
 } handler_req;

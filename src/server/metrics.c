@@ -86,6 +86,17 @@ static const metric table[] = {
     RARE("no_routes", pipeline.no_routes),
     RARE("no_memory", pipeline.no_memory),
 
+    RARE("unauthorized", admission.unauthorized),
+    RARE("forbidden", admission.forbidden),
+    RARE("group_refused", admission.group_refused),
+    RARE("observe_denied", admission.observe_denied),
+    RARE("observe_ended", admission.observe_ended),
+    RARE("rate_identities", admission.rate.identities),
+    RARE("rate_addresses", admission.rate.addresses),
+    RARE("rate_prefixes", admission.rate.prefixes),
+    RARE("rate_silenced", admission.rate.silenced),
+    RARE("audit_missed", admission.audit_missed),
+
     RARE("probed", ep.probed),
     RARE("challenged", ep.challenged),
     RARE("qblock_blocks", qblock.blocks),

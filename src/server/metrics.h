@@ -35,6 +35,7 @@ typedef struct metrics {
   copal_qblock_stats qblock;
   udp_stats udp;
   pipeline_stats pipeline;
+  admission_stats admission;
   guard_stats guard;
   dtls_stats dtls;
   dtls_sessions_stats sessions;

@@ -84,7 +84,69 @@ static int answer_bad_key(pipeline *p, int why, copal_time now)
   return why;
 }
 
-static int route(pipeline *p, const copal_req *req, copal_time now)
+/* Nobody of a group is told of a refusal. RFC 7252 section 8.2. */
+static int answer_refusal(pipeline *p, const copal_req *req, copal_code code, copal_time now)
+{
+  if ((req->path->flags & COPAL_PATH_GROUP) != 0)
+    return COPAL_OK;
+  return answer(p, code,
+                code == COPAL_CODE_UNAUTHORIZED ? "Who asks is not known; authentication is needed"
+                                                : "Not allowed",
+                now);
+}
+
+/* RFC 8516 section 3. Without a payload, so that it goes to unverified sources too. */
+static int answer_too_many(pipeline *p, const copal_req *req, uint32_t wait_s, copal_time now)
+{
+  if ((req->path->flags & COPAL_PATH_GROUP) != 0)
+    return COPAL_OK;
+  copal_opt opts[1];
+  uint8_t uints[1][4];
+  copal_opt_list list = copal_opt_list_init(opts, uints, 1);
+  copal_opt_list_add_uint(&list, COPAL_OPT_MAX_AGE, wait_s);
+  const copal_response r = {
+      .code = COPAL_CODE_TOO_MANY_REQUESTS, .opts = list.opts, .opt_count = list.count};
+  return copal_ep_respond(p->env.ep, &r, now);
+}
+
+static int serve(pipeline *p, const copal_req *req, const admission_asker *who, copal_span key,
+                 copal_time now)
+{
+  service *s = router_find(p->router, key);
+  if (s == NULL) {
+    p->stats.no_routes++;
+    return answer(p, COPAL_CODE_NOT_FOUND, "No such resource", now);
+  }
+  p->stats.requests++;
+  const audit_request told = {who->id, req->path, req->msg->code, key};
+  /* A body in a set of blocks has a note of its own, and most of its requests no answer. */
+  handler_note *note = req->is_qblock1 ? NULL : audit_follow(&p->admission.audit, &told);
+  const handler_req request = {.env = &p->env,
+                               .coap = req,
+                               .arena = &p->arena,
+                               .key = key,
+                               .now = now,
+                               .note = note,
+                               .who = who->id,
+                               .over = who->over};
+  const int rc = s->on_request(s, &request);
+  if (rc != COPAL_EPENDING)
+    audit_forget(&p->admission.audit, note);
+  return rc;
+}
+
+/* Who may not observe is answered once. RFC 7641 section 4.1. */
+static int serve_as_allowed(pipeline *p, const copal_req *req, const admission_asker *who,
+                            copal_span key, copal_time now)
+{
+  if (!req->wants_observe || admission_may_observe(&p->admission, who, key))
+    return serve(p, req, who, key, now);
+  copal_req once = *req;
+  once.wants_observe = false;
+  return serve(p, &once, who, key, now);
+}
+
+static int admit(pipeline *p, const copal_req *req, const admission_asker *who, copal_time now)
 {
   if (!is_served_host(p, req->msg->options)) {
     p->stats.foreign_hosts++;
@@ -94,15 +156,10 @@ static int route(pipeline *p, const copal_req *req, copal_time now)
   const int rc = make_key(p, req->msg->options, &key);
   if (rc < 0)
     return answer_bad_key(p, rc, now);
-  service *s = router_find(p->router, key);
-  if (s == NULL) {
-    p->stats.no_routes++;
-    return answer(p, COPAL_CODE_NOT_FOUND, "No such resource", now);
-  }
-  p->stats.requests++;
-  const handler_req request = {
-      .env = &p->env, .coap = req, .arena = &p->arena, .key = key, .now = now};
-  return s->on_request(s, &request);
+  const copal_code refusal = admission_judge(&p->admission, req, who, key, now);
+  if (refusal != 0)
+    return answer_refusal(p, req, refusal, now);
+  return serve_as_allowed(p, req, who, key, now);
 }
 
 static int pipeline_on_request(copal_server *hook, copal_ep *ep, const copal_req *req,
@@ -110,7 +167,9 @@ static int pipeline_on_request(copal_server *hook, copal_ep *ep, const copal_req
 {
   pipeline *p = (pipeline *)hook;
   (void)ep;
-  const int rc = route(p, req, now);
+  const admission_asker who = admission_asker_of(&p->admission, req->path);
+  const uint32_t wait_s = admission_wait(&p->admission, req, &who, now);
+  const int rc = wait_s > 0 ? answer_too_many(p, req, wait_s, now) : admit(p, req, &who, now);
   arena_reset(&p->arena);
   return rc;
 }
@@ -126,20 +185,28 @@ int pipeline_init(pipeline *p, const conf *c, const router *r, store_port *port,
   int rc = conf_strings_copy(&p->names, &c->names);
   if (rc == COPAL_OK)
     rc = arena_init(&p->arena, c->request_memory);
+  if (rc == COPAL_OK) {
+    const admission_cfg admitted = conf_admission(c);
+    rc = admission_init(&p->admission, &admitted);
+    p->env.gate = p->admission.gate;
+  }
   if (rc < 0)
     pipeline_wipe(p);
   return rc;
 }
 
-void pipeline_reload(pipeline *p, const handler_limits *limits, conf_strings names)
+void pipeline_reload(pipeline *p, const handler_limits *limits, conf_strings names,
+                     const admission_cfg *admitted, copal_time now)
 {
   p->limits = *limits;
   conf_strings_wipe(&p->names);
   p->names = names;
+  admission_reload(&p->admission, admitted, p->env.ep, now);
 }
 
 void pipeline_wipe(pipeline *p)
 {
   conf_strings_wipe(&p->names);
+  admission_wipe(&p->admission);
   arena_wipe(&p->arena);
 }

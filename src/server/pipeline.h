@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What happens between the endpoint and a service: which host is meant, the canonical path, the
- * route. Thread: the shard's only. RFC 7252 sections 5.10.1 and 6.5. */
+/* What happens between the endpoint and a service: who asks and how often, which host is meant, the
+ * canonical path, the access rules, the route. Thread: the shard's only. RFC 7252 sections 5.10.1
+ * and 6.5. */
 #ifndef SERVER_PIPELINE_H
 #define SERVER_PIPELINE_H
 
 #include <stdint.h>
 
 #include "copal/endpoint.h"
+#include "server/admission.h"
 #include "server/arena.h"
 #include "server/conf.h"
 #include "server/handler.h"
@@ -26,6 +28,7 @@ typedef struct pipeline {
   handler_limits limits; /* env.limits points here */
   conf_strings names;    /* hosts answered for; empty: all. The pipeline's own */
   const router *router;
+  admission admission; /* its sessions and its log are the shard's to set */
   arena arena;
   pipeline_stats stats;
 } pipeline;
@@ -36,8 +39,9 @@ typedef struct pipeline {
 int pipeline_init(pipeline *p, const conf *c, const router *r, store_port *port,
                   copal_entropy *entropy);
 
-/* Takes new limits and names over; `names` is given. */
-void pipeline_reload(pipeline *p, const handler_limits *limits, conf_strings names);
+/* Takes new values over; `names` is given. */
+void pipeline_reload(pipeline *p, const handler_limits *limits, conf_strings names,
+                     const admission_cfg *admitted, copal_time now);
 
 /* Frees what it has. Safe on a zeroed object. */
 void pipeline_wipe(pipeline *p);

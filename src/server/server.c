@@ -275,6 +275,12 @@ static void apply(server *s, conf *fresh)
   c->limits = fresh->limits;
   c->log_level = fresh->log_level;
   c->drain_timeout = fresh->drain_timeout;
+  c->rate = fresh->rate;
+  c->audit = fresh->audit;
+  memcpy(c->access_file, fresh->access_file, sizeof c->access_file);
+  access_release(c->rules);
+  c->rules = fresh->rules;
+  fresh->rules = NULL;
   conf_strings_wipe(&c->names);
   c->names = fresh->names;
   fresh->names = (conf_strings){NULL, 0};

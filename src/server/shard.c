@@ -56,6 +56,7 @@ typedef struct reload_msg {
   handler_limits limits;
   log_level level;
   conf_strings names;
+  admission_cfg admitted; /* its rules are held */
 } reload_msg;
 
 /* A network error for the shard that has sent the datagram. */
@@ -137,6 +138,13 @@ bool shard_leaves(shard *s, copal_mspan message)
   return is_left;
 }
 
+/* Who floods is not read. */
+static bool is_flood(shard *s, const udp_slot *slot)
+{
+  return slot->bytes.len >= COPAL_HEADER_SIZE && copal_code_is_request(slot->bytes.ptr[1]) &&
+         admission_is_silent(&s->pipeline.admission, &slot->path, s->now);
+}
+
 /* Returns whether there were any. */
 static bool run_messages(shard *s)
 {
@@ -151,7 +159,7 @@ static bool run_messages(shard *s)
 
 static void take_plain(shard *s, const udp_slot *slot)
 {
-  if (shard_leaves(s, slot->bytes))
+  if (shard_leaves(s, slot->bytes) || is_flood(s, slot))
     return;
   const int rc = copal_ep_input(s->ep, &slot->path, slot->bytes, s->now);
   if (rc < 0)
@@ -347,6 +355,7 @@ static void fill_metrics(shard *s, metrics *m)
   copal_ep_qblock_stats(s->ep, &m->qblock);
   m->udp = *udp_stats_now(s->udp);
   m->pipeline = s->pipeline.stats;
+  m->admission = admission_stats_now(&s->pipeline.admission);
   if (s->guard != NULL)
     m->guard = *guard_stats_now(s->guard);
   secure_measure(s->secure, m);
@@ -491,7 +500,9 @@ static void run_reload(shard_msg *m, shard *s)
 {
   reload_msg *r = (reload_msg *)m;
   s->log.level = r->level;
-  pipeline_reload(&s->pipeline, &r->limits, r->names);
+  s->now = clock_now();
+  pipeline_reload(&s->pipeline, &r->limits, r->names, &r->admitted, s->now);
+  access_release(r->admitted.rules);
   free(r);
 }
 
@@ -514,11 +525,14 @@ int shard_reload(shard *s, const conf *c)
   m->head.run = run_reload;
   m->limits = c->limits;
   m->level = c->log_level;
+  m->admitted = conf_admission(c);
+  access_hold(m->admitted.rules);
   int rc = conf_strings_copy(&m->names, &c->names);
   if (rc == COPAL_OK)
     rc = shard_post(s, &m->head);
   if (rc < 0) {
     conf_strings_wipe(&m->names);
+    access_release(m->admitted.rules);
     free(m);
   }
   return rc;
@@ -599,6 +613,8 @@ static int open_endpoint(shard *s)
     secure_serve(s->secure, s->ep, s->guard);
   s->pipeline.env.ep = s->ep;
   s->pipeline.env.clock = &s->now;
+  s->pipeline.admission.audit.log = &s->log;
+  s->pipeline.admission.audit.clock = &s->now;
   s->seat = (fanout_seat){s->common->fanout, s->mailbox};
   s->pipeline.env.seat = &s->seat;
   s->timers = timers_open(s->now);

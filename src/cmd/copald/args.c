@@ -16,7 +16,9 @@ enum {
   OPT_STORE,
   OPT_DATA,
   OPT_LEVEL,
-  OPT_FORMAT
+  OPT_FORMAT,
+  OPT_ACCESS,
+  OPT_EXPLAIN
 };
 
 static const struct option long_options[] = {
@@ -25,6 +27,8 @@ static const struct option long_options[] = {
     {"store", required_argument, NULL, OPT_STORE},
     {"data", required_argument, NULL, OPT_DATA},
     {"psk-file", required_argument, NULL, OPT_PSK},
+    {"access", required_argument, NULL, OPT_ACCESS},
+    {"explain", required_argument, NULL, OPT_EXPLAIN},
     {"check", required_argument, NULL, OPT_CHECK},
     {"check-config", no_argument, NULL, OPT_CHECK_CONFIG},
     {"print-config", no_argument, NULL, OPT_PRINT},
@@ -71,6 +75,11 @@ static int take_option(args *a, int option, const char *value, FILE *err)
   case OPT_STORE: return take_store(a, value, err);
   case OPT_DATA: a->data_dir = value; return 0;
   case OPT_PSK: a->psk_file = value; return 0;
+  case OPT_ACCESS: a->access_file = value; return 0;
+  case OPT_EXPLAIN:
+    a->action = ARGS_EXPLAIN;
+    a->question = value;
+    return 0;
   case OPT_CHECK:
     a->action = ARGS_CHECK;
     a->check_dir = value;
@@ -111,6 +120,9 @@ int args_parse(args *a, int argc, char **argv, FILE *err)
     return usage_error(err, "--data", a->data_dir, "not the name of a directory");
   if (a->psk_file != NULL && strlen(a->psk_file) >= CONF_TEXT_SIZE)
     return usage_error(err, "--psk-file", a->psk_file, "not the name of a file");
+  if (a->access_file != NULL &&
+      (*a->access_file == '\0' || strlen(a->access_file) >= CONF_TEXT_SIZE))
+    return usage_error(err, "--access", a->access_file, "not the name of a file");
   if (optind < argc)
     return usage_error(err, "argument", argv[optind], "copald takes options only");
   return 0;
@@ -135,6 +147,9 @@ void args_help(FILE *out)
         "      --data DIR        keep resources in files below DIR (--store lmdb)\n"
         "      --psk-file FILE   serve coaps to clients whose keys are in FILE, lines of\n"
         "                        identity:hexkey\n"
+        "      --access FILE     the access rules: who may do what, see copald.access(5)\n"
+        "      --explain TEXT    say which access rule decides on 'IDENTITY METHOD PATH', such as\n"
+        "                        'psk:dev-1 PUT /devices/dev-1/t', and exit: 0 allowed, 1 denied\n"
         "      --log-level L     error, warn, info or debug\n"
         "      --log-format F    text, json, or auto: text on a terminal\n"
         "      --check DIR       read all files below DIR, say what is damaged, and exit\n"

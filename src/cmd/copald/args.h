@@ -20,6 +20,7 @@ typedef enum args_action {
   ARGS_CHECK,
   ARGS_CHECK_CONFIG,
   ARGS_PRINT_CONFIG,
+  ARGS_EXPLAIN,
   ARGS_VERSION,
   ARGS_HELP,
 } args_action;
@@ -31,6 +32,8 @@ typedef struct args {
   const char *data_dir;    /* NULL: none */
   const char *psk_file;    /* NULL: none */
   const char *check_dir;   /* ARGS_CHECK */
+  const char *access_file; /* NULL: not given */
+  const char *question;    /* ARGS_EXPLAIN */
   conf_strings listen;     /* the object's own */
   int store;               /* -1: not given */
   int log_level;           /* -1: not given */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/copald/args.h"
+#include "cmd/copald/explain.h"
 #include "cmd/copald/notify.h"
 #include "cmd/copald/pidfile.h"
 #include "cmd/copald/storage.h"
@@ -87,12 +88,16 @@ static int load_conf(const args *a, conf *c, conf_errors *errors)
     memcpy(c->data, a->data_dir, strlen(a->data_dir) + 1);
   if (a->psk_file != NULL)
     memcpy(c->psk_file, a->psk_file, strlen(a->psk_file) + 1);
+  if (a->access_file != NULL)
+    memcpy(c->access_file, a->access_file, strlen(a->access_file) + 1);
   if (a->log_level >= 0)
     c->log_level = (log_level)a->log_level;
   if (a->log_format >= 0)
     c->log_format = (log_format)a->log_format;
   if (rc == 0)
     rc = conf_check(c, errors);
+  if (conf_load_rules(c, errors) < 0)
+    rc = COPAL_EINVAL;
   return errors->count > 0 ? COPAL_EINVAL : rc;
 }
 
@@ -371,6 +376,8 @@ static int run(const args *a, char *const *argv)
     rc = EXIT_CONFIG;
   } else if (a->action == ARGS_PRINT_CONFIG) {
     conf_print(&c, stdout);
+  } else if (a->action == ARGS_EXPLAIN) {
+    rc = explain(c.rules, a->question, stdout, stderr);
   } else if (a->action == ARGS_SERVE) {
     rc = start(a, &c, argv);
   }

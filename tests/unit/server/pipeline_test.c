@@ -194,7 +194,8 @@ static void pipeline_reload_changes_names_and_limits(void **state)
   assert_int_equal(conf_strings_add(&names, "b.example"), COPAL_OK);
   handler_limits limits = s->pipeline.limits;
   limits.key_max = 2;
-  pipeline_reload(&s->pipeline, &limits, names);
+  const admission_cfg admitted = conf_admission(&s->conf);
+  pipeline_reload(&s->pipeline, &limits, names, &admitted, 0);
   assert_int_equal(get(s, opts, 2, text), COPAL_CODE_CONTENT);
   assert_int_equal(s->pipeline.env.limits->key_max, 2);
   close_scene(s);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* copald --explain: which access rule decides, and why. RFC 7252 sections 5.9.2.2 and 5.9.2.4.
+ * Thread: the main thread only. */
+#include "cmd/copald/explain.h"
+
+#include <string.h>
+
+#include "cmd/copald/args.h"
+#include "copal/error.h"
+#include "copal/uri.h"
+
+enum { DENIED = 1, TEXT_SIZE = 4096 };
+
+/* The question, taken apart. */
+typedef struct question {
+  identity id;
+  uint8_t over;
+  unsigned right;
+  copal_span key;
+  char name[LINES_ITEM_MAX + 1];
+  char method[LINES_ITEM_MAX + 1];
+  uint8_t path[3 * LINES_ITEM_MAX];
+} question;
+
+/* Stars that are not quoted are stars here. */
+static void take_item(const lines *l, char out[LINES_ITEM_MAX + 1])
+{
+  for (size_t i = 0; i <= l->len; i++)
+    out[i] = l->item[i] == LINES_STAR ? '*' : l->item[i];
+}
+
+static bool read_identity(lines *l, question *q)
+{
+  static const identity_kind kinds[] = {IDENTITY_PSK, IDENTITY_RPK, IDENTITY_X509, IDENTITY_OSCORE};
+  if (!lines_item(l, ""))
+    return false;
+  take_item(l, q->name);
+  q->over = ACCESS_SESSION;
+  if (strcmp(q->name, "anonymous") == 0) {
+    q->id = (identity){.kind = IDENTITY_ANONYMOUS};
+    q->over = ACCESS_PLAIN;
+    return true;
+  }
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    const char *kind = identity_kind_name(kinds[i]);
+    const size_t len = strlen(kind);
+    if (strncmp(q->name, kind, len) != 0 || q->name[len] != ':')
+      continue;
+    q->id = (identity){.kind = kinds[i], .name = copal_span_str(q->name + len + 1), .serial = 1};
+    if (kinds[i] == IDENTITY_OSCORE)
+      q->over = ACCESS_OSCORE;
+    return identity_name_is_valid(q->id.name);
+  }
+  return false;
+}
+
+/* Writes the canonical form of a path. */
+static bool read_path(lines *l, question *q)
+{
+  char text[LINES_ITEM_MAX + 1];
+  if (!lines_item(l, "") || l->item[0] != '/')
+    return false;
+  take_item(l, text);
+  copal_wr w = copal_wr_init((copal_mspan){q->path, sizeof q->path});
+  for (const char *at = text; *at == '/';) {
+    const size_t len = strcspn(at + 1, "/");
+    uint8_t plain[LINES_ITEM_MAX];
+    copal_wr decoded = copal_wr_init((copal_mspan){plain, sizeof plain});
+    if (copal_uri_decode(copal_span_of(at + 1, len), &decoded) < 0)
+      return false;
+    copal_wr_u8(&w, '/');
+    copal_uri_put_segment(&w, copal_wr_done(&decoded));
+    at += 1 + len;
+  }
+  q->key = copal_wr_done(&w);
+  return w.err == COPAL_OK;
+}
+
+static bool read_over(lines *l, question *q)
+{
+  if (lines_is_over(l))
+    return true;
+  if (!lines_item(l, "") || strcmp(l->item, "over") != 0 || !lines_item(l, ""))
+    return false;
+  if (strcmp(l->item, "any") == 0)
+    q->over = ACCESS_PLAIN;
+  else if (strcmp(l->item, "secure") == 0)
+    q->over = ACCESS_SESSION;
+  else if (strcmp(l->item, "oscore") == 0)
+    q->over = ACCESS_OSCORE;
+  else
+    return false;
+  return lines_is_over(l);
+}
+
+static bool read_question(const char *text, question *q)
+{
+  mistakes m = {.count = 0};
+  lines l = {.file = "--explain", .left = copal_span_str(text), .mistakes = &m};
+  if (!lines_next(&l) || !read_identity(&l, q) || !lines_item(&l, ""))
+    return false;
+  take_item(&l, q->method);
+  q->right = access_right_named(q->method);
+  return q->right != 0 && read_path(&l, q) && read_over(&l, q);
+}
+
+static int show(const access_rules *rules, const question *q, FILE *out)
+{
+  char known[TEXT_SIZE];
+  const access_profile who = access_profile_of(rules, &q->id, q->over);
+  const access_verdict v = access_judge(rules, &who, q->right, q->key);
+  const copal_span line = access_line(rules, v.line);
+  const bool is_anonymous = q->id.kind == IDENTITY_ANONYMOUS;
+  access_profile_text(rules, &who, known, sizeof known);
+  if (v.is_allowed)
+    fprintf(out, "allowed\n");
+  else
+    fprintf(out, "denied with %s\n",
+            is_anonymous ? "4.01 (Unauthorized): who asks is not known" : "4.03 (Forbidden)");
+  fprintf(out, "%s:%u: %.*s\n", access_name(rules), v.line, (int)line.len, (const char *)line.ptr);
+  fprintf(out, "%s is taken in by: %s%s%s\n", q->name, known, who.exact != 0 ? ", " : "",
+          who.exact != 0 ? "its own name" : "");
+  fprintf(out, "no line above that one fits %s %.*s\n", q->method, (int)q->key.len,
+          (const char *)q->key.ptr);
+  return v.is_allowed ? 0 : DENIED;
+}
+
+int explain(const access_rules *rules, const char *text, FILE *out, FILE *err)
+{
+  question q;
+  if (!read_question(text, &q)) {
+    fprintf(err,
+            "copald: --explain \"%s\": expected is IDENTITY METHOD PATH, such as "
+            "'psk:dev-1 PUT /devices/dev-1/t' or 'anonymous GET /'\n",
+            text);
+    return EXIT_USAGE;
+  }
+  if (rules == NULL) {
+    fprintf(out, "allowed\nthere are no access rules: --access FILE, or access_file in the "
+                 "configuration\n");
+    return 0;
+  }
+  return show(rules, &q, out);
+}
