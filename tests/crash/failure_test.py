@@ -6,6 +6,7 @@
 """
 import argparse
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from coap import (CHANGED, CONTENT, CREATED, DELETE, DELETED, GET, INTERNAL, MAX
 
 SHIM = os.path.join(os.environ.get("COPAL_BUILD_DIR", "build/dev"), "failio.so")
 KILL_POINTS = 24
+ROLL_CHANGES, ROLL_KEYS = 6000, 48
+ROLL_TMPFS_SIZE = 24 << 20  # files of 1 MiB
 TMPFS_SIZE = 6 << 20
 # What a change needs: its write, and the sync behind it.
 WRITE = {"lmdb": "pwrite", "journal": "append"}
@@ -36,6 +39,15 @@ def failing(rule, arm=None):
     if arm:
         env["FAILIO_ARM"] = arm
     return env
+
+
+def mount_tmpfs(test, folder, size):
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", folder],
+                          capture_output=True, check=False)
+    if done.returncode != 0:
+        test.skipTest("a small tmpfs cannot be mounted here")
+    # What was added last is undone first: after copald has ended.
+    test.addCleanup(subprocess.run, ["umount", "-l", folder], check=False)
 
 
 class Failure(unittest.TestCase):
@@ -217,6 +229,46 @@ class Failure(unittest.TestCase):
                 with self.subTest(call=call, nth=nth):
                     self.killed_at(f"{call}:{nth}:kill")
 
+    def test_sigkill_while_the_journal_goes_to_other_files(self):
+        if Copald.engine == "lmdb":
+            self.skipTest("no journal")
+        self.data = os.path.join(self.top, "small", "data")
+        os.mkdir(os.path.dirname(self.data))
+        mount_tmpfs(self, os.path.dirname(self.data), ROLL_TMPFS_SIZE)
+        # The first of these calls, but for unlink, belong to the start.
+        points = [(call, nth) for call in ("jfallocate", "fill", "rename") for nth in (2, 3, 4)]
+        for call, nth in [*points, ("unlink", 1)]:
+            with self.subTest(call=call, nth=nth):
+                shutil.rmtree(self.data, ignore_errors=True)
+                self.roll(f"{call}:{nth}:kill")
+
+    def roll(self, rule):
+        """More than the first file takes, with many changes under way; then all is there."""
+        copald, line = self.start(env=failing(rule))
+        known, begun = {}, {}
+        for i in range(ROLL_CHANGES):
+            key = f"/r{i % ROLL_KEYS}"
+            while key in begun and copald.process.poll() is None:
+                select.select([line.socket], [], [], 0.05)
+                for (done, body), answer in line.receive():
+                    self.assertIn(answer.code, (CREATED, CHANGED))
+                    known[done] = body
+                    del begun[done]
+            if copald.process.poll() is not None:
+                break
+            begun[key] = b"%05d" % i * 200
+            line.send((key, begun[key]), PUT, path(key), begun[key])
+        self.assertIsNotNone(copald.process.poll(), "the call was not made")
+        self.end(copald, line)
+        copald.wait()
+        copald, line = self.start()
+        for key in known | begun:
+            answer = line.ask(GET, path(key))
+            found = answer.payload if answer.code == CONTENT else None
+            self.assertIn(found, (known.get(key), begun.get(key, known.get(key))), (rule, key))
+        self.end(copald, line)
+        coap.check(self.data)
+
     def test_sigkill_while_it_ends_and_while_it_recovers(self):
         """The calls of the last checkpoint, of the end, and of the next start's recovery."""
         for call in ("any", "rename", "unlink", "meta"):
@@ -255,12 +307,7 @@ class FullDisk(Failure):
     def setUp(self):
         super().setUp()
         os.mkdir(self.data)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={TMPFS_SIZE},mode=700", "tmpfs",
-                               self.data], capture_output=True, check=False)
-        if done.returncode != 0:
-            self.skipTest("a small tmpfs cannot be mounted here")
-        # What was added last is undone first: after copald has ended.
-        self.addCleanup(subprocess.run, ["umount", "-l", self.data], check=False)
+        mount_tmpfs(self, self.data, TMPFS_SIZE)
 
     def fill(self, line, size=1000):
         for i in range(20000):
