@@ -157,6 +157,8 @@ static void on_done(store_op *op, const store_result *result)
   pending *p = (pending *)op; /* its first member */
   if (result->is_repeat)
     count_up(p->service, &p->service->counts.repeats);
+  if (result->is_unnamed)
+    count_up(p->service, &p->service->counts.unnamed);
   p->finish(p, result);
 }
 
@@ -875,6 +877,7 @@ static size_t resources_count(service *base, service_count out[SERVICE_COUNT_MAX
       {"patch_lost", c.patch_lost},
       {"name_retries", c.name_retries},
       {"operations_repeated", c.repeats},
+      {"operations_unnamed", c.unnamed},
       {"uploads_open", u.open},
       {"upload_bytes", u.bytes},
       {"uploads_finished", u.finished},

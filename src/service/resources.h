@@ -28,6 +28,7 @@ typedef struct resources_counts {
   uint64_t patch_retries;   /* patches computed again after a concurrent change */
   uint64_t patch_lost;      /* 5.03: a patch that met concurrent changes too often */
   uint64_t name_retries;    /* names drawn for POST that were taken */
+  uint64_t unnamed;         /* carried out, but the store had no room for its name */
   uint64_t repeats;         /* requests that the store knew: answered as before, not carried out */
 } resources_counts;
 

@@ -87,10 +87,12 @@ typedef struct store_result {
   store_status status;
   store_rev rev; /* of the representation now, 0 when absent */
   store_etag etag;
-  bool created;   /* PUT made a new resource; DELETE removed one */
-  bool is_repeat; /* an operation with this name was carried out before: nothing was done, and this
-                     is its result */
-  copal_span key; /* what that operation changed; lent while `done` runs. Only with `is_repeat` */
+  bool created;    /* PUT made a new resource; DELETE removed one */
+  bool is_repeat;  /* an operation with this name was carried out before: nothing was done, and this
+                      is its result */
+  bool is_unnamed; /* carried out, but a limit of the store did not let it keep the result: coming
+                      again, it is carried out again */
+  copal_span key;  /* what that operation changed; lent while `done` runs. Only with `is_repeat` */
 } store_result;
 
 /* One change. Lent to the store until `done` has run; keys and bodies are copied by store_commit().

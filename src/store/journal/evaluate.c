@@ -266,10 +266,7 @@ static bool look_up(evaluation *v, intent *r, const overlay_entry *name, bool *i
     count_up(&v->s->counters.repeats);
     return repeat(r, &before);
   }
-  if (v->names - count_now(&v->s->counters.names_gone) < v->s->cfg.name_max)
-    return true;
-  *is_over = true;
-  return refuse(r, &v->s->counters.names_refused);
+  return true;
 }
 
 static bool check_name(evaluation *v, intent *r, bool *is_over)
@@ -285,11 +282,16 @@ static bool check_name(evaluation *v, intent *r, bool *is_over)
   return has_memory;
 }
 
-/* Keeps the result of a named operation that has been carried out. */
-static bool note_name(evaluation *v, const intent *r)
+/* Keeps the result of a named operation that has been carried out, while there is room. */
+static bool note_name(evaluation *v, intent *r)
 {
   if (r->result.status != STORE_OK || !store_op_is_named(r->op))
     return true;
+  if (v->names - count_now(&v->s->counters.names_gone) >= v->s->cfg.name_max) {
+    r->result.is_unnamed = true;
+    count_up(&v->s->counters.names_refused);
+    return true;
+  }
   const batch_record br = {
       .kind = BATCH_OP,
       .space = r->op->space,

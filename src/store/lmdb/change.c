@@ -168,11 +168,16 @@ static int repeat(request *r, const op_record *before)
   return 0;
 }
 
-/* Keeps the result of a named operation that has been carried out. */
-static int note_name(transaction *t, const request *r)
+/* Keeps the result of a named operation that has been carried out, while there is room. */
+static int note_name(transaction *t, request *r)
 {
   if (r->result.status != STORE_OK || !store_op_is_named(r->op))
     return 0;
+  if (!has_fewer(t, t->s->env.ops, t->s->cfg.name_max)) {
+    r->result.is_unnamed = true;
+    count_up(&t->s->counters.names_refused);
+    return 0;
+  }
   const op_record rec = {.rev = r->result.rev,
                          .etag = r->result.etag,
                          .created = r->result.created,
@@ -198,10 +203,7 @@ static int check_name(transaction *t, request *r, bool *is_over)
   }
   if (rc != 0 && rc != MDB_NOTFOUND && rc != RECORD_DAMAGED)
     return rc;
-  if (has_fewer(t, t->s->env.ops, t->s->cfg.name_max))
-    return 0;
-  *is_over = true;
-  return refuse(r, &t->s->counters.names_refused);
+  return 0;
 }
 
 /* ------------------------------------------------------------------------------------------------

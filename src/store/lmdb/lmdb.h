@@ -44,7 +44,7 @@ typedef struct lmdb_store_counts {
   uint64_t resources_refused; /* STORE_FULL: `resource_max` */
   uint64_t bytes_refused;     /* STORE_FULL: `byte_max` or the file system */
   uint64_t pending_refused;   /* COPAL_ENOSLOT: `pending_max` or `queue_max` */
-  uint64_t names_refused;     /* STORE_FULL: `name_max` */
+  uint64_t names_refused;     /* results not kept: `name_max` */
   uint64_t repeats;           /* named operations that had been carried out before */
   uint64_t expired;           /* resources deleted at the end of their lifetime */
   uint64_t failed;            /* STORE_FAILED */

@@ -387,7 +387,10 @@ static void change_run_named(change *c)
   if (before != NULL) {
     change_repeat(c, before);
   } else if (n == NULL) {
-    change_refuse(c, &s->counters.names_refused);
+    change_run(c);
+    c->result.is_unnamed = c->result.status == STORE_OK;
+    if (c->result.is_unnamed)
+      count_up(&s->counters.names_refused);
   } else {
     change_run(c);
     names_keep(s, n, &c->result);

@@ -30,7 +30,7 @@ typedef struct memory_store_counts {
   uint64_t bytes_refused;     /* STORE_FULL: `byte_max` */
   uint64_t memory_refused;    /* STORE_FULL: the system gave no memory */
   uint64_t pending_refused;   /* COPAL_ENOSLOT: `pending_max` */
-  uint64_t names_refused;     /* STORE_FULL: `name_max`, or no memory for a name */
+  uint64_t names_refused;     /* results not kept: `name_max`, or no memory for a name */
   uint64_t repeats;           /* named operations that had been carried out before */
   uint64_t expired;           /* resources deleted at the end of their lifetime */
 } memory_store_counts;

@@ -296,17 +296,25 @@ static void names_are_forgotten_and_limited(void **state)
     const char key[] = {'/', (char)('a' + i), '\0'};
     assert_int_equal(put_named(&b, key, i), STORE_OK);
   }
-  assert_int_equal(put_named(&b, "/x", 9), STORE_FULL);
-  assert_int_equal(put_named(&b, "/b", 1), STORE_OK); /* a repeat needs no room */
+  assert_false(b.result.is_unnamed);
+  assert_int_equal(put_named(&b, "/x", 9), STORE_OK);
+  assert_true(b.result.is_unnamed);
+  assert_int_equal(put_named(&b, "/x", 9), STORE_PRECONDITION); /* it is not known again */
+  assert_int_equal(put_named(&b, "/b", 1), STORE_OK);           /* a repeat needs no room */
   pass(&b, STORE_OPID_LIFETIME_S);
   the_clock.now = b.now;
-  store_status status = STORE_FULL;
-  for (int i = 0; i < 4000 && status == STORE_FULL; i++) {
-    status = put_named(&b, "/x", 1); /* another operation by now */
-    usleep(status == STORE_FULL ? 5000 : 0);
+  bool is_unnamed = true;
+  char key[16] = "";
+  for (int i = 0; i < 4000 && is_unnamed; i++) {
+    usleep(i > 0 ? 5000 : 0);
+    snprintf(key, sizeof key, "/y%d", i);
+    assert_int_equal(put_named(&b, key, 1), STORE_OK); /* another operation by now */
+    is_unnamed = b.result.is_unnamed;
   }
-  assert_int_equal(status, STORE_OK);
+  assert_false(b.result.is_unnamed);
   assert_false(b.result.is_repeat);
+  assert_int_equal(put_named(&b, key, 1), STORE_OK);
+  assert_true(b.result.is_repeat);
   end(&b, *state);
 }
 
