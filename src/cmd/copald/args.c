@@ -11,6 +11,10 @@
 enum {
   OPT_CHECK_CONFIG = 256,
   OPT_CHECK,
+  OPT_DUMP,
+  OPT_LOAD,
+  OPT_MERGE,
+  OPT_BACKUP,
   OPT_PSK,
   OPT_PRINT,
   OPT_STORE,
@@ -30,6 +34,10 @@ static const struct option long_options[] = {
     {"access", required_argument, NULL, OPT_ACCESS},
     {"explain", required_argument, NULL, OPT_EXPLAIN},
     {"check", required_argument, NULL, OPT_CHECK},
+    {"dump", required_argument, NULL, OPT_DUMP},
+    {"load", required_argument, NULL, OPT_LOAD},
+    {"merge", no_argument, NULL, OPT_MERGE},
+    {"backup", required_argument, NULL, OPT_BACKUP},
     {"check-config", no_argument, NULL, OPT_CHECK_CONFIG},
     {"print-config", no_argument, NULL, OPT_PRINT},
     {"log-level", required_argument, NULL, OPT_LEVEL},
@@ -67,6 +75,17 @@ static int take_store(args *a, const char *name, FILE *err)
   return 0;
 }
 
+/* What works on a directory instead of serving. */
+static int take_work(args *a, args_action action, const char *dir, FILE *err)
+{
+  if (a->work_dir != NULL)
+    return usage_error(err, "directory", dir,
+                       "one of --check, --dump, --load and --backup at a time");
+  a->action = action;
+  a->work_dir = dir;
+  return 0;
+}
+
 static int take_option(args *a, int option, const char *value, FILE *err)
 {
   switch (option) {
@@ -80,10 +99,11 @@ static int take_option(args *a, int option, const char *value, FILE *err)
     a->action = ARGS_EXPLAIN;
     a->question = value;
     return 0;
-  case OPT_CHECK:
-    a->action = ARGS_CHECK;
-    a->check_dir = value;
-    return 0;
+  case OPT_CHECK: return take_work(a, ARGS_CHECK, value, err);
+  case OPT_DUMP: return take_work(a, ARGS_DUMP, value, err);
+  case OPT_LOAD: return take_work(a, ARGS_LOAD, value, err);
+  case OPT_BACKUP: return take_work(a, ARGS_BACKUP, value, err);
+  case OPT_MERGE: a->merges = true; return 0;
   case OPT_CHECK_CONFIG: a->action = ARGS_CHECK_CONFIG; return 0;
   case OPT_PRINT: a->action = ARGS_PRINT_CONFIG; return 0;
   case OPT_LEVEL:
@@ -123,6 +143,12 @@ int args_parse(args *a, int argc, char **argv, FILE *err)
   if (a->access_file != NULL &&
       (*a->access_file == '\0' || strlen(a->access_file) >= CONF_TEXT_SIZE))
     return usage_error(err, "--access", a->access_file, "not the name of a file");
+  if (a->merges && a->action != ARGS_LOAD)
+    return usage_error(err, "option", "--merge", "goes with --load only");
+  if (a->action == ARGS_BACKUP && optind == argc)
+    return usage_error(err, "--backup", a->work_dir, "the directory of the copy is missing");
+  if (a->action == ARGS_BACKUP)
+    a->target = argv[optind++];
   if (optind < argc)
     return usage_error(err, "argument", argv[optind], "copald takes options only");
   return 0;
@@ -153,6 +179,12 @@ void args_help(FILE *out)
         "      --log-level L     error, warn, info or debug\n"
         "      --log-format F    text, json, or auto: text on a terminal\n"
         "      --check DIR       read all files below DIR, say what is damaged, and exit\n"
+        "      --dump DIR        write the resources below DIR as lines of JSON, and exit\n"
+        "      --load DIR        read such lines into DIR, and exit; with --merge also where\n"
+        "                        there are resources\n"
+        "      --backup DIR TARGET\n"
+        "                        copy what is stored below DIR to TARGET, also while a copald\n"
+        "                        serves it, and exit\n"
         "      --check-config    check the configuration and exit\n"
         "      --print-config    print the configuration in effect and exit\n"
         "  -V, --version         print the version and exit\n"

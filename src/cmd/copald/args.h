@@ -18,6 +18,9 @@ enum {
 typedef enum args_action {
   ARGS_SERVE,
   ARGS_CHECK,
+  ARGS_DUMP,
+  ARGS_LOAD,
+  ARGS_BACKUP,
   ARGS_CHECK_CONFIG,
   ARGS_PRINT_CONFIG,
   ARGS_EXPLAIN,
@@ -31,9 +34,11 @@ typedef struct args {
   const char *config_file; /* NULL: none */
   const char *data_dir;    /* NULL: none */
   const char *psk_file;    /* NULL: none */
-  const char *check_dir;   /* ARGS_CHECK */
   const char *access_file; /* NULL: not given */
   const char *question;    /* ARGS_EXPLAIN */
+  const char *work_dir;    /* ARGS_CHECK, ARGS_DUMP, ARGS_LOAD, ARGS_BACKUP */
+  const char *target;      /* ARGS_BACKUP */
+  bool merges;             /* ARGS_LOAD */
   conf_strings listen;     /* the object's own */
   int store;               /* -1: not given */
   int log_level;           /* -1: not given */

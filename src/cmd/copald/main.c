@@ -9,7 +9,10 @@
 #include <unistd.h>
 
 #include "cmd/copald/args.h"
+#include "cmd/copald/backup.h"
+#include "cmd/copald/dump.h"
 #include "cmd/copald/explain.h"
+#include "cmd/copald/load.h"
 #include "cmd/copald/notify.h"
 #include "cmd/copald/pidfile.h"
 #include "cmd/copald/storage.h"
@@ -385,6 +388,19 @@ static int run(const args *a, char *const *argv)
   return rc;
 }
 
+/* Works on a directory instead of serving. */
+static int work(const args *a)
+{
+  storage_catch_damage();
+  if (a->action == ARGS_DUMP)
+    return dump_store(a->work_dir, stdout, stderr);
+  if (a->action == ARGS_LOAD)
+    return load_store(a->work_dir, a->merges, stdin, stdout, stderr);
+  if (a->action == ARGS_BACKUP)
+    return backup_store(a->work_dir, a->target, stdout, stderr);
+  return storage_check(a->work_dir, stdout, stderr) == 0 ? 0 : EXIT_RUNTIME;
+}
+
 int main(int argc, char **argv)
 {
   args a;
@@ -393,8 +409,8 @@ int main(int argc, char **argv)
     args_help(stdout);
   else if (rc == 0 && a.action == ARGS_VERSION)
     printf("copald %s\n", copal_version());
-  else if (rc == 0 && a.action == ARGS_CHECK)
-    rc = storage_check(a.check_dir, stdout, stderr) == 0 ? 0 : EXIT_RUNTIME;
+  else if (rc == 0 && a.work_dir != NULL)
+    rc = work(&a);
   else if (rc == 0)
     rc = run(&a, argv);
   args_wipe(&a);

@@ -91,14 +91,18 @@ static void on_bad_page(int number)
   _exit(EXIT_RUNTIME);
 }
 
-int storage_check(const char *dir, FILE *out, FILE *err)
+void storage_catch_damage(void)
 {
   const struct sigaction action = {.sa_handler = on_bad_page};
-  char why[LMDB_WHY_SIZE];
-  lmdb_report report;
   sigaction(SIGBUS, &action, NULL);
   sigaction(SIGSEGV, &action, NULL);
   sigaction(SIGABRT, &action, NULL); /* LMDB's assertions */
+}
+
+int storage_check(const char *dir, FILE *out, FILE *err)
+{
+  char why[LMDB_WHY_SIZE];
+  lmdb_report report;
   const int rc = lmdb_store_check(dir, print_damage, err, &report, why);
   if (rc < 0) {
     fprintf(err, "copald: %s\n", why);

@@ -28,6 +28,10 @@ void storage_close(storage *st);
 /* What the ready line calls the store. */
 const char *storage_name(const conf *c);
 
+/* From now on a data file that cannot be read ends the process with a sentence. For programs that
+ * read a directory and exit. */
+void storage_catch_damage(void);
+
 /* Checks a data directory. Returns 0 when nothing is wrong with it. */
 int storage_check(const char *dir, FILE *out, FILE *err);
 

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* copald --load: a dump into a data directory. Thread: the main thread. */
+#ifndef COPALD_LOAD_H
+#define COPALD_LOAD_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/* Reads a dump from `in` into the directory, which is made when it is missing; all of it or
+ * nothing. One that holds resources is refused unless `merges`: then resources of the dump replace
+ * those with the same path. What was done goes to `out`, complaints to `err`. Returns the exit
+ * code: 0 or 1. */
+int load_store(const char *dir, bool merges, FILE *in, FILE *out, FILE *err);
+
+#endif

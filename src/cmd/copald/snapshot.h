@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A data directory as it is at one moment, for reading, also while a copald serves it. Thread: one
+ * at a time. */
+#ifndef COPALD_SNAPSHOT_H
+#define COPALD_SNAPSHOT_H
+
+#include "store/lmdb/env.h"
+
+typedef struct snapshot {
+  env env;
+  MDB_txn *txn;
+} snapshot;
+
+/* Opens it. A directory whose journal is open is refused: the database alone is not all of it.
+ * Returns 0, or -errno or a negative COPAL_E* with a sentence in `why`. */
+int snapshot_open(snapshot *s, const char *dir, char why[LMDB_WHY_SIZE]);
+
+/* Safe on an object that snapshot_open() failed for. */
+void snapshot_close(snapshot *s);
+
+/* The same check within any transaction. */
+int snapshot_check_journal(const env *e, MDB_txn *txn, const char *dir, char why[LMDB_WHY_SIZE]);
+
+#endif
