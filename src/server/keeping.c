@@ -16,6 +16,7 @@ static bool lend(keeping *k, server *s)
     lent[i] = (dups_shard){shard_ep(each), shard_ways(each)};
   }
   dups_lend(&k->dups, lent, lent != NULL ? count : 0, clock_now());
+  k->sessions.server = s;
   return lent != NULL;
 }
 
@@ -23,6 +24,7 @@ static void take_back(keeping *k)
 {
   free(k->dups.shards);
   dups_lend(&k->dups, NULL, 0, 0);
+  k->sessions.server = NULL;
 }
 
 static void restore(server_section *hook, server *s)
@@ -37,7 +39,9 @@ static void restore(server_section *hook, server *s)
   if (len > 0)
     LOG(k->log, LOG_LEVEL_INFO, "state_restored", log_number("bytes", (uint64_t)len),
         log_number("duplicates", k->dups.restored),
-        log_number("duplicates_refused", k->dups.refused));
+        log_number("duplicates_refused", k->dups.refused),
+        log_number("sessions", k->sessions.restored),
+        log_number("sessions_refused", k->sessions.refused));
 }
 
 static void save(server_section *hook, server *s)
@@ -50,7 +54,7 @@ static void save(server_section *hook, server *s)
     LOG(k->log, LOG_LEVEL_ERROR, "state_not_saved", log_text("error", why));
   else
     LOG(k->log, LOG_LEVEL_INFO, "state_saved", log_number("bytes", (uint64_t)len),
-        log_number("duplicates", k->dups.saved));
+        log_number("duplicates", k->dups.saved), log_number("sessions", k->sessions.saved));
 }
 
 void keeping_init(keeping *k, const char *dir, logger *log)
@@ -59,4 +63,10 @@ void keeping_init(keeping *k, const char *dir, logger *log)
       .hook = {.name = "state", .restore = restore, .save = save}, .dir = dir, .log = log};
   dups_init(&k->dups);
   state_register(&k->sections, &k->dups.section);
+}
+
+void keeping_add_sessions(keeping *k, secure_shared *shared, identities *all)
+{
+  sessions_init(&k->sessions, shared, all);
+  state_register(&k->sections, &k->sessions.section);
 }

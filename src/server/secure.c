@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "copal/error.h"
+#include "server/clock.h"
 #include "server/shard.h"
 #include "transport/steer.h"
 
@@ -97,6 +98,8 @@ static const char *end_text(dtls_end why)
 static void on_close(dtls_app *a, const copal_path *path, dtls_end why, copal_time now)
 {
   secure *s = (secure *)a;
+  if (s->ep == NULL)
+    return; /* all is being closed */
   copal_ep_forget(s->ep, path, now);
   log_session(s, LOG_LEVEL_DEBUG, "session_closed", path, log_text("reason", end_text(why)), now);
 }
@@ -207,10 +210,22 @@ int secure_open(const secure_parts *parts, secure **out, copal_time now)
   return 0;
 }
 
+void secure_inherit(secure *s)
+{
+  const bool has_tickets = s->parts.conf->dtls.has_tickets == CONF_ON;
+  const secure_shared *shared = s->parts.shared;
+  dtls_inherit(s->dtls, shared->cid_secret, has_tickets ? shared->ticket_key : NULL);
+}
+
 void secure_close(secure *s)
 {
   if (s == NULL)
     return;
+  if (s->dtls != NULL) {
+    s->ep = NULL;
+    dtls_close_sessions(s->dtls, clock_now());
+    udp_flush(s->parts.udp);
+  }
   dtls_close(s->dtls);
   free(s->lanes);
   free(s);

@@ -42,7 +42,11 @@ typedef struct secure_parts {
 /* Before the endpoint. Returns 0 or -errno. */
 int secure_open(const secure_parts *parts, secure **s, copal_time now);
 
-/* After the endpoint. Safe on NULL. */
+/* Takes over `parts.shared` as it is now, as dtls_inherit(). */
+void secure_inherit(secure *s);
+
+/* After the endpoint and before the sockets are closed. Peers of sessions that nobody has saved are
+ * told that these are over. Safe on NULL. */
 void secure_close(secure *s);
 
 /* The endpoint messages go to; and the guard that hears of addresses, or NULL. Before the first

@@ -220,6 +220,16 @@ shard *server_shard(server *s, uint32_t index)
   return s->shards[index];
 }
 
+shard *server_home_of_lane(server *s, const copal_addr *bound, uint8_t lane)
+{
+  for (size_t i = 0; i < s->parts.sockets->count; i++) {
+    const listener *l = &s->parts.sockets->items[i];
+    if (memcmp(&l->addr, bound, sizeof *bound) == 0)
+      return s->shards[listener_shard(lane % l->count, s->common.count)];
+  }
+  return NULL;
+}
+
 shard *server_home(server *s, const copal_addr *bound, const copal_addr *remote)
 {
   for (size_t i = 0; i < s->parts.sockets->count; i++) {

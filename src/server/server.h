@@ -94,6 +94,9 @@ shard *server_shard(server *s, uint32_t index);
  * there. */
 shard *server_home(server *s, const copal_addr *bound, const copal_addr *remote);
 
+/* The same for records with a CID that begins with `lane`, wherever they come from. */
+shard *server_home_of_lane(server *s, const copal_addr *bound, uint8_t lane);
+
 /* Ends the threads and closes everything. Safe on NULL. */
 void server_close(server *s);
 

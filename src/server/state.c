@@ -194,6 +194,8 @@ int64_t state_save(const state_registry *r, const char *path, char why[STATE_WHY
   if (dir >= 0)
     close(dir);
   const int64_t len = (int64_t)w.len;
+  if (w.bytes != NULL)
+    explicit_bzero(w.bytes, w.len); /* keys are among them */
   free(w.bytes);
   return rc < 0 ? fail(why, "cannot write the state file", -rc) : len;
 }
@@ -304,6 +306,8 @@ int64_t state_load(const state_registry *r, const char *path, char why[STATE_WHY
   }
   if (rc == 0)
     rc = hand_out(r, bytes, len);
+  if (bytes != NULL)
+    explicit_bzero(bytes, len);
   free(bytes);
   if (rc == -ENOENT)
     return 0;

@@ -36,7 +36,7 @@ def needed(name):
 class Server:
     """copald on a port of its own, with one identity of two keys."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, listen=("--listen", "coaps://127.0.0.1:0")):
         self.dir = tempfile.mkdtemp()
         self.keys = os.path.join(self.dir, "psk")
         with open(self.keys, "w") as out:
@@ -44,8 +44,8 @@ class Server:
             out.write("device:%s\n" % KEY.encode().hex())
         self.log = open(os.path.join(self.dir, "log"), "wb+")
         self.process = subprocess.Popen(
-            [os.path.join(BUILD, "copald"), "--psk-file", self.keys, "--listen",
-             "coaps://127.0.0.1:0", "--log-level", "info", *options],
+            [os.path.join(BUILD, "copald"), "--psk-file", self.keys, *listen,
+             "--log-level", "info", *options],
             stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline().decode()
         self.port = int(re.search(r"coaps://127.0.0.1:(\d+)", line).group(1))
@@ -262,6 +262,81 @@ class Network(unittest.TestCase):
         if not is_sanitized():
             self.assertLess(self.server.memory() - before, 2 << 20)
         self.assertNotIn("sessions", self.server.counters())
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Restarts(unittest.TestCase):
+    """One process after another on the same store and port."""
+
+    def setUp(self):
+        self.data = tempfile.mkdtemp()
+        self.options = ["--listen", "coaps://127.0.0.1:%d" % free_port(), "--data", self.data]
+        self.first = Server(*self.options, listen=())
+
+    def tearDown(self):
+        shutil.rmtree(self.data)
+
+    def ping(self, count):
+        return subprocess.Popen(
+            [os.path.join(BUILD, "copal"), "ping", "-c", str(count),
+             "coaps://127.0.0.1:%d" % self.first.port], stdout=subprocess.PIPE,
+            env={**os.environ, "COPAL_PSK_FILE": self.first.keys})
+
+    def test_session_goes_on_after_a_restart_in_order(self):
+        p = self.ping(8)
+        time.sleep(2.5)
+        self.first.process.terminate()
+        self.assertEqual(self.first.process.wait(30), 0)
+        state = os.stat(os.path.join(self.data, "state"))
+        self.assertEqual(state.st_mode & 0o777, 0o600)
+        second = Server(*self.options, listen=())
+        self.assertFalse(os.path.exists(os.path.join(self.data, "state")))
+        said = p.communicate(timeout=60)[0]
+        n = second.counters()
+        self.first.close()
+        self.assertEqual(second.close(), 0)
+        self.assertIn(b"8 sent", said)
+        self.assertGreaterEqual(int(re.search(rb"(\d+) answered", said).group(1)), 7, said)
+        self.assertEqual(n["sessions_restored"], 1, n)
+        self.assertNotIn("handshakes_started", n)
+
+    def test_session_goes_on_through_an_upgrade(self):
+        p = self.ping(8)
+        time.sleep(2.5)
+        self.first.process.send_signal(signal.SIGUSR2)
+        said = p.communicate(timeout=60)[0]
+        self.first.process.wait(30)
+        log = self.first.read()
+        heir = int(re.search(r'"event":"handed_over".*?"pid":(\d+)', log).group(1))
+        os.kill(heir, signal.SIGTERM)
+        for _ in range(200):
+            if '"event":"stopped"' in self.first.read():
+                break
+            time.sleep(0.05)
+        log = self.first.read()
+        self.first.close()
+        self.assertIn(b"8 sent", said)
+        self.assertGreaterEqual(int(re.search(rb"(\d+) answered", said).group(1)), 7, said)
+        last = [line for line in log.splitlines() if '"event":"metrics"' in line][-1]
+        self.assertIn('"sessions_restored":1', last)
+        self.assertNotIn('"handshakes_started"', last)
+
+    def test_sessions_end_with_a_crash(self):
+        p = self.ping(2)
+        p.communicate(timeout=30)
+        self.first.process.kill()
+        self.first.process.wait(30)
+        self.assertFalse(os.path.exists(os.path.join(self.data, "state")))
+        second = Server(*self.options, listen=())
+        n = second.counters()
+        self.first.close()
+        self.assertEqual(second.close(), 0)
+        self.assertNotIn("sessions_restored", n)
 
 
 class Servers(unittest.TestCase):

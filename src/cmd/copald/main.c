@@ -232,6 +232,8 @@ static int serve_once(process *p)
   char why[SERVER_WHY_SIZE] = "out of memory";
   keeping kept;
   keeping_init(&kept, p->conf->data, p->log);
+  if (vault_secure(&p->vault) != NULL)
+    keeping_add_sessions(&kept, &p->vault.shared, p->vault.identities);
   int rc = open_parts(&in_use, p->conf, p->log, why);
   if (rc == 0) {
     const server_parts with = {

@@ -249,7 +249,8 @@ void dtls_close_sessions(dtls *d, copal_time now)
 {
   dtls_session *s;
   d->now = now;
-  while ((s = dtls_session_from_slot(d->sessions, 0)) != NULL) {
+  for (uint32_t slot = 0; (s = dtls_session_from_slot(d->sessions, slot)) != NULL; slot++) {
+    slot = dtls_session_slot(d->sessions, s);
     dtls_session_end(d->sessions, s, DTLS_END_LOCAL);
     established_settle(d);
   }
@@ -276,6 +277,12 @@ void dtls_reload(dtls *d, const dtls_cfg *cfg)
   d->cfg.idle_s = cfg->idle_s;
   dtls_sessions_reload(d->sessions, &(dtls_sessions_cfg){.idle_s = cfg->idle_s});
   handshake_kit_set_ticket_key(d->kit, cfg->ticket_key);
+}
+
+void dtls_inherit(dtls *d, const uint8_t cid_secret[DTLS_CID_KEY_SIZE], const uint8_t *ticket_key)
+{
+  dtls_cid_key_init(&d->cid_key, cid_secret);
+  handshake_kit_set_ticket_key(d->kit, ticket_key);
 }
 
 dtls_sessions *dtls_table(dtls *d)

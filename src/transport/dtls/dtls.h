@@ -145,6 +145,10 @@ void dtls_prove(dtls *d, uint32_t session);
 /* Limits that can change live: idle_s. Tickets made so far are void when `ticket_key` is new. */
 void dtls_reload(dtls *d, const dtls_cfg *cfg);
 
+/* Takes over the secrets of the process before, so that its CIDs and tickets mean the same here;
+ * `ticket_key` as in dtls_cfg. Before the first datagram and the first session. */
+void dtls_inherit(dtls *d, const uint8_t cid_secret[DTLS_CID_KEY_SIZE], const uint8_t *ticket_key);
+
 /* For saving and restoring sessions. */
 dtls_sessions *dtls_table(dtls *d);
 
