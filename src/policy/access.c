@@ -2,7 +2,6 @@
 /* Who may: the first access rule that fits. RFC 7252 sections 5.9.2.2 and 5.9.2.4. Thread: any. */
 #include "policy/access.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,16 +11,11 @@
 #include "copal/uri.h"
 #include "policy/access_rules.h"
 
-/* Of the counts of holders only: rules themselves need none. */
-static pthread_mutex_t holders_lock = PTHREAD_MUTEX_INITIALIZER;
-
 access_rules *access_hold(access_rules *rules)
 {
   if (rules == NULL)
     return NULL;
-  pthread_mutex_lock(&holders_lock);
-  rules->holders++;
-  pthread_mutex_unlock(&holders_lock);
+  atomic_fetch_add(&rules->holders, 1);
   return rules;
 }
 
@@ -29,10 +23,7 @@ void access_release(access_rules *rules)
 {
   if (rules == NULL)
     return;
-  pthread_mutex_lock(&holders_lock);
-  const bool is_last = --rules->holders == 0;
-  pthread_mutex_unlock(&holders_lock);
-  if (!is_last)
+  if (atomic_fetch_sub(&rules->holders, 1) != 1)
     return;
   free(rules->name);
   free(rules->source.ptr);

@@ -105,7 +105,7 @@ struct access_rules {
   access_table places; /* uint32_t */
   bool allows_by_default;
   unsigned default_line; /* 0: none seen */
-  uint32_t holders;
+  atomic_uint holders;
 };
 
 static inline copal_span access_text_span(const access_rules *a, access_text t)
