@@ -66,6 +66,15 @@ def rfc7959_2_5_nothing_changes_before_the_last_block(p):
     equal(p.another().get(path).payload, b"value", "payload meanwhile")
 
 
+@table(("unasked", ()), ("asked", ((wire.BLOCK2, 2),)))
+def rfc7959_2_3_continue_has_no_block2(p, pairs):
+    path, data = p.path(), body(200)
+    for num in range(3):
+        got = block(p, path, data, num, 2, pairs=pairs)
+        equal(got.code, "2.31", "code of block %d" % num)
+        equal(got.all(wire.BLOCK2), [], "Block2 in the answer to block %d" % num)
+
+
 @table(("first_missing", (1,)), ("gap", (0, 2)))
 def rfc7959_2_9_2_missing_block_yields_4_08(p, nums):
     path, data = p.path(), body(300)
