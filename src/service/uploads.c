@@ -156,13 +156,25 @@ static void expire(uploads *t, copal_time now)
     drop(t, t->oldest, &t->counts.expired);
 }
 
-/* The oldest upload of the same address when it has its share already, else NULL. */
+static bool is_same_address(const upload *a, const upload *b)
+{
+  return memcmp(a->path.remote.ip, b->path.remote.ip, sizeof a->path.remote.ip) == 0;
+}
+
+/* Addresses are shared behind a NAT: a client is an address with its port, or a session. */
+static bool is_same_client(const upload *a, const upload *b)
+{
+  return a->path.session == b->path.session &&
+         memcmp(&a->path.remote, &b->path.remote, sizeof a->path.remote) == 0;
+}
+
+/* The oldest upload of the same client when it has its share already, else NULL. */
 static upload *oldest_beyond_share(const uploads *t, const upload *wanted)
 {
   upload *oldest = NULL;
   uint32_t count = 0;
   for (upload *u = t->newest; u != NULL; u = u->older) {
-    if (memcmp(u->path.remote.ip, wanted->path.remote.ip, sizeof u->path.remote.ip) != 0)
+    if (!is_same_client(u, wanted))
       continue;
     count++;
     oldest = u;
@@ -170,11 +182,42 @@ static upload *oldest_beyond_share(const uploads *t, const upload *wanted)
   return count >= t->cfg.per_client ? oldest : NULL;
 }
 
+/* An upload of the only address that may hold more than half of them: each of others takes a vote
+ * from it. */
+static const upload *most_voted(const uploads *t)
+{
+  const upload *most = NULL;
+  uint64_t votes = 0;
+  for (const upload *u = t->newest; u != NULL; u = u->older) {
+    if (votes == 0)
+      most = u;
+    votes = is_same_address(u, most) ? votes + 1 : votes - 1;
+  }
+  return most;
+}
+
+/* The upload to end when all together are too many: the oldest of an address that holds more than
+ * half of them, so that it cannot take the places of others by using many ports; else the oldest.
+ */
+static upload *to_give_way(const uploads *t)
+{
+  const upload *most = most_voted(t);
+  upload *oldest = NULL;
+  uint64_t count = 0;
+  for (upload *u = t->newest; u != NULL; u = u->older) {
+    if (!is_same_address(u, most))
+      continue;
+    count++;
+    oldest = u;
+  }
+  return count > t->counts.open / 2 ? oldest : t->oldest;
+}
+
 static void make_place(uploads *t, const upload *wanted)
 {
   upload *victim = oldest_beyond_share(t, wanted);
   if (victim == NULL && t->counts.open >= t->cfg.count_max)
-    victim = t->oldest;
+    victim = to_give_way(t);
   if (victim != NULL)
     drop(t, victim, &t->counts.evicted);
 }
@@ -182,8 +225,12 @@ static void make_place(uploads *t, const upload *wanted)
 /* Makes room for `len` bytes more; `u` itself stays. */
 static bool make_room(uploads *t, const upload *u, size_t len)
 {
-  while (t->counts.bytes + len > t->cfg.byte_max && t->oldest != NULL && t->oldest != u)
-    drop(t, t->oldest, &t->counts.evicted);
+  while (t->counts.bytes + len > t->cfg.byte_max) {
+    upload *victim = to_give_way(t);
+    if (victim == u)
+      break;
+    drop(t, victim, &t->counts.evicted);
+  }
   return t->counts.bytes + len <= t->cfg.byte_max;
 }
 

@@ -3,8 +3,9 @@
  * told apart by method, URI with its query, and Request-Tag, RFC 9175 section 3.
  *
  * Unfinished uploads are bounded in number, for one client and in all, and in bytes; the one that
- * has waited longest gives way. Each ends when its next block does not come within the lifetime.
- * Threads: one object serves all shards. */
+ * has waited longest gives way, in all that of an address which holds more than half of them. Each
+ * ends when its next block does not come within the lifetime. Threads: one object serves all
+ * shards. */
 #ifndef SERVICE_UPLOADS_H
 #define SERVICE_UPLOADS_H
 
@@ -18,7 +19,7 @@ typedef struct uploads uploads;
 /* Limits; a field that is zero takes the default named. */
 typedef struct uploads_cfg {
   uint32_t count_max;  /* unfinished uploads; default 1024 */
-  uint32_t per_client; /* of these, from one address; default 16 */
+  uint32_t per_client; /* of these, from one address and port, or session; default 16 */
   uint64_t byte_max;   /* bytes of all unfinished uploads; default 256 MiB */
   copal_dur lifetime;  /* between two blocks; default EXCHANGE_LIFETIME */
   const char *dir;     /* where large bodies wait; default "/var/tmp". Lent for the object's life */

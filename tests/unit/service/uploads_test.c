@@ -195,10 +195,10 @@ static void another_shards_clock_may_be_behind(void **state)
   assert_int_equal(counts().expired, 0);
 }
 
-static void one_address_has_only_its_share(void **state)
+static void one_client_has_only_its_share(void **state)
 {
   const uploads_cfg cfg = {.per_client = 2};
-  const who three[] = {{1, 1, "/a", NULL}, {1, 2, "/a", NULL}, {1, 3, "/a", NULL}};
+  const who three[] = {{1, 1, "/a", NULL}, {1, 1, "/b", NULL}, {1, 1, "/c", NULL}};
   const who other = {2, 1, "/a", NULL};
   (void)state;
   open_with(&cfg);
@@ -209,6 +209,32 @@ static void one_address_has_only_its_share(void **state)
   assert_int_equal(put(&three[0], 1, false, 'a', 1), COPAL_EINCOMPLETE); /* its oldest */
   finish(&three[1], 1, 'a');
   finish(&three[2], 1, 'a');
+  finish(&other, 1, 'o'); /* older than all of them */
+}
+
+static void clients_behind_one_address_do_not_evict_each_other(void **state)
+{
+  const uploads_cfg cfg = {.per_client = 1};
+  (void)state;
+  open_with(&cfg);
+  for (uint16_t i = 1; i <= 64; i++)
+    assert_int_equal(first(&(who){1, i, "/a", NULL}, (char)i), COPAL_OK);
+  assert_int_equal(counts().evicted, 0);
+  for (uint16_t i = 1; i <= 64; i++)
+    finish(&(who){1, i, "/a", NULL}, 1, (char)i);
+}
+
+static void an_address_with_more_than_half_takes_no_place_of_others(void **state)
+{
+  const uploads_cfg cfg = {.count_max = 4};
+  const who other = {2, 1, "/a", NULL};
+  (void)state;
+  open_with(&cfg);
+  assert_int_equal(first(&other, 'o'), COPAL_OK);
+  for (uint16_t i = 1; i <= 10; i++)
+    assert_int_equal(first(&(who){1, i, "/a", NULL}, 'a'), COPAL_OK);
+  assert_int_equal(counts().open, 4);
+  assert_int_equal(counts().evicted, 7);
   finish(&other, 1, 'o'); /* older than all of them */
 }
 
@@ -296,7 +322,9 @@ int main(void)
       TEST(a_repeated_block_is_counted_once),
       TEST(an_upload_expires_when_its_next_block_is_late),
       TEST(another_shards_clock_may_be_behind),
-      TEST(one_address_has_only_its_share),
+      TEST(one_client_has_only_its_share),
+      TEST(clients_behind_one_address_do_not_evict_each_other),
+      TEST(an_address_with_more_than_half_takes_no_place_of_others),
       TEST(beyond_the_count_the_oldest_gives_way),
       TEST(beyond_the_bytes_the_one_that_waits_gives_way),
       TEST(rfc7959_2_9_3_too_large_ends_the_upload),
