@@ -254,7 +254,8 @@ typedef struct copal_ep_cfg {
   uint32_t observer_count;    /* clients that observe; default: relation_count */
   uint32_t relation_per_peer; /* observations of one client; default: relation_count */
   uint16_t notify_con_every;  /* non-confirmable notifications between two confirmable ones;
-                                 default 10, RFC 7641 section 4.5 */
+                                 default 10, RFC 7641 section 4.5. UINT16_MAX: they are not
+                                 counted, one is due once a day */
   uint8_t token_len;          /* bytes of tokens drawn, 4 to 8; default 8, RFC 7252 section 5.3.1 */
   uint8_t szx_max; /* largest block sent, 0 to 6; default 6. Set `has_szx_max` to mean 0 */
   bool has_szx_max;

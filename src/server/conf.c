@@ -259,7 +259,7 @@ copal_ep_cfg conf_ep(const conf *c, uint32_t shards)
   ep.has_szx_max = true;
   ep.relation_count = share(c->observations, shards);
   ep.relation_per_peer = c->observations_per_client;
-  ep.notify_con_every = c->observe_confirm_every;
+  ep.notify_con_every = c->observe_confirm_every ? c->observe_confirm_every : UINT16_MAX;
   ep.mid_count = share_power(c->mid_counters, shards);
   ep.timer_slots = c->timer_slots;
   ep.timer_tick = c->timer_tick;

@@ -137,7 +137,7 @@ const conf_key conf_keys[] = {
     LIST("groups", "interfaces", group_interfaces, false),
     WORD("groups", "membership", has_membership, switch_words, false),
 
-    COUNT("observe", "confirm_every", observe_confirm_every, 1, 65535),
+    COUNT("observe", "confirm_every", observe_confirm_every, 0, 65534),
 
     COUNT("uploads", "count", uploads, 1, 1u << 20),
     COUNT("uploads", "per_client", uploads_per_client, 1, 1u << 20),

@@ -17,6 +17,7 @@ enum {
   RTT_SHIFT = 3,               /* weight of a new sample: 1/8, RFC 6298 section 2 */
   BEAT_SHIFT = 20,             /* a beat is 2^20 microseconds, about a second, without a division */
   CONFIRM_BEATS = 78000,       /* 22.7 hours: below the 24 of RFC 7641 section 4.5 */
+  NONS_MAX = UINT16_MAX - 1,   /* counted: with a limit beyond it there is none */
   QUIET_BEATS = 8,             /* after which a burst of changes counts as over */
 };
 
@@ -346,7 +347,7 @@ static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_tim
     await_ack(ep, r, now);
   } else {
     ep->stats.notify_nons++;
-    r->nons++;
+    r->nons = (uint16_t)(r->nons + (r->nons < NONS_MAX));
     r->spoken = (uint16_t)beats(now);
     o->free_at = now + o->rtt;
     look_again(o, beats(now) + QUIET_BEATS + 1);

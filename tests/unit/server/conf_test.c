@@ -283,7 +283,9 @@ static void conf_shards_share_the_limits(void **state)
   c.dedup = 9;
   c.dedup_per_peer = 8;
   c.block = 256;
+  c.observe_confirm_every = 0;
   const copal_ep_cfg one = conf_ep(&c, 1);
+  assert_int_equal(one.notify_con_every, UINT16_MAX); /* not counted */
   assert_int_equal(one.exchange_count, 10);
   assert_int_equal(one.mid_count, 64);
   assert_int_equal(one.szx_max, 4);

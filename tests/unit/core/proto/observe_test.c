@@ -566,6 +566,23 @@ static void rfc7641_4_5_a_confirmable_one_at_least_every_24_hours(void **state)
   expect_note(f, COPAL_CON, 0xaa, "a2");
 }
 
+static void rfc7641_4_5_uncounted_only_the_day_asks_for_a_confirmation(void **state)
+{
+  fixture *f = *state;
+  uint32_t nons = 0;
+  f->cfg.notify_con_every = UINT16_MAX;
+  fx_restart(f);
+  observe(f, 0xaa);
+  learn_rtt(f, 0xaa, 10 * ms);
+  for (;; nons++) {
+    fx_advance(f, second);
+    change(f, asked, "a1");
+    if (next_note(f).type == COPAL_CON)
+      break;
+  }
+  assert_in_range(nons, 22 * 3600, 24 * 3600);
+}
+
 static void a_subject_may_want_all_its_notifications_confirmed(void **state)
 {
   fixture *f = *state;
@@ -1311,6 +1328,7 @@ int main(void)
       TEST(rfc7641_4_5_first_notification_is_confirmable_then_they_are_not),
       TEST(rfc7641_7_each_nth_notification_is_confirmable),
       TEST(rfc7641_4_5_a_confirmable_one_at_least_every_24_hours),
+      TEST(rfc7641_4_5_uncounted_only_the_day_asks_for_a_confirmation),
       TEST(a_subject_may_want_all_its_notifications_confirmed),
       TEST(rfc7641_4_5_the_last_state_of_a_burst_is_confirmed),
       TEST(rfc7641_4_5_a_burst_that_goes_on_is_not_repeated),
