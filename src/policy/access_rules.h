@@ -8,6 +8,8 @@
 #ifndef POLICY_ACCESS_RULES_H
 #define POLICY_ACCESS_RULES_H
 
+#include <stdatomic.h>
+
 #include "policy/access.h"
 
 enum {
