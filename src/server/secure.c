@@ -32,9 +32,10 @@ typedef struct answer_msg {
   uint32_t session;
 } answer_msg;
 
-int secure_shared_init(secure_shared *all, dtls_credentials *credentials)
+int secure_shared_init(secure_shared *all, dtls_credentials *credentials, const identities *people)
 {
   all->credentials = credentials;
+  all->people = people;
   if (getrandom(all->ticket_key, sizeof all->ticket_key, 0) != (ssize_t)sizeof all->ticket_key ||
       getrandom(all->cid_secret, sizeof all->cid_secret, 0) != (ssize_t)sizeof all->cid_secret)
     return -errno;

@@ -9,6 +9,7 @@
 
 #include "copal/endpoint.h"
 #include "policy/guard.h"
+#include "policy/identity.h"
 #include "server/conf.h"
 #include "server/log.h"
 #include "server/metrics.h"
@@ -21,12 +22,13 @@ typedef struct secure secure;
 /* What the shards share: made by the main thread, lent for their life. */
 typedef struct secure_shared {
   dtls_credentials *credentials;
+  const identities *people; /* what the numbers of identities mean */
   uint8_t ticket_key[DTLS_TICKET_KEY_SIZE];
   uint8_t cid_secret[DTLS_CID_KEY_SIZE];
 } secure_shared;
 
-/* Draws the keys. Returns 0 or -errno. */
-int secure_shared_init(secure_shared *all, dtls_credentials *credentials);
+/* Draws the keys. `credentials` give numbers of `people`. Returns 0 or -errno. */
+int secure_shared_init(secure_shared *all, dtls_credentials *credentials, const identities *people);
 void secure_shared_wipe(secure_shared *all);
 
 /* What one needs, lent for its life. */

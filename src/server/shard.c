@@ -46,6 +46,12 @@ typedef struct shard_waker {
   mailbox *mailbox;
 } shard_waker;
 
+/* Tells the rules who is behind a session. */
+typedef struct shard_sessions {
+  admission_sessions hook; /* first */
+  const secure *secure;
+} shard_sessions;
+
 typedef struct drain_msg {
   shard_msg head; /* first */
   copal_dur timeout;
@@ -93,6 +99,7 @@ struct shard {
   pipeline pipeline;
   udp *udp;
   secure *secure; /* NULL: nothing is served by DTLS */
+  shard_sessions sessions;
   ways ways;
 
   uint32_t ready_count;
@@ -570,6 +577,11 @@ static int epoll_add(shard *s, int fd, uint32_t token)
   return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
 }
 
+static identity_ref identity_behind(admission_sessions *hook, const copal_path *path)
+{
+  return secure_identity(((shard_sessions *)hook)->secure, path->session);
+}
+
 /* DTLS stands between sockets and endpoint when there is somebody to be served by it. */
 static int open_secure(shard *s)
 {
@@ -609,8 +621,12 @@ static int open_endpoint(shard *s)
   s->now = clock_now();
   if (copal_ep_init((copal_mspan){memory, s->ep_size}, &cfg, &s->ep, s->now) < 0)
     return -EINVAL;
-  if (s->secure != NULL)
+  if (s->secure != NULL) {
     secure_serve(s->secure, s->ep, s->guard);
+    s->sessions = (shard_sessions){{identity_behind}, s->secure};
+    s->pipeline.admission.people = s->common->secure->people;
+    s->pipeline.admission.sessions = &s->sessions.hook;
+  }
   s->pipeline.env.ep = s->ep;
   s->pipeline.env.clock = &s->now;
   s->pipeline.admission.audit.log = &s->log;

@@ -34,7 +34,7 @@ int vault_open(vault *v, const conf *c, char why[VAULT_WHY_SIZE])
   } else if (c->psk_file[0] != '\0') {
     rc = pskfile_open(c->psk_file, v->identities, &v->psks, why) < 0
              ? -EINVAL
-             : secure_shared_init(&v->shared, pskfile_credentials(v->psks));
+             : secure_shared_init(&v->shared, pskfile_credentials(v->psks), v->identities);
   }
   if (rc < 0)
     vault_close(v);

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Access rules, limits and --explain, seen from outside."""
+import os
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import daemon
+
+COPAL = os.path.join(os.path.dirname(daemon.COPALD), "copal")
+KEY = b"correct horse"
+RULES = """allow psk:dev-*  GET,PUT  /devices/{identity}/**
+allow anyone     READ     /public/** /.well-known/core
+default deny
+"""
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY = 0x81, 0x83, 0x84, 0x9D
+
+
+class WithRules(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.rules = os.path.join(directory.name, "rules")
+        self.keys = os.path.join(directory.name, "psk")
+        self.write(RULES)
+        with open(self.keys, "w") as out:
+            os.fchmod(out.fileno(), 0o600)
+            out.write("dev-1:%s\n" % KEY.hex())
+
+    def write(self, text):
+        with open(self.rules, "w") as out:
+            out.write(text)
+
+
+class Rules(WithRules):
+    def test_who_is_not_known_is_answered_4_01_before_anything_is_told(self):
+        with daemon.Daemon("--access", self.rules) as d:
+            self.assertEqual(daemon.exchange(d.port, daemon.GET, "public", "x")[1], NOT_FOUND)
+            for code, path in ((daemon.PUT, "public"), (daemon.GET, "secret")):
+                self.assertEqual(daemon.exchange(d.port, code, path)[1], UNAUTHORIZED)
+
+    def test_a_session_with_a_key_has_its_own_subtree(self):
+        with daemon.Daemon("--access", self.rules, "--psk-file", self.keys,
+                           listen=("coaps://127.0.0.1:0",)) as d:
+            base = "coaps://127.0.0.1:" + d.ready.split("coaps://127.0.0.1:")[1].split()[0].strip("/")
+
+            def ask(method, path, *more):
+                done = subprocess.run([COPAL, method, base + path, "--psk-file", self.keys, *more],
+                                      capture_output=True, text=True, timeout=daemon.WAIT_S)
+                return done.returncode, done.stdout + done.stderr
+
+            code, out = ask("put", "/devices/dev-1/t", "-d", "21")
+            self.assertEqual(code, 0, out)
+            code, out = ask("get", "/devices/dev-1/t")
+            self.assertEqual(code, 0, out)
+            self.assertIn("21", out)
+            code, out = ask("put", "/devices/dev-2/t", "-d", "21")
+            self.assertNotEqual(code, 0, out)
+            self.assertIn("4.03", out)
+
+    def test_a_reload_takes_good_rules_and_leaves_the_old_ones_for_bad_ones(self):
+        with daemon.Daemon("--access", self.rules, "--log-format", "json") as d:
+            self.write("allow nobody-knows\n")
+            d.send_signal(signal.SIGHUP)
+            self.assertIn("rules", d.wait_for_event("reload_refused")["error"])
+            self.assertEqual(daemon.exchange(d.port, daemon.GET, "public", "x")[1], NOT_FOUND)
+            self.assertEqual(daemon.exchange(d.port, daemon.GET, "secret")[1], UNAUTHORIZED)
+            self.write("deny anyone * /public/**\ndefault allow\n")
+            d.send_signal(signal.SIGHUP)
+            d.wait_for_event("reloaded")
+            self.assertEqual(daemon.exchange(d.port, daemon.GET, "secret")[1], NOT_FOUND)
+            self.assertEqual(daemon.exchange(d.port, daemon.GET, "public", "x")[1], UNAUTHORIZED)
+
+
+class Limits(WithRules):
+    def test_rfc8516_beyond_the_limit_4_29_says_with_max_age_when_to_ask_again(self):
+        self.write('rate: { address = 1; address_burst = 2; };\n')
+        with daemon.Daemon("--config", self.rules) as d, daemon.client() as s:
+            s.settimeout(daemon.WAIT_S)
+            answers = []
+            for mid in range(1, 5):
+                s.sendto(daemon.request(daemon.GET, "x", mid=mid), ("127.0.0.1", d.port))
+                answers.append(s.recv(2048))
+            self.assertEqual(answers[0][1], NOT_FOUND)
+            self.assertEqual(answers[3][1], TOO_MANY)
+            self.assertEqual(answers[3][5:7], b"\xd1\x01")  # Max-Age, of one byte
+            self.assertGreaterEqual(answers[3][7], 1)
+
+
+class Explain(WithRules):
+    def test_the_exit_status_says_what_is_decided(self):
+        for status, question, said in ((0, "psk:dev-1 PUT /devices/dev-1/t", ":1: allow psk:dev-*"),
+                                       (1, "psk:dev-1 PUT /devices/dev-2/t", "4.03"),
+                                       (1, "anonymous PUT /public/a", "4.01"),
+                                       (0, "anonymous GET /public/a", ":2: allow anyone")):
+            with self.subTest(question):
+                code, out, err = daemon.run("--access", self.rules, "--explain", question)
+                self.assertEqual((code, err), (status, ""))
+                self.assertIn(said, out)
+        code, out, err = daemon.run("--access", self.rules, "--explain", "what?")
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn("expected is IDENTITY METHOD PATH", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
