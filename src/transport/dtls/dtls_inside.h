@@ -14,9 +14,8 @@
 #include "transport/dtls/flight.h"
 
 enum {
-  DTLS_PREFIXES = 4096,  /* counters of handshakes; prefixes that share one share its limit */
-  DTLS_PSK_TURNS = 4096, /* which key of an identity comes first, by address and identity */
-  DTLS_ENDED_MAX = 256,  /* sessions that are over and not yet reported */
+  DTLS_PREFIXES = 4096, /* counters of handshakes; prefixes that share one share its limit */
+  DTLS_ENDED_MAX = 256, /* sessions that are over and not yet reported */
   DTLS_SCRATCH = DTLS_CONTENT_MAX + 2048,
 };
 
@@ -59,7 +58,6 @@ struct dtls {
   uint32_t ended_count;
   dtls_ended ended[DTLS_ENDED_MAX];
   uint16_t prefixes[DTLS_PREFIXES];
-  uint8_t psk_turns[DTLS_PSK_TURNS];
   uint8_t scratch[DTLS_SCRATCH];
 };
 

@@ -17,10 +17,10 @@ enum {
 /* ------------------------------------------------------------------------------------------------
  * limits */
 
-static uint64_t hash(const dtls *d, uint64_t h, const void *bytes, size_t len)
+static uint64_t hash(const dtls *d, const void *bytes, size_t len)
 {
   const uint8_t *at = bytes;
-  h ^= d->seed;
+  uint64_t h = d->seed;
   for (size_t i = 0; i < len; i++)
     h = (h ^ at[i]) * UINT64_C(0x100000001b3); /* FNV-1a from a random start */
   return h ^ h >> 32;
@@ -31,13 +31,7 @@ static uint16_t *prefix_of(dtls *d, const copal_addr *remote)
   static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   const bool is_ipv4 = memcmp(remote->ip, mapped, sizeof mapped) == 0;
   const size_t len = is_ipv4 ? PREFIX_BYTES_IPV4 : PREFIX_BYTES_IPV6;
-  return &d->prefixes[hash(d, 0, remote->ip, len) % DTLS_PREFIXES];
-}
-
-/* Which of two keys comes first is remembered by address, so that nobody else can confuse it. */
-static uint8_t *turn_of(dtls *d, const copal_addr *remote)
-{
-  return &d->psk_turns[hash(d, 1, remote->ip, sizeof remote->ip) % DTLS_PSK_TURNS];
+  return &d->prefixes[hash(d, remote->ip, len) % DTLS_PREFIXES];
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -72,8 +66,6 @@ static void on_failure(greeting *g)
   dtls_failure f = {.path = &g->path, .psk_identity = handshake_psk_identity(g->handshake)};
   f.kind = handshake_failure(g->handshake, &f.text);
   d->stats.failed[f.kind]++;
-  if (f.kind == HANDSHAKE_WRONG_KEY && handshake_psk_count(g->handshake) > 1)
-    (*turn_of(d, &g->path.remote))++; /* the next attempt finds the other key in front */
   if (d->cfg.app->on_failure != NULL)
     d->cfg.app->on_failure(d->cfg.app, &f, d->now);
 }
@@ -147,14 +139,8 @@ void greeting_run(greeting *g)
 
 bool greeting_owns(dtls *d, dtls_session *s, const dtls_record *rec)
 {
-  dtls_content content;
-  shim *with = handshake_shim(((greeting *)s->handshake)->handshake);
-  if (!shim_can_open(with) || rec->fragment.len > sizeof d->scratch)
-    return false;
   const copal_mspan room = {d->scratch, sizeof d->scratch};
-  const bool is_its = dtls_record_open(&with->rx, with->aead, rec, room, &content) == COPAL_OK;
-  explicit_bzero(d->scratch, rec->fragment.len);
-  return is_its;
+  return handshake_owns(((greeting *)s->handshake)->handshake, rec, room);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -190,7 +176,6 @@ static int begin(dtls *d, dtls_session *s, const copal_path *path, handshake_sta
   start->sessions = d->sessions;
   start->own_cid = copal_span_of(cid, d->cfg.has_cid ? sizeof cid : 0);
   start->wait = d->cfg.app->on_answer != NULL ? &g->wait : NULL;
-  start->psk_turn = *turn_of(d, &path->remote);
   if (handshake_open(start, &g->handshake, d->now) < 0) {
     greeting_end(g);
     return COPAL_ENOSPC;

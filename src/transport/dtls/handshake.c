@@ -49,7 +49,9 @@ struct handshake {
   dtls_psk_wait *wait; /* NULL: nothing is waited for */
   bool is_waiting;     /* credentials have not answered yet */
   bool has_psks;
-  unsigned psk_turn;
+  psk_trial trial;
+  size_t psk_choice; /* the client has this one of them */
+  bool has_choice;
   dtls_psks psks;
   uint8_t psk_identity[DTLS_PSK_IDENTITY_MAX];
   size_t psk_identity_len;
@@ -191,11 +193,47 @@ static bool find_psks(handshake *h, copal_span identity, dtls_psk_wait *w)
   return h->has_psks;
 }
 
-static bool gate_opens(shim_gate *gate, copal_span identity)
+/* Finds out which of two keys the client has. False when its Finished is not there yet; when none
+ * of them opens it, the first one will fail. */
+static bool choose_psk(handshake *h, const hello_message *exchange)
+{
+  const dtls_record *rec;
+  if (h->psks.count < 2 || h->has_choice)
+    return true;
+  if (h->trial.count == 0)
+    psk_trial_derive(&h->trial, exchange, &h->psks);
+  if (h->trial.count == 0)
+    return true;
+  for (size_t i = 0; (rec = shim_protected(&h->shim, i)) != NULL; i++) {
+    const int found = psk_trial_find(&h->trial, h->shim.aead, rec);
+    h->has_choice = true;
+    if (found >= 0) {
+      h->psk_choice = (size_t)found;
+      break;
+    }
+  }
+  return h->has_choice;
+}
+
+static bool gate_opens(shim_gate *gate, const hello_message *exchange, copal_span identity)
 {
   handshake *h = (handshake *)gate;
-  const bool is_psk = gnutls_kx_get(h->tls) == GNUTLS_KX_PSK;
-  return h->has_psks || !is_psk || find_psks(h, identity, h->wait);
+  if (gnutls_kx_get(h->tls) != GNUTLS_KX_PSK)
+    return true;
+  return (h->has_psks || find_psks(h, identity, h->wait)) && choose_psk(h, exchange);
+}
+
+bool handshake_owns(handshake *h, const dtls_record *rec, copal_mspan room)
+{
+  const shim *s = &h->shim;
+  dtls_content content;
+  if (!shim_can_open(&h->shim))
+    return psk_trial_find(&h->trial, s->aead, rec) >= 0;
+  if (rec->fragment.len > room.len)
+    return false;
+  const bool is_its = dtls_record_open(&s->rx, s->aead, rec, room, &content) == COPAL_OK;
+  gnutls_memset(room.ptr, 0, rec->fragment.len);
+  return is_its;
 }
 
 /* Called by the library. An unknown identity goes on with a random key, as RFC 4279 section 2
@@ -207,7 +245,7 @@ static int on_psk(gnutls_session_t tls, const gnutls_datum_t *username, gnutls_d
     (void)find_psks(h, copal_span_of(username->data, username->size), NULL);
   if (h->psks.count == 0)
     return 1;
-  const size_t i = h->psk_turn % h->psks.count;
+  const size_t i = h->psk_choice;
   key->size = (unsigned)h->psks.keys[i].len;
   key->data = gnutls_malloc(key->size);
   if (key->data == NULL)
@@ -365,7 +403,6 @@ int handshake_open(const handshake_start *start, handshake **out, copal_time now
     return COPAL_ENOSPC;
   h->kit = start->kit;
   h->sessions = start->sessions;
-  h->psk_turn = start->psk_turn;
   h->wait = start->kit->cfg.credentials->psk_cancel != NULL ? start->wait : NULL;
   h->begun_at = now;
   h->deadline = now;
@@ -378,6 +415,7 @@ int handshake_open(const handshake_start *start, handshake **out, copal_time now
   h->shim = (shim){.tls = h->tls,
                    .out = start->out,
                    .gate = h->kit->psk != NULL ? &h->gate : NULL,
+                   .trial = h->kit->psk != NULL ? &h->trial : NULL,
                    .stats = start->stats,
                    .is_client = h->kit->cfg.is_client,
                    .mtu = h->kit->cfg.mtu,
@@ -544,11 +582,6 @@ void handshake_result(handshake *h, dtls_established *e)
 copal_span handshake_psk_identity(const handshake *h)
 {
   return copal_span_of(h->psk_identity, h->psk_identity_len);
-}
-
-size_t handshake_psk_count(const handshake *h)
-{
-  return h->psks.count;
 }
 
 copal_span handshake_client_random(const handshake *h)

@@ -67,7 +67,6 @@ typedef struct handshake_start {
   const char *server_name;       /* client: for SNI and the certificate; NULL: none */
   dtls_psk_wait *wait;           /* server: told when a key that was not known at once is; NULL:
                                     nothing is waited for */
-  unsigned psk_turn;             /* which of several keys of an identity is tried first */
 } handshake_start;
 
 /* Makes what handshakes share. Returns 0, COPAL_EINVAL (see `why`, static storage) or
@@ -106,8 +105,9 @@ void handshake_result(handshake *h, dtls_established *e);
 /* Whom the peer names as a PSK identity, empty when nothing is known; lent. */
 copal_span handshake_psk_identity(const handshake *h);
 
-/* Keys of the identity: more than one and HANDSHAKE_WRONG_KEY means that another is worth a try. */
-size_t handshake_psk_count(const handshake *h);
+/* True when a record of epoch 1 is this handshake's: its keys, or one of the two that a client may
+ * have, open it. `room` has the fragment's length at least, and is wiped. */
+bool handshake_owns(handshake *h, const dtls_record *rec, copal_mspan room);
 
 /* The random of the ClientHello: a repeated one has the same. Lent. */
 copal_span handshake_client_random(const handshake *h);

@@ -218,7 +218,7 @@ static bool passes_gate(shim *s, const shim_record *r)
   while (content.len > 0 && hello_next(&content, &m))
     if (m.type == HELLO_CLIENT_KEY_EXCHANGE && m.offset == 0 &&
         hello_psk_identity(m.fragment, &identity))
-      return s->gate->opens(s->gate, identity);
+      return s->gate->opens(s->gate, &m, identity);
   return true;
 }
 
@@ -232,6 +232,14 @@ static shim_record *find_readable(shim *s, shim_record **before)
     if (r->rec.epoch == 0)
       return NULL; /* what is behind a ClientKeyExchange waits with it */
   }
+  return NULL;
+}
+
+const dtls_record *shim_protected(const shim *s, size_t i)
+{
+  for (const shim_record *r = s->in.first; r != NULL; r = r->next)
+    if (r->rec.epoch == EPOCH && i-- == 0)
+      return &r->rec;
   return NULL;
 }
 
@@ -307,10 +315,19 @@ static void note_server_hello(shim *s, copal_span content)
       note_suite(s, &m);
 }
 
+static void note_for_trial(shim *s, bool is_ours, copal_span content)
+{
+  hello_message m;
+  while (s->trial != NULL && content.len > 0 && hello_next(&content, &m))
+    psk_trial_note(s->trial, is_ours, &m);
+}
+
 static size_t pass_in(shim *s, shim_record *r, copal_mspan room)
 {
-  if (r->rec.type == DTLS_HANDSHAKE)
+  if (r->rec.type == DTLS_HANDSHAKE) {
     note_server_hello(s, r->rec.fragment);
+    note_for_trial(s, false, r->rec.fragment);
+  }
   const size_t size = r->len <= room.len ? r->len : 0;
   memcpy(room.ptr, r->bytes, size);
   free_record(r);
@@ -391,6 +408,7 @@ static void note_plain(shim *s, const dtls_record *rec)
     s->plain_seq = rec->seq + 1;
   if (rec->type != DTLS_HANDSHAKE)
     return;
+  note_for_trial(s, true, content);
   while (content.len > 0 && hello_next(&content, &m)) {
     if (m.type == HELLO_SERVER_HELLO && m.offset == 0)
       note_suite(s, &m);

@@ -19,6 +19,7 @@
 
 #include "copal/span.h"
 #include "transport/dtls/hello.h"
+#include "transport/dtls/psk_trial.h"
 #include "transport/dtls/record.h"
 #include "transport/dtls/session.h"
 
@@ -29,8 +30,8 @@ typedef struct shim_out {
 
 /* Is asked before the library sees the ClientKeyExchange that names a PSK identity. */
 typedef struct shim_gate {
-  /* Returns false when the message must wait; then the shim asks again at the next run. */
-  bool (*opens)(struct shim_gate *g, copal_span identity);
+  /* Returns false when the message `m` must wait; then the shim asks again at the next run. */
+  bool (*opens)(struct shim_gate *g, const hello_message *m, copal_span identity);
 } shim_gate;
 
 typedef struct shim_stats {
@@ -51,7 +52,8 @@ typedef struct shim_queue {
 typedef struct shim {
   gnutls_session_t tls;
   shim_out *out;
-  shim_gate *gate; /* NULL: nothing waits */
+  shim_gate *gate;  /* NULL: nothing waits */
+  psk_trial *trial; /* server: told what goes by; NULL: nobody is */
   shim_stats *stats;
   bool is_client;
   size_t mtu; /* bytes of a datagram */
@@ -86,8 +88,8 @@ typedef struct shim {
   size_t datagram_len;
 } shim;
 
-/* `s` is zeroed but for tls, out, gate, stats, is_client, mtu and the CIDs. Sets the transport
- * functions of `s->tls`. Returns 0 or COPAL_ENOSPC. */
+/* `s` is zeroed but for tls, out, gate, stats, trial, is_client, mtu and the CIDs. Sets the
+ * transport functions of `s->tls`. Returns 0 or COPAL_ENOSPC. */
 int shim_init(shim *s);
 
 /* Frees what it has and wipes keys. Safe on a zeroed object. */
@@ -99,6 +101,10 @@ void shim_take(shim *s, const dtls_record *rec);
 
 /* True when the library would find something to read. */
 bool shim_has_input(shim *s);
+
+/* A record of epoch 1 that waits for the library, from 0 on in the order they came; NULL: there are
+ * not so many. Lent until the next call. */
+const dtls_record *shim_protected(const shim *s, size_t i);
 
 /* Sends what has gathered. */
 void shim_flush(shim *s);

@@ -377,20 +377,73 @@ static void key_that_comes_later_goes_on_with_the_handshake(void **state)
   talk_close(t);
 }
 
-static void psk_old_key_is_good_at_the_second_attempt(void **state)
+static talk *talk_with_two_keys(const talk_cfg *cfg)
+{
+  talk *t = talk_open(cfg);
+  t->sides[TALK_SERVER].credentials.keys[0] = "the new key of it";
+  t->sides[TALK_SERVER].credentials.keys[1] = "0123456789abcdef";
+  return t;
+}
+
+/* RFC 4279 names no keys: only the client's Finished tells which one it has. */
+static void psk_of_two_keys_each_is_good_at_the_first_attempt(void **state)
+{
+  static const char *const keys[] = {"the new key of it", "0123456789abcdef"};
+  (void)state;
+  for (int i = 0; i < 4; i++) {
+    const bool has_no_cid = i >= 2;
+    const talk_cfg cfg = {.mode = TALK_PSK, .client_has_no_cid = has_no_cid};
+    talk *t = talk_with_two_keys(&cfg);
+    t->sides[CLIENT].credentials.keys[0] = keys[i % 2];
+    talk_connect(t, CLIENT);
+    assert_true(talk_shake(t, CLIENT, SOON));
+    assert_int_equal(t->sides[TALK_SERVER].failed, 0);
+    assert_talking(t, CLIENT);
+    talk_close(t);
+  }
+}
+
+static void psk_of_two_keys_a_third_one_is_refused(void **state)
 {
   const talk_cfg cfg = {.mode = TALK_PSK};
   (void)state;
-  talk *t = talk_open(&cfg);
-  t->sides[TALK_SERVER].credentials.keys[0] = "the new key of it";
-  t->sides[TALK_SERVER].credentials.keys[1] = "0123456789abcdef";
+  talk *t = talk_with_two_keys(&cfg);
+  t->sides[CLIENT].credentials.keys[0] = "neither of the two";
   talk_connect(t, CLIENT);
-  if (!talk_shake(t, CLIENT, 5 * SOON)) {
-    talk_connect(t, CLIENT);
-    assert_true(talk_shake(t, CLIENT, 5 * SOON));
-  }
-  assert_talking(t, CLIENT);
+  assert_false(talk_shake(t, CLIENT, 5 * SOON));
+  assert_int_equal(t->sides[TALK_SERVER].failure, HANDSHAKE_WRONG_KEY);
   talk_close(t);
+}
+
+/* The first Finished of the second handshake comes while the old session is still there. */
+static void rfc6347_4_2_8_a_client_that_restarts_may_have_either_key(void **state)
+{
+  const talk_cfg cfg = {.mode = TALK_PSK, .client_has_no_cid = true, .server_has_no_cid = true};
+  (void)state;
+  talk *t = talk_with_two_keys(&cfg);
+  talk_connect(t, CLIENT);
+  assert_true(talk_shake(t, CLIENT, SOON));
+  assert_talking(t, CLIENT);
+  talk_restart_client(t, CLIENT);
+  talk_connect(t, CLIENT);
+  assert_true(talk_shake(t, CLIENT, SOON));
+  assert_talking(t, CLIENT);
+  assert_int_equal(dtls_usage_now(t->sides[TALK_SERVER].dtls).sessions, 1);
+  talk_close(t);
+}
+
+static void psk_of_two_keys_survive_a_bad_network(void **state)
+{
+  (void)state;
+  for (uint32_t seed = 1; seed <= 20; seed++) {
+    const talk_cfg cfg = {
+        .mode = TALK_PSK, .loss = 15, .dup = 15, .reorder = 30, .seed = seed, .mtu = 256};
+    talk *t = talk_with_two_keys(&cfg);
+    talk_connect(t, CLIENT);
+    if (!talk_shake(t, CLIENT, 60 * (copal_dur)COPAL_SECOND))
+      fail_msg("seed %u", (unsigned)seed);
+    talk_close(t);
+  }
 }
 
 static void rfc7252_9_1_3_refused_certificate_ends_the_handshake(void **state)
@@ -567,7 +620,10 @@ int main(void)
       cmocka_unit_test(handshakes_of_a_prefix_are_limited),
       cmocka_unit_test(rfc4279_2_wrong_key_and_unknown_identity_look_alike),
       cmocka_unit_test(key_that_comes_later_goes_on_with_the_handshake),
-      cmocka_unit_test(psk_old_key_is_good_at_the_second_attempt),
+      cmocka_unit_test(psk_of_two_keys_each_is_good_at_the_first_attempt),
+      cmocka_unit_test(psk_of_two_keys_a_third_one_is_refused),
+      cmocka_unit_test(rfc6347_4_2_8_a_client_that_restarts_may_have_either_key),
+      cmocka_unit_test(psk_of_two_keys_survive_a_bad_network),
       cmocka_unit_test(rfc7252_9_1_3_refused_certificate_ends_the_handshake),
       cmocka_unit_test(plaintext_alerts_of_strangers_end_nothing),
       cmocka_unit_test(rfc6347_4_1_2_7_forged_replayed_and_cut_records_are_dropped_silently),
