@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # bash completion for copal(1)
 
-_copal_commands='get put post delete fetch patch ipatch observe discover ping load help'
+_copal_commands='get put post delete fetch patch ipatch observe discover ping load keygen help'
 _copal_formats='text link-format xml octet-stream json json-patch+json merge-patch+json cbor
   cbor-seq cwt senml+json sensml+json senml+cbor sensml+cbor senml-etch+json senml-etch+cbor
   concise-problem-details+cbor'
@@ -20,6 +20,10 @@ _copal_options()
   local single='--qblock --if-match --if-none-match --write-out --retry --interface --multicast-hops -w'
   local body='--data --content-format -d -c'
   case $1 in
+  keygen)
+    echo '--json --silent --identity --bytes --output --append --force --ca --name --host --client --days
+      --help -s -o -h'
+    ;;
   ping) echo "$common --count --interval -c" ;;
   load)
     echo "$common --data --content-format --accept --option --host --block-size --non --con --clients
@@ -75,12 +79,12 @@ _copal_value()
     ;;
   --exec) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
   --interface) mapfile -t COMPREPLY < <(compgen -W "$(_copal_interfaces)" -- "$cur") ;;
-  --psk-file) _copal_files "" "$cur" ;;
+  --psk-file | --ca) _copal_files "" "$cur" ;;
   --connect-to | --host) mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur") ;;
   --etag | --if-match | --hop-limit | --token | --write-out | -w | --timeout | -t | --retry | \
     --ack-timeout | --max-retransmit | --count | --interval | --duration | \
     --poll | --multicast-hops | --clients | --window | --rate | -r | --requests | -n | --warmup | \
-    --size | --paths | --expect | --expect-body | --threads) ;;
+    --size | --paths | --bytes | --name | --client | --days | --expect | --expect-body | --threads) ;;
   *) return 1 ;;
   esac
   return 0
@@ -99,6 +103,9 @@ _copal()
     return
   elif [[ $cur == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_copal_options "$command")" -- "$cur")
+  elif [[ $command == keygen ]]; then
+    ((COMP_CWORD == 2)) && mapfile -t COMPREPLY < <(compgen -W 'psk raw ca cert crl revoke show' -- "$cur") ||
+      _copal_files '' "$cur"
   else
     mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur")
   fi

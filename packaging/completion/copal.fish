@@ -2,6 +2,7 @@
 # fish completion for copal(1)
 
 set -l commands get put post delete fetch patch ipatch observe discover ping load
+set -l keygen '__fish_seen_subcommand_from keygen'
 set -l requests get put post delete fetch patch ipatch observe discover
 set -l singles get put post delete fetch patch ipatch discover
 set -l bodies put post fetch patch ipatch
@@ -22,7 +23,7 @@ function __copal_data
 end
 
 complete -c copal -f
-set -l none "not __fish_seen_subcommand_from $commands help"
+set -l none "not __fish_seen_subcommand_from $commands keygen help"
 complete -c copal -n $none -a get -d 'Read a resource'
 complete -c copal -n $none -a put -d 'Create or replace a resource'
 complete -c copal -n $none -a post -d 'Hand data to a resource, or create one below it'
@@ -34,9 +35,10 @@ complete -c copal -n $none -a observe -d 'Watch a resource change'
 complete -c copal -n $none -a discover -d 'Find servers, or list the resources of one'
 complete -c copal -n $none -a ping -d 'See whether an endpoint is there'
 complete -c copal -n $none -a load -d 'Measure a server under load'
+complete -c copal -n $none -a keygen -d 'Make keys and certificates'
 complete -c copal -n $none -a help -d 'Explain a command'
 complete -c copal -n $none -l version -d 'Show the version'
-complete -c copal -n '__fish_seen_subcommand_from help' -a "$commands"
+complete -c copal -n '__fish_seen_subcommand_from help' -a "$commands keygen"
 
 set -l any "__fish_seen_subcommand_from $commands"
 complete -c copal -n $any -a '(__fish_print_hostnames)'
@@ -121,3 +123,19 @@ complete -c copal -n $load -l expect -x -d 'What each answer must be'
 complete -c copal -n $load -l expect-body -x -a '(__copal_data)' -d 'What each body must be'
 complete -c copal -n $load -l threads -x -d 'That share the clients'
 complete -c copal -n $load -s p -l pid -x -a '(__fish_complete_pids)' -d 'Of a server here'
+
+complete -c copal -n $keygen -a 'psk raw ca cert crl revoke show'
+complete -c copal -n $keygen -F
+complete -c copal -n $keygen -l json -d 'Print a JSON object about the outcome'
+complete -c copal -n $keygen -s s -l silent -d 'No messages about errors'
+complete -c copal -n $keygen -l identity -x -d 'Of a psk'
+complete -c copal -n $keygen -l bytes -x -a '16 32' -d 'Of a psk'
+complete -c copal -n $keygen -s o -l output -r -F -d 'File of a key, directory of a ca'
+complete -c copal -n $keygen -l append -d 'Add the psk to the file'
+complete -c copal -n $keygen -l force -d 'Replace files'
+complete -c copal -n $keygen -l ca -x -a '(__fish_complete_directories)' -d 'That signs: its directory'
+complete -c copal -n $keygen -l name -x -d 'Of a ca'
+complete -c copal -n $keygen -l host -x -d 'The server that the cert is for'
+complete -c copal -n $keygen -l client -x -d 'The client that it is for'
+complete -c copal -n $keygen -l days -x -d 'Of validity'
+complete -c copal -n $keygen -s h -l help -d 'Show help'

@@ -12,7 +12,7 @@ TREE = os.environ.get("COPAL_SOURCE_DIR", os.path.join(os.path.dirname(__file__)
 DIRECTORY = os.path.join(TREE, "packaging", "completion")
 BASH, ZSH, FISH = (os.path.join(DIRECTORY, n) for n in ("copal.bash", "_copal", "copal.fish"))
 COMMANDS = ["get", "put", "post", "delete", "fetch", "patch", "ipatch", "observe", "discover",
-            "ping", "load"]
+            "ping", "load", "keygen"]
 
 
 def text(path):

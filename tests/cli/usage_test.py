@@ -4,7 +4,8 @@ import unittest
 
 from harness import ACCEPT, CONTENT_FORMAT, ETAG, URI_QUERY, Peer, copal
 
-COMMANDS = ["get", "put", "post", "delete", "fetch", "patch", "ipatch", "discover", "ping"]
+COMMANDS = ["get", "put", "post", "delete", "fetch", "patch", "ipatch", "discover", "ping",
+            "keygen"]
 
 
 class Help(unittest.TestCase):

@@ -285,6 +285,8 @@ static int check_load(const args *a, buf *err)
 
 int args_check(const args *a, buf *err)
 {
+  if (a->cmd->id == CMD_KEYGEN)
+    return 0; /* run_keygen() knows what it needs */
   if (a->operand_count == 0 && a->cmd->id != CMD_DISCOVER) {
     buf_text(err, "no URI given");
     return -1;

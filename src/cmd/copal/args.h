@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "cmd/copal/buf.h"
+#include "cmd/copal/keygen.h"
 #include "cmd/copal/load/load.h"
 #include "cmd/copal/optset.h"
 #include "cmd/copal/style.h"
@@ -26,13 +27,14 @@ typedef enum cmd_id {
   CMD_DISCOVER,
   CMD_PING,
   CMD_LOAD,
+  CMD_KEYGEN,
   CMD_COUNT,
 } cmd_id;
 
 typedef struct cmd_def {
   cmd_id id;
   const char *name;
-  copal_code code;      /* 0 for ping and load */
+  copal_code code;      /* 0 for ping, load and keygen */
   const char *operands; /* "URI" */
   const char *summary;
   const char *examples; /* lines, each ended by a line break */
@@ -89,7 +91,8 @@ typedef struct args {
   const char *exec;    /* command line for sh; NULL: none */
   bool no_reconnect;
 
-  load_args load; /* of load */
+  load_args load;     /* of load */
+  keygen_args keygen; /* of keygen */
 
   uint32_t count;     /* pings or notifications; 0: until interrupted */
   copal_dur interval; /* between pings, microseconds */

@@ -13,7 +13,8 @@
 #include "copal/registry.h"
 
 #define BIT(cmd)     (UINT32_C(1) << (cmd))
-#define FOR_ALL      (BIT(CMD_COUNT) - 1)
+#define FOR_ANY      (BIT(CMD_COUNT) - 1)
+#define FOR_ALL      (FOR_ANY & ~BIT(CMD_KEYGEN)) /* that talk to servers */
 #define FOR_PEOPLE   (FOR_ALL & ~BIT(CMD_LOAD))
 #define FOR_REQUESTS (FOR_PEOPLE & ~BIT(CMD_PING))
 #define FOR_SENDING  (FOR_REQUESTS | BIT(CMD_LOAD))
@@ -31,6 +32,7 @@ static const char in_observe[] = "Observation";
 static const char in_group[] = "Groups";
 static const char in_ping[] = "Ping";
 static const char in_load[] = "Load";
+static const char in_keygen[] = "Credentials";
 static const char in_other[] = "Other";
 
 const cmd_def cmd_defs[CMD_COUNT] = {
@@ -87,6 +89,14 @@ const cmd_def cmd_defs[CMD_COUNT] = {
      "  copal load --clients 1000 --rate 50000 --duration 60 --json localhost/status\n"
      "  copal load --size 64 --paths 10000 'localhost/devices/%d' --pid $(pidof copald)\n"
      "  copal load --observe --clients 1000 --size 64 localhost/sensor\n"},
+    {CMD_KEYGEN, "keygen", 0, "psk|raw|ca|cert|crl|revoke|show [FILE]",
+     "make keys, raw public keys, certificates and small CAs",
+     "  copal keygen psk --identity lamp -o keys --append\n"
+     "  copal keygen raw -o lamp.key\n"
+     "  copal keygen ca -o ca --name 'Home CA'\n"
+     "  copal keygen cert --ca ca --host coap.example.net\n"
+     "  copal keygen cert --ca ca --client lamp --days 730\n"
+     "  copal keygen revoke --ca ca ca/lamp.pem\n"},
 };
 
 static int parse_uint(const char *text, uint32_t max, uint32_t *v, buf *err)
@@ -475,6 +485,46 @@ STORE_AT(is_random, load.is_random, true)
 STORE_AT(observes, load.observes, true)
 STORE_AT(expect_body, load.expect_body, value)
 
+STORE_AT(key_identity, keygen.identity, value)
+STORE_AT(append, keygen.is_append, true)
+STORE_AT(force, keygen.is_force, true)
+STORE_AT(ca_dir, keygen.ca, value)
+STORE_AT(name, keygen.name, value)
+STORE_AT(client, keygen.client, value)
+
+static int apply_cert_host(args *a, const char *value, buf *err)
+{
+  if (a->keygen.host_count == KEYGEN_HOSTS_MAX) {
+    buf_print(err, "more than %d names", KEYGEN_HOSTS_MAX);
+    return -1;
+  }
+  a->keygen.hosts[a->keygen.host_count++] = value;
+  return 0;
+}
+
+static int apply_days(args *a, const char *value, buf *err)
+{
+  enum { DAYS_MAX = 36500 };
+  if (parse_uint(value, DAYS_MAX, &a->keygen.days, err) != 0)
+    return -1;
+  if (a->keygen.days > 0)
+    return 0;
+  buf_text(err, "at least one day");
+  return -1;
+}
+
+static int apply_key_bytes(args *a, const char *value, buf *err)
+{
+  enum { BYTES_MIN = 8, BYTES_MAX = 64 };
+  if (parse_uint(value, BYTES_MAX, &a->keygen.bytes, err) != 0)
+    return -1;
+  if (a->keygen.bytes >= BYTES_MIN)
+    return 0;
+  buf_print(err, "a key of %u bytes is no secret; take %d to %d", (unsigned)a->keygen.bytes,
+            BYTES_MIN, BYTES_MAX);
+  return -1;
+}
+
 static int apply_ipv4(args *a, const char *value, buf *err)
 {
   (void)value, (void)err;
@@ -520,7 +570,7 @@ const arg_def arg_defs[] = {
      "go on with an interrupted download, with --output", apply_is_continue},
     {'i', "include", NULL, FOR_REQUESTS, in_output, "show code and options above the body",
      apply_include},
-    {0, "json", NULL, FOR_ALL, in_output, "print a JSON object about the response instead",
+    {0, "json", NULL, FOR_ANY, in_output, "print a JSON object about the outcome instead",
      apply_json},
     {'w', "write-out", "FORMAT", FOR_SINGLES, in_output,
      "print at the end, with %{code}, %{time_total}, ... filled in", apply_write_out},
@@ -529,7 +579,7 @@ const arg_def arg_defs[] = {
     {0, "no-pretty", NULL, FOR_REQUESTS, in_output, "print the body's bytes even on a terminal",
      apply_no_pretty},
     {0, "color", "WHEN", FOR_ALL, in_output, "auto, always or never", apply_color},
-    {'s', "silent", NULL, FOR_ALL, in_output, "no messages about errors", apply_silent},
+    {'s', "silent", NULL, FOR_ANY, in_output, "no messages about errors", apply_silent},
     {'v', "verbose", NULL, FOR_PEOPLE, in_output, "show every message sent and received",
      apply_verbose},
 
@@ -601,7 +651,23 @@ const arg_def arg_defs[] = {
     {'p', "pid", "PID", BIT(CMD_LOAD), in_load, "of a server here, to read its CPU time",
      apply_pid},
 
-    {'h', "help", NULL, FOR_ALL, in_other, "show this help", apply_wants_help},
+    {0, "identity", "NAME", BIT(CMD_KEYGEN), in_keygen, "of a psk, default a random one",
+     apply_key_identity},
+    {0, "bytes", "N", BIT(CMD_KEYGEN), in_keygen, "of a psk, 8 to 64, default 16", apply_key_bytes},
+    {'o', "output", "FILE", BIT(CMD_KEYGEN), in_keygen,
+     "of a key; directory of a ca; names of a cert but for .pem and .key", apply_output},
+    {0, "append", NULL, BIT(CMD_KEYGEN), in_keygen, "add the psk to the file's lines",
+     apply_append},
+    {0, "force", NULL, BIT(CMD_KEYGEN), in_keygen, "replace files", apply_force},
+    {0, "ca", "DIR", BIT(CMD_KEYGEN), in_keygen, "that signs: its directory", apply_ca_dir},
+    {0, "name", "NAME", BIT(CMD_KEYGEN), in_keygen, "of a ca, default \"copal CA\"", apply_name},
+    {0, "host", "NAME|ADDRESS", BIT(CMD_KEYGEN), in_keygen,
+     "the server that the cert is for; may be repeated", apply_cert_host},
+    {0, "client", "NAME", BIT(CMD_KEYGEN), in_keygen, "the client that it is for", apply_client},
+    {0, "days", "N", BIT(CMD_KEYGEN), in_keygen, "of validity, default 3650, of a cert 365",
+     apply_days},
+
+    {'h', "help", NULL, FOR_ANY, in_other, "show this help", apply_wants_help},
 };
 
 const size_t arg_def_count = sizeof arg_defs / sizeof arg_defs[0];

@@ -59,6 +59,8 @@ static status run_command(const cmd_def *cmd, int argc, char **argv)
     result = run_discover(&a);
   else if (cmd->id == CMD_LOAD)
     result = run_load(&a);
+  else if (cmd->id == CMD_KEYGEN)
+    result = run_keygen(&a);
   else
     result = run_request(&a);
   args_wipe(&a);

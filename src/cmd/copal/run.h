@@ -13,12 +13,13 @@
 #include "cmd/copal/target.h"
 #include "cmd/copal/transfer.h"
 
-/* get, put, post, delete, fetch, patch, ipatch, observe, discover, ping and load. */
+/* get, put, post, delete, fetch, patch, ipatch, observe, discover, ping, load and keygen. */
 status run_request(const args *a);
 status run_observe(const args *a);
 status run_discover(const args *a);
 status run_ping(const args *a);
 status run_load(const args *a);
+status run_keygen(const args *a);
 
 /* Prints "copal: ...", unless --silent. */
 void run_complain(const args *a, const buf *message);
