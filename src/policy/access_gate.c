@@ -15,6 +15,7 @@ typedef struct known {
 
 struct access_gate {
   access_rules *rules;
+  uint32_t turn; /* how many rules there were before */
   access_profile anonymous;
   known known[PROFILES];
 };
@@ -42,6 +43,7 @@ void access_gate_reload(access_gate *g, access_rules *rules)
   access_rules *old = g->rules;
   g->rules = access_hold(rules);
   access_release(old);
+  g->turn++;
   memset(g->known, 0, sizeof g->known);
   if (rules != NULL)
     g->anonymous = access_profile_of(rules, &nobody, ACCESS_PLAIN);
@@ -50,6 +52,15 @@ void access_gate_reload(access_gate *g, access_rules *rules)
 const access_rules *access_gate_rules(const access_gate *g)
 {
   return g->rules;
+}
+
+uint64_t access_gate_mark(const access_gate *g, const identity *id, uint8_t over)
+{
+  if (g->rules == NULL)
+    return 0;
+  uint64_t mark = id->serial * 0x9e3779b97f4a7c15ull; /* spreads what counts up */
+  mark ^= ((uint64_t)g->turn << 32) | over;
+  return mark * 0xbf58476d1ce4e5b9ull;
 }
 
 const access_profile *access_gate_profile(access_gate *g, const identity *id, uint8_t over)

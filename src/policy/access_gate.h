@@ -19,6 +19,9 @@ void access_gate_reload(access_gate *g, access_rules *rules);
 /* The rules, or NULL. */
 const access_rules *access_gate_rules(const access_gate *g);
 
+/* Equal for equal rules and askers, so that a tag of what somebody may see can be made of it. */
+uint64_t access_gate_mark(const access_gate *g, const identity *id, uint8_t over);
+
 /* How the rules know somebody; lent until the next call. Not without rules. */
 const access_profile *access_gate_profile(access_gate *g, const identity *id, uint8_t over);
 

@@ -426,9 +426,112 @@ static void read_directly(const linkindex *x, const range *r, uint64_t offset, c
   range_see(x, r, w.from, w.to, write_seen, &w);
 }
 
-/* A listing made link by link, because links stand twice in the range or must pass more filters. */
+/* Goes through the stretches of a view. */
+typedef struct veil {
+  linkindex_view *view; /* NULL: everything is seen */
+  copal_mspan room;     /* for the end of a stretch */
+  copal_span until;     /* of the last stretch, in `room` */
+} veil;
+
+static bool veil_shows(veil *v, copal_span key)
+{
+  copal_wr until = copal_wr_init(v->room);
+  const bool shows = v->view->shows(v->view, key, &until);
+  v->until = copal_wr_done(&until);
+  return shows;
+}
+
+/* Sums of the weights in front of a stretch of links and up to its end. */
+typedef struct stretch {
+  uint64_t from, to;
+  bool is_seen;
+} stretch;
+
+/* The stretch that begins with a link, cut at the end of the range. */
+static stretch stretch_at(const range *r, veil *v, const keytree_node *first)
+{
+  stretch s = {.is_seen = veil_shows(v, keytree_key(first)),
+               .from = keytree_sum_before(r->tree, keytree_key(first), KEYTREE_BEFORE),
+               .to = r->to};
+  if (v->until.len > 0) {
+    const uint64_t end = keytree_sum_before(r->tree, v->until, KEYTREE_BEFORE);
+    s.to = end < r->to ? end : r->to;
+  }
+  return s;
+}
+
+/* What of the links of a range is seen, written as far as the slice reaches. */
+typedef struct showing {
+  writing w;
+  uint64_t lead;   /* added to where a link begins in the range: its place among those seen */
+  uint64_t weight; /* of the links seen */
+} showing;
+
+static bool show_seen(void *ctx, keytree_node *n, uint64_t at)
+{
+  const showing *s = ctx;
+  write_link(&s->w, (const link *)n, at + s->lead);
+  return true;
+}
+
+/* Writes a stretch that is seen; sums wrap around where less was seen than lies in front. */
+static void show_stretch(const range *r, const stretch *t, showing *s)
+{
+  s->lead = s->weight - t->from;
+  s->weight += t->to - t->from;
+  const uint64_t begin = s->weight - (t->to - t->from);
+  const uint64_t from = s->w.from > begin ? s->w.from : begin;
+  const uint64_t to = s->w.to < s->weight ? s->w.to : s->weight;
+  if (from < to)
+    keytree_walk(r->tree, from - s->lead, to - s->lead, show_seen, s);
+}
+
+/* The first link of a range of links. */
+static const keytree_node *first_of(const range *r)
+{
+  return r->from < r->to ? keytree_first(r->tree, r->key, KEYTREE_BEFORE) : NULL;
+}
+
+/* A listing of links by path, as a view shows it. */
+static int read_veiled(const range *r, veil *v, uint64_t offset, copal_mspan room,
+                       linkindex_slice *slice)
+{
+  showing s = {.w = {.from = offset, .to = offset + room.len, .out = room.ptr}};
+  const keytree_node *first = first_of(r);
+  for (int count = 0; first != NULL; count++) {
+    if (count == LINKINDEX_STRETCH_MAX)
+      return COPAL_ETOOBIG;
+    const stretch t = stretch_at(r, v, first);
+    if (t.is_seen)
+      show_stretch(r, &t, &s);
+    first = t.to < r->to ? keytree_first(r->tree, v->until, KEYTREE_BEFORE) : NULL;
+  }
+  slice->total = listing_len(s.weight);
+  const writing w = writing_of(slice->total, offset, room);
+  slice->len = (size_t)(w.to - w.from);
+  return COPAL_OK;
+}
+
+/* True when a view shows every link there is, as it does to operators. */
+static bool is_all_seen(const linkindex *x, veil *v)
+{
+  enum { STRETCHES = 4 }; /* the root and what else the first rules tell apart */
+  const range all = range_of_tree(&x->links, 0);
+  const keytree_node *first = first_of(&all);
+  for (int count = 0; first != NULL; count++) {
+    const stretch t = count < STRETCHES ? stretch_at(&all, v, first) : (stretch){0};
+    if (!t.is_seen)
+      return false;
+    first = t.to < all.to ? keytree_first(all.tree, v->until, KEYTREE_BEFORE) : NULL;
+  }
+  return true;
+}
+
+/* A listing made link by link, because links stand twice in the range, must pass more filters or
+ * may be hidden. */
 typedef struct merging {
   const range *r;
+  veil *veil;
   const linkindex_filter *filters;
   size_t filter_count;
   writing w;
@@ -477,16 +580,19 @@ static bool merge_seen(void *ctx, const link *l, const group *g, uint64_t at)
   for (size_t i = 0; i < m->filter_count; i++)
     if (!link_passes(l, &m->filters[i]))
       return true;
+  if (m->veil->view != NULL && !veil_shows(m->veil, keytree_key(&l->node)))
+    return true;
   write_link(&m->w, l, m->weight);
   m->weight += (uint64_t)l->text_len + 1;
   return true;
 }
 
 static void read_merged(const linkindex *x, const range *r, const linkindex_filter *filters,
-                        size_t filter_count, uint64_t offset, copal_mspan room,
+                        size_t filter_count, veil *v, uint64_t offset, copal_mspan room,
                         linkindex_slice *slice)
 {
   merging m = {.r = r,
+               .veil = v,
                .filters = filters,
                .filter_count = filter_count,
                .w = {.from = offset, .to = offset + room.len, .out = room.ptr}};
@@ -525,24 +631,41 @@ static size_t key_room_of(const linkindex_filter *filters, size_t count)
   return most;
 }
 
+/* Chooses how a listing is made: straight from the tree, by the stretches of the view, or link by
+ * link. */
+static int read_range(const linkindex *x, const linkindex_filter *filters, size_t filter_count,
+                      const range *r, veil *v, uint64_t merge_max, uint64_t offset,
+                      copal_mspan room, linkindex_slice *slice)
+{
+  const bool is_small = r->to - r->from <= merge_max;
+  const bool is_by_path = r->tree == &x->links;
+  if (v->view != NULL && filter_count <= 1 && is_by_path)
+    return read_veiled(r, v, offset, room, slice);
+  if ((filter_count > 1 || v->view != NULL) && !is_small)
+    return COPAL_ETOOBIG;
+  if (filter_count > 1 || v->view != NULL || (r->is_groups && is_small))
+    read_merged(x, r, filters, filter_count, v, offset, room, slice);
+  else
+    read_directly(x, r, offset, room, slice);
+  return COPAL_OK;
+}
+
 int linkindex_read(linkindex *x, const linkindex_filter *filters, size_t filter_count,
-                   uint64_t merge_max, uint64_t offset, copal_mspan room, linkindex_slice *slice)
+                   linkindex_view *view, uint64_t merge_max, uint64_t offset, copal_mspan room,
+                   linkindex_slice *slice)
 {
   const size_t key_room = key_room_of(filters, filter_count);
-  uint8_t *keys = malloc(2 * key_room + 1);
+  const size_t until_room = view != NULL ? view->until_max : 0;
+  uint8_t *keys = malloc(2 * key_room + until_room + 1);
   if (keys == NULL)
     return COPAL_ENOSPC;
-  int err = COPAL_OK;
+  veil v = {.view = view, .room = {keys + 2 * key_room, until_room}};
   lock_to_read(x);
+  if (view != NULL && is_all_seen(x, &v))
+    v.view = NULL;
   const range r = narrowest(x, filters, filter_count, keys, key_room);
-  const bool is_small = r.to - r.from <= merge_max;
   *slice = (linkindex_slice){.generation = filter_count > 1 ? x->generation : r.generation};
-  if (filter_count > 1 && !is_small)
-    err = COPAL_ETOOBIG;
-  else if (filter_count > 1 || (r.is_groups && is_small))
-    read_merged(x, &r, filters, filter_count, offset, room, slice);
-  else
-    read_directly(x, &r, offset, room, slice);
+  const int err = read_range(x, filters, filter_count, &r, &v, merge_max, offset, room, slice);
   unlock(x);
   free(keys);
   return err;

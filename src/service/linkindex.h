@@ -10,9 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "copal/cursor.h"
 #include "copal/span.h"
 
-enum { LINKINDEX_FILTER_MAX = 8 };
+enum {
+  LINKINDEX_FILTER_MAX = 8,
+  LINKINDEX_STRETCH_MAX = 16384, /* stretches of a view that are gone through for one reading */
+};
 
 typedef struct linkindex linkindex;
 
@@ -31,6 +35,14 @@ typedef struct linkindex_slice {
   uint64_t generation; /* equal for equal listings of the same filters */
 } linkindex_slice;
 
+/* What one asker sees of the links. */
+typedef struct linkindex_view {
+  /* Whether links of keys from `key` on are seen, which holds up to `until`, not one of them;
+   * nothing in it means the end of all keys. Called with the index's lock held for reading. */
+  bool (*shows)(struct linkindex_view *v, copal_span key, copal_wr *until);
+  size_t until_max; /* bytes that `until` has room for */
+} linkindex_view;
+
 /* Reads a filter from a query argument. */
 linkindex_filter linkindex_filter_of(copal_span argument);
 
@@ -46,11 +58,15 @@ int linkindex_put(linkindex *x, copal_span key, copal_span link);
 void linkindex_remove(linkindex *x, copal_span key);
 
 /* Writes the stretch of the listing that begins at `offset` into `room`: links that pass all
- * filters, separated by commas. Each link stands once, except under a prefix filter that selects
- * more than `merge_max` bytes: there a link stands once for each of its words that match. Returns
- * 0, or COPAL_ETOOBIG for several filters of which each selects more than `merge_max` bytes. */
+ * filters and that `view` shows (NULL: all), separated by commas. Each link stands once, except
+ * under a prefix filter that selects more than `merge_max` bytes: there a link stands once for each
+ * of its words that match. Returns 0, COPAL_ENOSPC without memory, or COPAL_ETOOBIG when it would
+ * be too much work: links that select more than `merge_max` bytes must be looked at one by one,
+ * which is so with several filters and with a filter for an attribute under a view, or the view has
+ * more than LINKINDEX_STRETCH_MAX stretches. A view that shows all of the range costs nothing. */
 int linkindex_read(linkindex *x, const linkindex_filter *filters, size_t filter_count,
-                   uint64_t merge_max, uint64_t offset, copal_mspan room, linkindex_slice *slice);
+                   linkindex_view *view, uint64_t merge_max, uint64_t offset, copal_mspan room,
+                   linkindex_slice *slice);
 
 /* Number of links, and bytes of the unfiltered listing. */
 size_t linkindex_count(linkindex *x);

@@ -10,6 +10,7 @@
 #include "copal/error.h"
 #include "copal/link.h"
 #include "copal/registry.h"
+#include "policy/access_gate.h"
 #include "service/ask.h"
 #include "service/backfill.h"
 #include "service/grouping.h"
@@ -105,6 +106,12 @@ static void show(backfill *b, copal_span key, const store_item *item)
 /* ------------------------------------------------------------------------------------------------
  * requests */
 
+static const identity *asker_of(const handler_req *req)
+{
+  static const identity nobody = {.kind = IDENTITY_ANONYMOUS};
+  return req->who != NULL ? req->who : &nobody;
+}
+
 /* Reads the filters in the query. */
 static bool read_filters(const handler_req *req, linkindex_filter *filters, size_t *count,
                          problem *why)
@@ -123,6 +130,38 @@ static bool read_filters(const handler_req *req, linkindex_filter *filters, size
   return true;
 }
 
+/* What the asker may GET is what discovery shows. */
+typedef struct sight {
+  linkindex_view view; /* first */
+  const access_rules *rules;
+  const access_profile *who;
+} sight;
+
+static bool may_get(linkindex_view *v, copal_span key, copal_wr *until)
+{
+  const sight *s = (const sight *)v;
+  return access_stretch(s->rules, s->who, ACCESS_GET, key, until).is_allowed;
+}
+
+/* The view of who asks; NULL: there are no rules. `s` has room for it. */
+static linkindex_view *view_of(const handler_req *req, sight *s)
+{
+  access_gate *gate = req->env->gate;
+  if (gate == NULL || access_gate_rules(gate) == NULL)
+    return NULL;
+  *s = (sight){.view = {.shows = may_get, .until_max = ACCESS_UNTIL_MAX},
+               .rules = access_gate_rules(gate),
+               .who = access_gate_profile(gate, asker_of(req), req->over)};
+  return &s->view;
+}
+
+/* What tells listings from each other that different askers see. */
+static uint64_t mark_of(const handler_req *req)
+{
+  const access_gate *gate = req->env->gate;
+  return gate != NULL ? access_gate_mark(gate, asker_of(req), req->over) : 0;
+}
+
 /* The stretch of the listing that the client wants. RFC 7959 section 2.4. */
 static bool read_slice(wellknown *k, const handler_req *req, copal_mspan room,
                        linkindex_slice *slice, problem *why)
@@ -132,11 +171,13 @@ static bool read_slice(wellknown *k, const handler_req *req, copal_mspan room,
   if (!read_filters(req, filters, &count, why))
     return false;
   const uint32_t offset = req->coap->has_block2 ? copal_block_offset(req->coap->block2) : 0;
-  const int err = linkindex_read(k->index, filters, count, k->cfg.merge_max, offset, room, slice);
+  sight seen;
+  const int err = linkindex_read(k->index, filters, count, view_of(req, &seen), k->cfg.merge_max,
+                                 offset, room, slice);
   if (err == COPAL_ETOOBIG)
     problem_set(why, COPAL_CODE_BAD_REQUEST,
-                "The filters select too much to be combined; give "
-                "one, or narrower ones");
+                "Too many links to look at one by one; give one filter, or a narrower one such as "
+                "href=/path*");
   else if (err != COPAL_OK)
     problem_set_unavailable(why, 1, "No memory for the request; try again");
   else if (slice->total > UINT32_MAX)
@@ -190,7 +231,8 @@ static int on_get(wellknown *k, const handler_req *req)
     return problem_send(&why, &r);
   if (slice.total == 0 && (req->coap->path->flags & COPAL_PATH_GROUP) != 0)
     return COPAL_OK; /* nothing to say to a group: RFC 6690 section 4.1 */
-  const store_item tagged = {.rev = 1, .etag = store_etag_of(slice.generation, k->epoch)};
+  const store_item tagged = {.rev = 1,
+                             .etag = store_etag_of(slice.generation, k->epoch + mark_of(req))};
   if (!ask_holds(&a, &tagged))
     return problem_reply(req, COPAL_CODE_PRECONDITION_FAILED,
                          "If-Match or If-None-Match does not hold for the listing");

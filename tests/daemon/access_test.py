@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Access rules, limits and --explain, seen from outside."""
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -58,6 +59,47 @@ class Rules(WithRules):
             code, out = ask("put", "/devices/dev-2/t", "-d", "21")
             self.assertNotEqual(code, 0, out)
             self.assertIn("4.03", out)
+
+    def test_discovery_lists_only_what_the_asker_may_get(self):
+        with open(self.keys, "a") as out:
+            out.write("dev-2:%s\nroot:%s\n" % (KEY.hex(), KEY.hex()))
+        rules = "allow psk:root * /**\nallow psk:dev-* READ /.well-known/core\n" + RULES
+        self.write(rules)
+        with daemon.Daemon("--access", self.rules, "--psk-file", self.keys,
+                           listen=("coaps://127.0.0.1:0", "coap://127.0.0.1:0")) as d:
+            bases = dict(re.findall(r"(coaps?)://(127\.0\.0\.1:\d+)", d.ready))
+
+            def ask(method, who, path, *more):
+                done = subprocess.run(
+                    [COPAL, method, f"coaps://{bases['coaps']}{path}", "--psk-file", self.keys,
+                     "--identity", who, *more],
+                    capture_output=True, text=True, timeout=daemon.WAIT_S)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                return done.stdout
+
+            for path, rt in (("/public/a", "x"), ("/devices/dev-1/t", "t"),
+                             ("/devices/dev-2/t", "t"), ("/devices/dev-10/t", "t")):
+                ask("put", "root", f"{path}?rt={rt}", "-d", "1")
+
+            def paths(who, query=""):
+                listing = ask("get", who, "/.well-known/core" + query)
+                return {link[1:link.index(">")] for link in listing.strip().split(",") if link}
+
+            def seen_by_anyone():
+                port = int(bases["coap"].rsplit(":", 1)[1])
+                return daemon.exchange(port, daemon.GET, ".well-known", "core")[3]
+
+            core = "/.well-known/core"
+            everything = {core, "/public/a", "/devices/dev-1/t", "/devices/dev-2/t",
+                          "/devices/dev-10/t"}
+            self.assertEqual(paths("root"), everything)
+            self.assertEqual(paths("dev-1"), {core, "/public/a", "/devices/dev-1/t"})
+            self.assertEqual(paths("dev-2"), {core, "/public/a", "/devices/dev-2/t"})
+            self.assertEqual(paths("dev-1", "?rt=t"), {"/devices/dev-1/t"})
+            self.assertEqual(paths("dev-1", "?href=/devices/*"), {"/devices/dev-1/t"})
+            self.assertEqual(paths("root", "?rt=t"), everything - {core, "/public/a"})
+            self.assertNotIn(b"devices", seen_by_anyone())
+            self.assertIn(b"/public/a", seen_by_anyone())
 
     def test_a_reload_takes_good_rules_and_leaves_the_old_ones_for_bad_ones(self):
         with daemon.Daemon("--access", self.rules, "--log-format", "json") as d:

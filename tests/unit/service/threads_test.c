@@ -46,7 +46,7 @@ static bool listing_is_sound(const linkindex_filter *f)
 {
   static _Thread_local uint8_t room[8192];
   linkindex_slice slice;
-  const int err = linkindex_read(shared_index, f, f != NULL, 1 << 20, 0,
+  const int err = linkindex_read(shared_index, f, f != NULL, NULL, 1 << 20, 0,
                                  (copal_mspan){room, sizeof room}, &slice);
   return err == COPAL_OK && slice.len == slice.total &&
          (slice.len == 0 || (room[0] == '<' && room[slice.len - 1] == '"'));

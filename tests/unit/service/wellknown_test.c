@@ -356,16 +356,147 @@ static void linkindex_slices_of_ranges_are_consistent(void **state)
     linkindex_slice part;
     const uint64_t merge_max = 0;
     assert_int_equal(
-        linkindex_read(x, &f, 1, merge_max, 0, (copal_mspan){whole, sizeof whole}, &all), COPAL_OK);
+        linkindex_read(x, &f, 1, NULL, merge_max, 0, (copal_mspan){whole, sizeof whole}, &all),
+        COPAL_OK);
     assert_int_equal(all.len, all.total);
     for (uint64_t at = 0; at < all.total; at += 7) {
-      assert_int_equal(linkindex_read(x, &f, 1, q % 2 != 0 ? UINT64_MAX : 0, at,
+      assert_int_equal(linkindex_read(x, &f, 1, NULL, q % 2 != 0 ? UINT64_MAX : 0, at,
                                       (copal_mspan){slice_room, sizeof slice_room}, &part),
                        COPAL_OK);
       assert_int_equal(part.total, all.total);
       assert_memory_equal(slice_room, whole + at, part.len);
     }
   }
+  linkindex_close(x);
+}
+
+/* Shows keys "/NNN" whose hundreds are in a set, in stretches of ten. */
+typedef struct hundreds {
+  linkindex_view view; /* first */
+  unsigned shown;      /* a bit for each */
+} hundreds;
+
+static bool shows_hundreds(linkindex_view *v, copal_span key, copal_wr *until)
+{
+  const hundreds *h = (const hundreds *)v;
+  const int number = (key.ptr[1] - '0') * 10 + (key.ptr[2] - '0');
+  char end[8];
+  if (number < 99) {
+    snprintf(end, sizeof end, "/%02d", number + 1);
+    copal_wr_span(until, copal_span_str(end));
+  }
+  return (h->shown >> (number / 10) & 1) != 0;
+}
+
+/* The listing of the links that are shown and pass "n=v1" when `has_filter`, made by hand. */
+static size_t expected_listing(unsigned shown, bool has_filter, uint8_t *out)
+{
+  size_t len = 0;
+  for (int i = 0; i < 1000; i += 3) {
+    char text[64];
+    const bool passes = !has_filter || i % 7 == 1;
+    if ((shown >> (i / 100) & 1) == 0 || !passes)
+      continue;
+    const int n = snprintf(text, sizeof text, "%s</%03d>;n=v%d", len > 0 ? "," : "", i, i % 7);
+    memcpy(out + len, text, (size_t)n);
+    len += (size_t)n;
+  }
+  return len;
+}
+
+static linkindex *index_of_a_thousand(void)
+{
+  linkindex *x = linkindex_open(6);
+  for (int i = 0; i < 1000; i += 3) {
+    char key[16];
+    char link[64];
+    snprintf(key, sizeof key, "/%03d", i);
+    snprintf(link, sizeof link, "<%s>;n=v%d", key, i % 7);
+    assert_int_equal(linkindex_put(x, copal_span_str(key), copal_span_str(link)), COPAL_OK);
+  }
+  return x;
+}
+
+static void a_view_hides_links_at_any_offset_and_under_filters(void **state)
+{
+  (void)state;
+  static uint8_t whole[1 << 15];
+  uint8_t room[60];
+  linkindex *x = index_of_a_thousand();
+  const linkindex_filter f = linkindex_filter_of(copal_span_str("n=v1"));
+  const unsigned sets[] = {0, 1, 0x200, 0x3ff, 0x155, 0x2aa, 0x0f0};
+  for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+    hundreds h = {.view = {.shows = shows_hundreds, .until_max = 8}, .shown = sets[i]};
+    for (size_t filters = 0; filters < 2; filters++) {
+      const size_t len = expected_listing(h.shown, filters > 0, whole);
+      linkindex_slice part;
+      for (uint64_t at = 0; at == 0 || at < len; at += 23) {
+        assert_int_equal(linkindex_read(x, &f, filters, &h.view, UINT64_MAX, at,
+                                        (copal_mspan){room, sizeof room}, &part),
+                         COPAL_OK);
+        assert_int_equal(part.total, len);
+        assert_int_equal(part.len, len - at < sizeof room ? len - at : sizeof room);
+        assert_memory_equal(room, whole + at, part.len);
+      }
+    }
+  }
+  linkindex_close(x);
+}
+
+static void a_view_of_a_range_of_paths_is_cut_at_its_ends(void **state)
+{
+  (void)state;
+  static uint8_t out[1 << 15];
+  linkindex *x = index_of_a_thousand();
+  hundreds h = {.view = {.shows = shows_hundreds, .until_max = 8}, .shown = 0x2};
+  const char *const queries[][2] = {{"href=/19*", "</192>;n=v3,</195>;n=v6,</198>;n=v2"},
+                                    {"href=/192", "</192>;n=v3"},
+                                    {"href=/2*", ""},
+                                    {"href=/x*", ""}};
+  for (size_t q = 0; q < sizeof queries / sizeof queries[0]; q++) {
+    const linkindex_filter f = linkindex_filter_of(copal_span_str(queries[q][0]));
+    linkindex_slice all;
+    assert_int_equal(linkindex_read(x, &f, 1, &h.view, 0, 0, (copal_mspan){out, sizeof out}, &all),
+                     COPAL_OK);
+    assert_int_equal(all.len, strlen(queries[q][1]));
+    assert_memory_equal(out, queries[q][1], all.len);
+  }
+  linkindex_close(x);
+}
+
+/* A view that tells every key from the next. */
+static bool shows_every_second(linkindex_view *v, copal_span key, copal_wr *until)
+{
+  (void)v;
+  copal_wr_span(until, key);
+  copal_wr_u8(until, 0);
+  return (key.ptr[key.len - 1] & 1) != 0;
+}
+
+static void a_view_is_not_gone_through_without_end(void **state)
+{
+  (void)state;
+  uint8_t out[64];
+  linkindex *x = linkindex_open(7);
+  linkindex_view every_second = {.shows = shows_every_second, .until_max = 16};
+  linkindex_slice slice;
+  for (int i = 0; i <= LINKINDEX_STRETCH_MAX; i++) {
+    char key[16];
+    char link[64];
+    snprintf(key, sizeof key, "/%05d", i);
+    snprintf(link, sizeof link, "<%s>;n=v", key);
+    assert_int_equal(linkindex_put(x, copal_span_str(key), copal_span_str(link)), COPAL_OK);
+  }
+  const linkindex_filter narrow = linkindex_filter_of(copal_span_str("href=/000*"));
+  const linkindex_filter by_value = linkindex_filter_of(copal_span_str("n=v"));
+  const struct {
+    const linkindex_filter *filter;
+    int err;
+  } asks[] = {{NULL, COPAL_ETOOBIG}, {&by_value, COPAL_ETOOBIG}, {&narrow, COPAL_OK}};
+  for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++)
+    assert_int_equal(linkindex_read(x, asks[i].filter, asks[i].filter != NULL, &every_second, 1000,
+                                    0, (copal_mspan){out, sizeof out}, &slice),
+                     asks[i].err);
   linkindex_close(x);
 }
 
@@ -387,6 +518,9 @@ int main(void)
       TEST(rfc7641_6_obs_is_listed_when_configured),
       TEST(rfc6690_4_index_is_filled_from_the_store),
       TEST(rfc6690_4_1_filters),
+      TEST(a_view_hides_links_at_any_offset_and_under_filters),
+      TEST(a_view_of_a_range_of_paths_is_cut_at_its_ends),
+      TEST(a_view_is_not_gone_through_without_end),
       TEST(rfc6690_4_1_each_link_stands_once),
       TEST(rfc6690_2_escaped_values_match_unescaped),
       TEST(several_filters_must_all_pass),
