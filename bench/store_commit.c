@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How many small changes per second become durable, through the store's interface alone: LMDB's own
- * group commit and the journal, in turn, on the same directory's disk.
+ * group commit and the journal, in turn, on the same directory's disk. In front of them, what the
+ * disk takes: writes of as many bytes as the journal needs for so many changes, each behind a sync,
+ * by somebody who has nothing else to do.
  *
- *   store_commit [--seconds S] [--keys N] [--minutes M] DIR
+ *   store_commit [--seconds S] [--keys N] [--engine lmdb|journal] [--minutes M] DIR
  *
  * With --minutes the journal runs at full rate with 256 in flight, and its lag is printed every ten
  * seconds. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -23,7 +26,19 @@
 #include "store/lmdb/lmdb.h"
 #include "store/store.h"
 
-enum { BODY = 64, KEY_ROOM = 32, FLIGHT_MAX = 1024, BUCKETS = 200000, REPORT_S = 10 };
+enum {
+  BODY = 64,
+  KEY_ROOM = 40,
+  FLIGHT_MAX = 1024,
+  BUCKETS = 200000,
+  REPORT_S = 10,
+  RECORD = 136, /* bytes of the journal for one change: docs/store-format.md */
+  PAGE = 4096,
+  DISK_FILE = 16 << 20,
+  FLIGHTS = 2,
+};
+
+static const uint32_t flights[FLIGHTS] = {64, 256};
 
 typedef struct run run;
 
@@ -176,24 +191,86 @@ static double measure(run *r, const char *engine, uint32_t flight, uint64_t keys
   return rate;
 }
 
+/* Writes so many bytes again and again, to places that have been written before, as the journal's
+ * have. Returns writes per second, 0 when the disk fails. */
+static double measure_disk(int fd, uint8_t *bytes, size_t size, double seconds)
+{
+  const uint64_t began = now_us();
+  const uint64_t until = began + (uint64_t)(seconds * 1e6);
+  uint64_t count = 0;
+  off_t at = 0;
+  for (; now_us() < until; count++) {
+    if (pwrite(fd, bytes, size, at) != (ssize_t)size || fdatasync(fd) < 0)
+      return 0;
+    at += (off_t)size;
+    if (at + (off_t)size > DISK_FILE)
+      at = 0;
+  }
+  return (double)count * 1e6 / (double)(now_us() - began);
+}
+
+static bool fill_file(int fd, const uint8_t *bytes, size_t size)
+{
+  for (off_t at = 0; at < DISK_FILE; at += (off_t)size)
+    if (pwrite(fd, bytes, size, at) != (ssize_t)size)
+      return false;
+  return fsync(fd) == 0;
+}
+
+static void show_disk(const char *top, double seconds)
+{
+  static uint8_t bytes[16 * PAGE];
+  char name[4096];
+  snprintf(name, sizeof name, "%s/disk", top);
+  const int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  bool is_well = fd >= 0 && fill_file(fd, bytes, sizeof bytes);
+  for (int f = 0; is_well && f < FLIGHTS; f++) {
+    const size_t size = (flights[f] * (size_t)RECORD + PAGE) / PAGE * PAGE;
+    const double rate = measure_disk(fd, bytes, size, seconds);
+    is_well = rate > 0;
+    printf(
+        "disk     %4u in flight: %8.0f changes/s if nothing but %.0f writes of %zu bytes a second "
+        "took time\n",
+        flights[f], rate * flights[f], rate, size);
+  }
+  if (!is_well)
+    printf("disk: %s\n", strerror(errno));
+  if (fd >= 0)
+    close(fd);
+  unlink(name);
+}
+
+static bool measure_engine(run *r, const char *engine, const char *top, uint64_t keys,
+                           double seconds, double rates[FLIGHTS])
+{
+  char dir[4096];
+  snprintf(dir, sizeof dir, "%s/%s", top, engine);
+  if (!open_port(r, engine, dir))
+    return false;
+  drive(r, FLIGHT_MAX, keys, 0);
+  for (int f = 0; f < FLIGHTS; f++)
+    rates[f] = measure(r, engine, flights[f], keys, seconds);
+  close_port(r);
+  return true;
+}
+
 static int compare(run *r, const char *top, uint64_t keys, double seconds)
 {
   static const char *const engines[] = {"lmdb", "journal"};
-  static const uint32_t flights[] = {64, 256};
-  double rates[2][2] = {{0}};
-  for (int e = 0; e < 2; e++) {
-    char dir[4096];
-    snprintf(dir, sizeof dir, "%s/%s", top, engines[e]);
-    if (!open_port(r, engines[e], dir))
+  double rates[2][FLIGHTS] = {{0}};
+  show_disk(top, seconds / 2);
+  for (int e = 0; e < 2; e++)
+    if (!measure_engine(r, engines[e], top, keys, seconds, rates[e]))
       return 1;
-    drive(r, FLIGHT_MAX, keys, 0);
-    for (int f = 0; f < 2; f++)
-      rates[e][f] = measure(r, engines[e], flights[f], keys, seconds);
-    close_port(r);
-  }
   printf("journal : lmdb = %.1f at 64, %.1f at 256 in flight\n", rates[1][0] / rates[0][0],
          rates[1][1] / rates[0][1]);
   return 0;
+}
+
+static int measure_one(run *r, const char *engine, const char *top, uint64_t keys, double seconds)
+{
+  double rates[FLIGHTS];
+  return measure_engine(r, engine, top, keys, seconds, rates) ? 0 : 1;
 }
 
 static int endure(run *r, const char *top, uint64_t keys, double minutes)
@@ -224,24 +301,31 @@ int main(int argc, char **argv)
   static const struct option options[] = {{"seconds", required_argument, NULL, 's'},
                                           {"keys", required_argument, NULL, 'k'},
                                           {"minutes", required_argument, NULL, 'm'},
+                                          {"engine", required_argument, NULL, 'e'},
                                           {NULL, 0, NULL, 0}};
   double seconds = 5, minutes = 0;
   uint64_t keys = 1000000;
+  const char *engine = NULL;
   for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
     switch (o) {
     case 's': seconds = atof(optarg); break;
     case 'k': keys = strtoull(optarg, NULL, 10); break;
     case 'm': minutes = atof(optarg); break;
+    case 'e': engine = optarg; break;
     default: return 2;
     }
   if (optind + 1 != argc || keys == 0) {
-    fprintf(stderr, "usage: store_commit [--seconds S] [--keys N] [--minutes M] DIR\n");
+    fprintf(stderr,
+            "usage: store_commit [--seconds S] [--keys N] [--engine lmdb|journal] [--minutes M] "
+            "DIR\n");
     return 2;
   }
   run *r = &the_run;
   *r = (run){.waker = {.wake = on_wake}, .random = 2024, .event = eventfd(0, EFD_CLOEXEC)};
   if (r->event < 0 || (mkdir(argv[optind], 0700) < 0 && errno != EEXIST))
     return 1;
+  if (engine != NULL && minutes == 0)
+    return measure_one(r, engine, argv[optind], keys, seconds);
   return minutes > 0 ? endure(r, argv[optind], keys, minutes)
                      : compare(r, argv[optind], keys, seconds);
 }
