@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -177,16 +178,26 @@ static void close_port(run *r)
   store_close(r->s);
 }
 
+/* Microseconds of processor time of all threads so far. */
+static double cpu_us(void)
+{
+  struct rusage used;
+  getrusage(RUSAGE_SELF, &used);
+  return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
+         (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
 static double measure(run *r, const char *engine, uint32_t flight, uint64_t keys, double seconds)
 {
   const uint64_t began = now_us();
+  const double cpu = cpu_us();
   begin(r);
   drive(r, flight, keys, began + (uint64_t)(seconds * 1e6));
   const double rate = (double)r->total * 1e6 / (double)(now_us() - began);
   printf("%-8s %4u in flight: %8.0f changes/s, p50 %" PRIu64 " us, p99 %" PRIu64
-         " us, p99.9 %" PRIu64 " us, failed %u\n",
+         " us, p99.9 %" PRIu64 " us, %.1f us of processor each, failed %u\n",
          engine, flight, rate, percentile(r, 500), percentile(r, 990), percentile(r, 999),
-         r->failed);
+         r->total > 0 ? (cpu_us() - cpu) / (double)r->total : 0.0, r->failed);
   fflush(stdout);
   return rate;
 }

@@ -19,11 +19,13 @@ enum {
   TXN_RECORDS = 16384,  /* in one transaction */
   TXN_BYTES = 32 << 20, /* unless one record has more */
   TXN_SMALL = 8,        /* records, when there is little room */
-  EARLY = 8,            /* parts of the limits at which a checkpoint begins before its time */
-  NAMES_MIN = 1024,     /* forgotten with each checkpoint */
-  SETTLE_WAIT = 20000,  /* microseconds between looks at views that are too old */
-  STUCK_WAIT = 200000,  /* microseconds between attempts without room */
-  SMOOTH = 4,           /* checkpoints over which the rate is smoothed */
+  EARLY = 4,            /* parts of the limits at which a checkpoint begins before its time */
+  SPACES = OVERLAY_OPS + 1,
+  ORDER_KEY = 7,       /* bytes of a key that are compared first */
+  NAMES_MIN = 1024,    /* forgotten with each checkpoint */
+  SETTLE_WAIT = 20000, /* microseconds between looks at views that are too old */
+  STUCK_WAIT = 200000, /* microseconds between attempts without room */
+  SMOOTH = 4,          /* checkpoints over which the rate is smoothed */
 };
 
 uint64_t monotonic_now(void)
@@ -59,6 +61,7 @@ bool entry_list_push(entry_list *l, overlay_entry *e)
 
 /* An entry with the version that goes into the database. */
 typedef struct captured {
+  uint64_t order; /* the space, and the first bytes of the key that differ within it */
   overlay_entry *entry;
   version *made;
   trail *before;
@@ -75,13 +78,53 @@ typedef struct checkpoint {
   uint64_t next_expiry;
 } checkpoint;
 
+static copal_span key_of(const overlay_entry *e)
+{
+  return copal_span_of(e->key, e->key_len);
+}
+
 static int compare(const void *a, const void *b)
 {
-  const overlay_entry *x = ((const captured *)a)->entry;
-  const overlay_entry *y = ((const captured *)b)->entry;
-  if (x->space != y->space)
-    return x->space < y->space ? -1 : 1;
-  return keytree_compare(copal_span_of(x->key, x->key_len), copal_span_of(y->key, y->key_len));
+  const captured *x = a, *y = b;
+  if (x->order != y->order)
+    return x->order < y->order ? -1 : 1;
+  return keytree_compare(key_of(x->entry), key_of(y->entry));
+}
+
+static size_t common_prefix(copal_span a, size_t len, copal_span b)
+{
+  size_t n = 0;
+  for (len = len < b.len ? len : b.len; n < len && a.ptr[n] == b.ptr[n];)
+    n++;
+  return n;
+}
+
+/* The space in the first byte, then bytes of the key behind what all keys of the space have in
+ * common, so that most comparisons need no look at the key. */
+static uint64_t order_of(const overlay_entry *e, size_t from)
+{
+  uint64_t order = e->space;
+  for (size_t i = from; i < from + ORDER_KEY; i++)
+    order = order << 8 | (i < e->key_len ? e->key[i] : 0u);
+  return order;
+}
+
+static void sort(captured *items, size_t count)
+{
+  copal_span first[SPACES] = {{NULL, 0}};
+  size_t common[SPACES] = {0};
+  for (size_t i = 0; i < count; i++) {
+    const overlay_entry *e = items[i].entry;
+    if (first[e->space].ptr == NULL) {
+      first[e->space] = key_of(e);
+      common[e->space] = e->key_len;
+    } else {
+      common[e->space] = common_prefix(first[e->space], common[e->space], key_of(e));
+    }
+  }
+  for (size_t i = 0; i < count; i++)
+    items[i].order = order_of(items[i].entry, common[items[i].entry->space]);
+  qsort(items, count, sizeof *items, compare);
 }
 
 /* Takes over what is dirty. The batch that is the last to be seen is in it as a whole; of later
@@ -106,7 +149,7 @@ static int cut(checkpoint *c, journal_store *s)
     c->items[i] = (captured){.entry = e};
     c->items[i].made = overlay_capture(&s->overlay, e, &c->items[i].before);
   }
-  qsort(c->items, c->entries.count, sizeof *c->items, compare);
+  sort(c->items, c->entries.count);
   return 0;
 }
 
@@ -142,7 +185,7 @@ static void put_back(checkpoint *c)
 /* What the database has under the entry's key. Damage is written over. */
 static int find_old(const apply *a, const overlay_entry *e, record *found, const record **old)
 {
-  const copal_span key = copal_span_of(e->key, e->key_len);
+  const copal_span key = key_of(e);
   const int rc = apply_find(a->env, a->txn, (store_space)e->space, key, found);
   *old = rc == 0 ? found : NULL;
   return rc == MDB_NOTFOUND || rc == RECORD_DAMAGED ? 0 : rc;
@@ -150,7 +193,7 @@ static int find_old(const apply *a, const overlay_entry *e, record *found, const
 
 static int write_version(apply *a, const overlay_entry *e, const version *v)
 {
-  const copal_span key = copal_span_of(e->key, e->key_len);
+  const copal_span key = key_of(e);
   record found;
   const record *old;
   if (v->kind == BATCH_OP) {

@@ -69,8 +69,9 @@ typedef struct subject {
   evaluation *v;
   intent *r;
   store_space space;
-  record found;      /* spans lent until the batch is over */
-  const record *old; /* `found`, or NULL: nothing */
+  overlay_entry *entry; /* of the key, pinned while it is under evaluation */
+  record found;         /* spans lent until the batch is over */
+  const record *old;    /* `found`, or NULL: nothing */
 } subject;
 
 /* Returns 0, MDB_NOTFOUND, or an error as apply_find() has them. */
@@ -90,10 +91,16 @@ static int find(evaluation *v, const overlay_entry *e, store_space in, copal_spa
   return rc;
 }
 
-/* An entry pinned for one more step. */
-static overlay_entry *pin(const subject *x)
+static bool pin(subject *x)
 {
-  return overlay_pin(&x->v->s->overlay, (int)x->space, x->r->key, x->r->hash);
+  x->entry = overlay_pin(&x->v->s->overlay, (int)x->space, x->r->key, x->r->hash);
+  return x->entry != NULL;
+}
+
+static void unpin(subject *x)
+{
+  if (x->entry != NULL)
+    overlay_unpin(&x->v->s->overlay, x->entry);
 }
 
 static version *add_or_unpin(journal_store *s, overlay_entry *e, const batch_record *r, bool is_new)
@@ -122,7 +129,7 @@ static void note(subject *x, version *made)
 static bool replace(subject *x, const record *rec)
 {
   const batch_record br = {.kind = BATCH_PUT, .space = x->space, .key = x->r->key, .rec = *rec};
-  version *made = add_or_unpin(x->v->s, pin(x), &br, x->old == NULL);
+  version *made = add_or_unpin(x->v->s, overlay_pin_again(x->entry), &br, x->old == NULL);
   if (made == NULL)
     return false;
   note(x, made);
@@ -185,7 +192,7 @@ static bool remove_item(subject *x)
 {
   const batch_record br = {
       .kind = BATCH_DELETE, .space = x->space, .key = x->r->key, .rev = x->v->rev};
-  if (add_or_unpin(x->v->s, pin(x), &br, false) == NULL)
+  if (add_or_unpin(x->v->s, overlay_pin_again(x->entry), &br, false) == NULL)
     return false;
   if (x->space == STORE_RESOURCES)
     x->v->resources--;
@@ -326,9 +333,9 @@ static store_status status_of(int rc)
 }
 
 /* Returns false without memory. */
-static bool carry_out(subject *x, overlay_entry *e)
+static bool carry_out(subject *x)
 {
-  const int rc = find(x->v, e, x->space, x->r->key, &x->found);
+  const int rc = find(x->v, x->entry, x->space, x->r->key, &x->found);
   if (rc != 0 && rc != MDB_NOTFOUND) {
     x->r->result.status = status_of(rc);
     return true;
@@ -359,26 +366,23 @@ void evaluate(evaluation *v, intent *r)
   bool has_memory = check_name(v, r, &is_over);
   if (has_memory && is_over)
     return;
-  overlay_entry *e = has_memory ? pin(&x) : NULL;
-  has_memory = e != NULL && carry_out(&x, e);
+  has_memory = has_memory && pin(&x) && carry_out(&x);
   if (!has_memory) {
     evaluation_undo(s, steps, mark);
     *v = before;
     clear_result(r, STORE_UNAVAILABLE);
   }
-  if (e != NULL)
-    overlay_unpin(&s->overlay, e);
+  unpin(&x);
 }
 
 void evaluate_lapse(evaluation *v, intent *r, store_space in)
 {
   subject x = {.v = v, .r = r, .space = in};
   clear_result(r, STORE_OK);
-  overlay_entry *e = pin(&x);
-  if (e == NULL)
+  if (!pin(&x))
     return; /* later */
-  x.old = find(v, e, in, r->key, &x.found) == 0 ? &x.found : NULL;
+  x.old = find(v, x.entry, in, r->key, &x.found) == 0 ? &x.found : NULL;
   if (x.old != NULL && record_is_over(v->s, x.old, r->now) && !lapse(&x))
     r->has_lapsed = false;
-  overlay_unpin(&v->s->overlay, e);
+  unpin(&x);
 }

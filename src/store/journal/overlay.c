@@ -161,7 +161,7 @@ overlay_entry *overlay_pin(overlay *o, int space, copal_span key, uint64_t hash)
     atomic_fetch_add_explicit(&o->entries, 1, memory_order_relaxed);
   }
   if (e != NULL)
-    e->pins++;
+    overlay_pin_again(e);
   pthread_mutex_unlock(lock);
   return e;
 }
@@ -182,12 +182,21 @@ static void take_out(overlay *o, overlay_entry *e)
   atomic_fetch_sub_explicit(&o->entries, 1, memory_order_relaxed);
 }
 
+/* Only the last pin matters to others. */
+static unsigned take_pin(overlay_entry *e)
+{
+  return atomic_fetch_sub_explicit(&e->pins, 1, memory_order_relaxed) - 1;
+}
+
 void overlay_unpin(overlay *o, overlay_entry *e)
 {
+  if (atomic_load_explicit(&e->pins, memory_order_relaxed) > 1) {
+    take_pin(e);
+    return;
+  }
   pthread_mutex_t *lock = lock_of(o, e->hash);
   pthread_mutex_lock(lock);
-  e->pins--;
-  const bool goes = e->pins == 0 && (e->now == NULL || e->is_due);
+  const bool goes = take_pin(e) == 0 && (e->now == NULL || e->is_due);
   if (goes)
     take_out(o, e);
   pthread_mutex_unlock(lock);
@@ -228,6 +237,7 @@ bool overlay_publish(overlay *o, overlay_entry *e, version *v, bool is_new)
     pthread_rwlock_unlock(&o->keys_lock);
     e->is_ordered = true;
   }
+  take_pin(e);
   pthread_mutex_unlock(lock);
   version_give(old);
   trail_give(old_before);
@@ -275,7 +285,7 @@ void overlay_drop(overlay *o, overlay_entry *e, uint64_t checkpoint)
   pthread_mutex_t *lock = lock_of(o, e->hash);
   pthread_mutex_lock(lock);
   const bool is_superfluous = e->settled == checkpoint && !e->is_dirty;
-  const bool goes = is_superfluous && e->pins == 0;
+  const bool goes = is_superfluous && atomic_load_explicit(&e->pins, memory_order_relaxed) == 0;
   e->is_due = is_superfluous && !goes;
   if (goes)
     take_out(o, e);

@@ -31,7 +31,7 @@ typedef struct overlay_entry {
   trail *before;    /* of `now`; NULL: none is kept */
   version *pending; /* the writer's: what the batch under way makes of it */
   uint64_t settled; /* the checkpoint that has `now`; 0: none */
-  uint32_t pins;    /* of the writer */
+  atomic_uint pins; /* of the writer; from none to one and back with the stripe locked */
   uint32_t key_len;
   uint8_t space;
   bool is_dirty; /* no checkpoint has captured `now` */
@@ -79,15 +79,22 @@ bool overlay_next_key(overlay *o, store_space space, copal_span prefix, copal_sp
 overlay_entry *overlay_pin(overlay *o, int space, copal_span key, uint64_t hash);
 void overlay_unpin(overlay *o, overlay_entry *e);
 
+/* One more of a pinned one. */
+static inline overlay_entry *overlay_pin_again(overlay_entry *e)
+{
+  atomic_fetch_add_explicit(&e->pins, 1, memory_order_relaxed);
+  return e;
+}
+
 /* What the writer sees of a pinned entry; lent until it is unpinned. */
 static inline version *overlay_latest(const overlay_entry *e)
 {
   return e->pending != NULL ? e->pending : e->now;
 }
 
-/* Makes a version what readers see; a reference is given. `is_new`: the database may lack the key.
- * Returns true when the entry is to be captured by a checkpoint that does not know of it yet. The
- * writer. */
+/* Makes a version what readers see; a reference and one pin are given. `is_new`: the database may
+ * lack the key. Returns true when the entry is to be captured by a checkpoint that does not know of
+ * it yet; it stays until then. The writer. */
 bool overlay_publish(overlay *o, overlay_entry *e, version *v, bool is_new);
 
 /* Takes the version that a checkpoint is to write and its trail, with references. The checkpointer.

@@ -17,10 +17,12 @@ typedef struct version {
   atomic_uint refs;
   batch_kind kind; /* BATCH_DELETE: nothing is there */
   store_rev rev;   /* of the change; of a deletion: the last one that was given out */
-  record rec;      /* of BATCH_PUT */
-  op_record op;    /* of BATCH_OP */
-  size_t size;     /* bytes of memory that it takes */
-  void *map;       /* the journal's bytes where the body lies, or NULL */
+  union {
+    record rec;   /* of BATCH_PUT */
+    op_record op; /* of BATCH_OP */
+  };
+  size_t size; /* bytes of memory that it takes */
+  void *map;   /* the journal's bytes where the body lies, or NULL */
   size_t map_len;
   uint8_t bytes[];
 } version;

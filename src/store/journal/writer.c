@@ -209,8 +209,6 @@ void journal_publish(journal_store *s, uint64_t number, store_rev rev, uint64_t 
   count_add(&s->counters.lag_records, fresh);
   pthread_cond_signal(&s->lag_grew);
   pthread_mutex_unlock(&s->lag_lock);
-  for (size_t i = 0; i < s->steps.count; i++)
-    overlay_unpin(&s->overlay, s->steps.items[i].entry);
   s->steps.count = 0;
   free(dirty.items);
 }
