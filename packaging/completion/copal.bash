@@ -14,7 +14,8 @@ _copal_options()
 {
   local common='--json --color --silent --timeout --ack-timeout --max-retransmit
     --connect-to --ipv4 --ipv6 --help -s -t -4 -6 -h'
-  [[ $1 == load ]] || common+=' --verbose --psk-file --identity -v'
+  [[ $1 == load ]] || common+=' --verbose --psk-file --identity --ca --crl --cert --key
+    --pin --raw-key --insecure -v'
   local request='--accept --option --etag --hop-limit --host --token --block-size --output --include
     --pretty --no-pretty --non --con -a -O -o -i'
   local single='--qblock --if-match --if-none-match --write-out --retry --interface --multicast-hops -w'
@@ -79,12 +80,13 @@ _copal_value()
     ;;
   --exec) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
   --interface) mapfile -t COMPREPLY < <(compgen -W "$(_copal_interfaces)" -- "$cur") ;;
-  --psk-file | --ca) _copal_files "" "$cur" ;;
+  --psk-file | --ca | --crl | --cert | --key | --raw-key) _copal_files "" "$cur" ;;
   --connect-to | --host) mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur") ;;
   --etag | --if-match | --hop-limit | --token | --write-out | -w | --timeout | -t | --retry | \
     --ack-timeout | --max-retransmit | --count | --interval | --duration | \
     --poll | --multicast-hops | --clients | --window | --rate | -r | --requests | -n | --warmup | \
-    --size | --paths | --bytes | --name | --client | --days | --expect | --expect-body | --threads) ;;
+    --size | --paths | --bytes | --name | --client | --days | --expect | --expect-body | --threads | \
+    --identity | --pin) ;;
   *) return 1 ;;
   esac
   return 0

@@ -30,6 +30,21 @@ typedef enum conf_switch {
   CONF_ON,
 } conf_switch;
 
+/* Must clients show a certificate or a raw public key? */
+typedef enum conf_clients {
+  CONF_CLIENTS_NONE,
+  CONF_CLIENTS_OPTIONAL,
+  CONF_CLIENTS_REQUIRED,
+} conf_clients;
+
+/* What of a client's certificate is its name. */
+typedef enum conf_name {
+  CONF_NAME_CN,
+  CONF_NAME_SAN,
+  CONF_NAME_SUBJECT,
+  CONF_NAME_FINGERPRINT,
+} conf_name;
+
 /* DTLS, RFC 6347; counts are for the whole process. */
 typedef struct conf_dtls {
   uint32_t sessions;
@@ -40,6 +55,8 @@ typedef struct conf_dtls {
   conf_switch has_tickets;
   uint16_t mtu; /* bytes of a datagram of a handshake */
   copal_dur retransmit, timeout;
+  conf_clients clients; /* that show no pre-shared key */
+  conf_name name;       /* of those that show a certificate */
 } conf_dtls;
 
 typedef enum conf_store {
@@ -88,6 +105,10 @@ typedef struct conf {
   conf_strings trusted; /* networks */
 
   char psk_file[CONF_TEXT_SIZE]; /* "": none */
+  /* Names of files; "": none. */
+  char dtls_certificate[CONF_TEXT_SIZE], dtls_key[CONF_TEXT_SIZE];
+  char dtls_ca[CONF_TEXT_SIZE], dtls_crl[CONF_TEXT_SIZE];
+  char dtls_raw_key[CONF_TEXT_SIZE], dtls_raw_peers[CONF_TEXT_SIZE];
   conf_dtls dtls;
 
   conf_switch joins_all_nodes;   /* All CoAP Nodes, RFC 7252 section 12.8 */

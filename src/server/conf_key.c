@@ -7,6 +7,8 @@
 
 static const char *const switch_words[] = {"off", "on", NULL};
 static const char *const store_words[] = {"memory", "lmdb", "journal", NULL};
+static const char *const client_words[] = {"none", "optional", "required", NULL};
+static const char *const name_words[] = {"cn", "san", "subject", "fingerprint", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
 static const char *const audit_words[] = {"off", "refusals", "changes", NULL};
 static const char *const format_words[] = {"auto", "text", "json", NULL};
@@ -114,6 +116,14 @@ const conf_key conf_keys[] = {
     LIST("amplification", "trusted", trusted, false),
 
     TEXT("dtls", "psk_file", psk_file, 0),
+    TEXT("dtls", "certificate", dtls_certificate, 0),
+    TEXT("dtls", "key", dtls_key, 0),
+    TEXT("dtls", "ca", dtls_ca, 0),
+    TEXT("dtls", "crl", dtls_crl, 0),
+    TEXT("dtls", "raw_key", dtls_raw_key, 0),
+    TEXT("dtls", "raw_peers", dtls_raw_peers, 0),
+    WORD("dtls", "clients", dtls.clients, client_words, false),
+    WORD("dtls", "identity", dtls.name, name_words, false),
     COUNT("dtls", "sessions", dtls.sessions, 1, 1u << 28),
     COUNT("dtls", "handshakes", dtls.handshakes, 1, 1u << 20),
     COUNT("dtls", "handshakes_per_prefix", dtls.per_prefix, 1, 1u << 16),

@@ -78,8 +78,12 @@ typedef struct args {
   const char *connect_to; /* HOST[:PORT] instead of the URI's */
   int family;             /* AF_UNSPEC, AF_INET, AF_INET6 */
 
-  const char *psk_file; /* keys for coaps; NULL: that of the environment, if any */
-  const char *identity; /* of them; NULL: the environment's, or the first */
+  const char *psk_file;      /* keys for coaps; NULL: that of the environment, if any */
+  const char *identity;      /* of them; NULL: the environment's, or the first */
+  const char *cert, *key;    /* X.509 for coaps; NULL: the environment's, if any; as the next */
+  const char *ca, *crl;      /* of the server's certificate */
+  const char *raw_key, *pin; /* raw public keys */
+  bool is_insecure;          /* any server will do */
 
   const char *interface; /* for groups; NULL: all */
   uint8_t hops;          /* of multicast datagrams; 0: default */

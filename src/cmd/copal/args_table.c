@@ -475,6 +475,13 @@ STORE(no_pretty, true)
 STORE(connect_to, value)
 STORE(psk_file, value)
 STORE(identity, value)
+STORE(cert, value)
+STORE(key, value)
+STORE(ca, value)
+STORE(crl, value)
+STORE(raw_key, value)
+STORE(pin, value)
+STORE(is_insecure, true)
 STORE(interface, value)
 STORE(is_continue, true)
 STORE(is_qblock, true)
@@ -601,6 +608,19 @@ const arg_def arg_defs[] = {
      apply_psk_file},
     {0, "identity", "NAME", FOR_PEOPLE, in_delivery, "the one of them to be, default the first",
      apply_identity},
+    {0, "ca", "FILE", FOR_PEOPLE, in_delivery, "who may have signed the server's certificate, PEM",
+     apply_ca},
+    {0, "crl", "FILE", FOR_PEOPLE, in_delivery, "certificates that these have revoked, PEM",
+     apply_crl},
+    {0, "cert", "FILE", FOR_PEOPLE, in_delivery,
+     "our own certificate, if the server wants one, PEM", apply_cert},
+    {0, "key", "FILE", FOR_PEOPLE, in_delivery, "its private key, PEM", apply_key},
+    {0, "pin", "FINGERPRINT", FOR_PEOPLE, in_delivery,
+     "the server's public key: sha256:HEX, ni:///sha-256;..., pin-sha256:BASE64", apply_pin},
+    {0, "raw-key", "FILE", FOR_PEOPLE, in_delivery,
+     "our private key, to be shown as a raw public key, PEM", apply_raw_key},
+    {0, "insecure", NULL, FOR_PEOPLE, in_delivery, "take any server for the right one",
+     apply_is_insecure},
     {'4', "ipv4", NULL, FOR_ALL, in_delivery, "use IPv4 only", apply_ipv4},
     {'6', "ipv6", NULL, FOR_ALL, in_delivery, "use IPv6 only", apply_ipv6},
 

@@ -116,6 +116,7 @@ status run_open_session(const args *a, trace *t, session **s)
                            .token_cap = (uint16_t)a->token.len,
                            .has_qblock = a->is_qblock,
                            .credentials = credentials,
+                           .server_name = secrets_server(),
                            .trace = a->verbose ? t : NULL,
                            .hops = a->hops};
   if (copal_params_check(&cfg.params) != COPAL_OK) {

@@ -3,6 +3,7 @@
 #include "cmd/copal/link.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,7 +86,7 @@ static server *reach(link_layer *l, const copal_path *path)
   if (v == NULL)
     v = &l->servers[l->server_count++];
   *v = (server){.path = *path};
-  if (dtls_connect(l->dtls, path, NULL, &v->session, session_now()) < 0)
+  if (dtls_connect(l->dtls, path, l->cfg.server_name, &v->session, session_now()) < 0)
     v->session = 0;
   return v->session != 0 ? v : NULL;
 }
@@ -183,12 +184,15 @@ static void on_failure(dtls_app *a, const dtls_failure *f, copal_time now)
   link_layer *l = link_of(a);
   server *v = find(l, &f->path->remote);
   const copal_path path = v != NULL ? v->path : *f->path;
+  char text[DTLS_OBJECTION_SIZE];
   waiting w;
   (void)now;
   if (v != NULL)
     *v = (server){.path = path};
+  snprintf(text, sizeof text, f->kind == HANDSHAKE_ALERT ? "the server refuses it: %s" : "%s",
+           f->text);
   while (next_waiting(l, &f->path->remote, &w)) {
-    l->cfg.user->on_lost(l->cfg.user, &path, f->text, copal_span_of(w.bytes, w.len));
+    l->cfg.user->on_lost(l->cfg.user, &path, text, copal_span_of(w.bytes, w.len));
     free(w.bytes);
   }
 }

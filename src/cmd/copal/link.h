@@ -16,13 +16,14 @@ typedef struct link_user {
   /* A message in plaintext. */
   void (*on_message)(struct link_user *u, const copal_path *path, copal_mspan bytes);
 
-  /* There will be no session: `text` says why. The messages that waited for it are `lost`, one
-   * after the other. */
+  /* There will be no session: `text`, lent for the call, says why. The messages that waited for it
+   * are `lost`, one after the other. */
   void (*on_lost)(struct link_user *u, const copal_path *path, const char *text, copal_span lost);
 } link_user;
 
 typedef struct link_cfg {
   dtls_credentials *credentials; /* lent for the link's life, as the others */
+  const char *server_name;       /* authority of the URI of all servers; NULL: any */
   udp *udp;
   link_user *user;
 } link_cfg;

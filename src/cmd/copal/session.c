@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -59,7 +60,8 @@ typedef struct waiter {
 } waiter;
 
 static volatile sig_atomic_t interrupted;
-static const char *why_insecure = "no session"; /* of the last handshake that failed */
+static char why_insecure[DTLS_OBJECTION_SIZE] =
+    "no session"; /* of the last handshake that failed */
 
 static void on_interrupt(int signal)
 {
@@ -232,13 +234,16 @@ static void on_lost(link_user *u, const copal_path *path, const char *text, copa
 {
   session *s = session_of(u);
   s->errnum = EPROTO;
-  why_insecure = text;
+  snprintf(why_insecure, sizeof why_insecure, "%s", text);
   copal_ep_unreachable(s->ep, path, lost, session_now());
 }
 
 static int open_link(session *s, const session_cfg *cfg)
 {
-  const link_cfg below = {.credentials = cfg->credentials, .udp = s->udp, .user = &s->user};
+  const link_cfg below = {.credentials = cfg->credentials,
+                          .server_name = cfg->server_name,
+                          .udp = s->udp,
+                          .user = &s->user};
   return cfg->credentials ? link_open(&below, &s->link) : 0;
 }
 

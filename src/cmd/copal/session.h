@@ -18,6 +18,7 @@ typedef struct session_cfg {
   uint16_t token_cap; /* bytes, 0: default */
   bool has_qblock; /* Q-Block2 in responses is understood, and whole sets of requests may leave */
   dtls_credentials *credentials; /* for coaps, lent for the session's life; NULL: none */
+  const char *server_name;       /* of coaps, as dtls_claim has it; lent as the next; NULL: any */
   trace *trace;                  /* lent for the session's life; NULL: none */
   uint8_t hops; /* hop limit of multicast datagrams; 0: the system's default, which is 1 */
 } session_cfg;

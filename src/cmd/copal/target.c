@@ -189,6 +189,21 @@ static status parse_connect_to(target *t, const char *text, char **host, buf *er
   return *host ? STATUS_OK : STATUS_USAGE;
 }
 
+/* The authority as certificates have it: no zone, no default port. */
+static status name_server(const target *t, buf *err)
+{
+  buf name = {0};
+  const int len = (int)strcspn(t->host, "%");
+  buf_print(&name, t->uri.host_is_ipv6 ? "[%.*s]" : "%.*s", len, t->host);
+  if (t->uri.port != copal_scheme_port(COPAL_SCHEME_COAPS))
+    buf_print(&name, ":%u", (unsigned)t->uri.port);
+  const bool is_only = secrets_set_server(buf_str(&name));
+  buf_wipe(&name);
+  if (!is_only)
+    buf_print(err, "'%s': one server of coaps at a time", t->text);
+  return is_only ? STATUS_OK : STATUS_USAGE;
+}
+
 status target_resolve(target *t, const args *a, buf *err)
 {
   char *host = NULL;
@@ -201,9 +216,15 @@ status target_resolve(target *t, const args *a, buf *err)
     return STATUS_USAGE;
   }
   if (t->uri.scheme == COPAL_SCHEME_COAPS && !credentials) {
-    buf_print(err, "'%s': coaps needs a key: give --psk-file FILE, lines of identity:hexkey",
+    buf_print(err,
+              "'%s': coaps needs credentials: give --psk-file FILE, --ca FILE or --pin FINGERPRINT",
               t->text);
     return STATUS_USAGE;
+  }
+  if (t->uri.scheme == COPAL_SCHEME_COAPS) {
+    s = name_server(t, err);
+    if (s != STATUS_OK)
+      return s;
   }
   if (!a->connect_to)
     return resolve_host(t, t->host, a->family, err);

@@ -66,9 +66,9 @@ static int use_loopback(conf *c)
   int rc = conf_strings_add(&c->listen, "coap://127.0.0.1");
   if (rc == COPAL_OK)
     rc = conf_strings_add(&c->listen, "coap://[::1]");
-  if (rc == COPAL_OK && c->psk_file[0] != '\0')
+  if (rc == COPAL_OK && vault_is_wanted(c))
     rc = conf_strings_add(&c->listen, "coaps://127.0.0.1");
-  if (rc == COPAL_OK && c->psk_file[0] != '\0')
+  if (rc == COPAL_OK && vault_is_wanted(c))
     rc = conf_strings_add(&c->listen, "coaps://[::1]");
   return rc;
 }
@@ -333,8 +333,10 @@ static int serve(process *p)
   if (p->is_loopback_by_default && use_loopback(p->conf) < 0)
     return EXIT_RUNTIME;
   int rc = vault_open(&p->vault, p->conf, why);
-  if (rc == 0)
+  if (rc == 0) {
+    vault_report(&p->vault, p->log);
     rc = open_sockets(p, why);
+  }
   if (rc < 0) {
     LOG(p->log, LOG_LEVEL_ERROR, "start_failed", log_text("error", why));
     heir_fails(&p->heir, why);

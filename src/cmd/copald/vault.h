@@ -4,6 +4,7 @@
 #ifndef COPALD_VAULT_H
 #define COPALD_VAULT_H
 
+#include "policy/certs.h"
 #include "policy/identity.h"
 #include "policy/pskfile.h"
 #include "server/conf.h"
@@ -15,14 +16,21 @@ enum { VAULT_WHY_SIZE = PSKFILE_WHY_SIZE };
 typedef struct vault {
   identities *identities;
   pskfile *psks; /* NULL: no file is configured */
+  certs *certs;  /* NULL: neither certificates nor raw public keys are */
   secure_shared shared;
 } vault;
+
+/* True when the configuration names credentials. */
+bool vault_is_wanted(const conf *c);
 
 /* Reads what the configuration names. Returns 0, or -errno with a sentence in `why`. */
 int vault_open(vault *v, const conf *c, char why[VAULT_WHY_SIZE]);
 
 /* Safe on a zeroed object. */
 void vault_close(vault *v);
+
+/* Tells the log what was read, and what of it expires soon. */
+void vault_report(const vault *v, logger *log);
 
 /* Reads it again; when something is wrong with it the log says so and all stays as it was. */
 void vault_reload(vault *v, logger *log);

@@ -21,6 +21,7 @@ enum {
   DTLS_PSK_SIZE_MAX = 64,      /* bytes of a key; RFC 4279 section 5.3 */
   DTLS_PSK_IDENTITY_MAX = 128, /* bytes of an identity; RFC 4279 section 5.3 */
   DTLS_PSK_COUNT = 2,          /* keys of an identity that are good at once, to change them */
+  DTLS_OBJECTION_SIZE = 256,   /* of a sentence, with its end */
 };
 
 /* The keys of an identity, the one to try first in front. Wiped by the caller after use. */
@@ -55,12 +56,35 @@ typedef enum dtls_claim_kind {
   DTLS_CLAIM_X509, /* `items`: the chain as the peer sent it, DER, its own certificate first */
 } dtls_claim_kind;
 
+/* Why a claim is not believed. */
+typedef enum dtls_refusal {
+  DTLS_REFUSAL_OTHER,
+  DTLS_REFUSAL_MISSING,   /* neither a certificate nor a raw public key was shown */
+  DTLS_REFUSAL_UNKNOWN,   /* nobody has named this raw public key */
+  DTLS_REFUSAL_ISSUER,    /* no CA that is trusted has signed the certificate */
+  DTLS_REFUSAL_REVOKED,   /* RFC 5280 section 5 */
+  DTLS_REFUSAL_EXPIRED,   /* RFC 5280 section 4.1.2.5, as the next */
+  DTLS_REFUSAL_EARLY,     /* not valid yet */
+  DTLS_REFUSAL_PURPOSE,   /* RFC 5280 section 4.2.1.12 */
+  DTLS_REFUSAL_ALGORITHM, /* too weak a signature or key */
+  DTLS_REFUSAL_NAME,      /* the certificate is that of another server, or of nobody */
+  DTLS_REFUSAL_BROKEN,    /* a signature is wrong, or it is no certificate */
+  DTLS_REFUSAL_COUNT,
+} dtls_refusal;
+
+typedef struct dtls_objection {
+  dtls_refusal kind;
+  char text[DTLS_OBJECTION_SIZE]; /* a sentence without control characters; "": none */
+} dtls_objection;
+
 typedef struct dtls_claim {
   dtls_claim_kind kind;
   bool is_resumed;         /* proved in an earlier session, which is resumed */
-  const char *server_name; /* client: whom we talk to, for X.509; NULL: nobody in particular */
+  const char *server_name; /* client: the authority of the URI (host, a port unless it is the
+                              default), which X.509 is to name; NULL: nobody in particular */
   size_t count;
-  const gnutls_datum_t *items; /* borrowed for the call */
+  const gnutls_datum_t *items; /* borrowed for the call, as the next */
+  dtls_objection *objection;   /* may be filled in when the claim is refused; NULL: not wanted */
 } dtls_claim;
 
 typedef struct dtls_credentials {
@@ -88,6 +112,13 @@ typedef struct dtls_credentials {
 
   /* Clients without a certificate may finish a handshake (as nobody). */
   bool (*admits_nobody)(struct dtls_credentials *c);
+
+  /* Clients are not asked for a certificate at all. NULL: they are. */
+  bool (*asks_nobody)(struct dtls_credentials *c);
+
+  /* What would not be vouched for anyway, and is not negotiated. At most one of them. RFC 7250
+   * section 4. */
+  bool refuses_raw_keys, refuses_certificates;
 
   /* Judges a claim. Called when a certificate has come, before its owner has proved to have the
    * key, and of PSKs and resumed sessions at the end. Returns COPAL_OK with a number that stands

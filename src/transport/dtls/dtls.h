@@ -34,6 +34,7 @@ typedef struct dtls dtls;
 typedef struct dtls_failure {
   const copal_path *path;
   handshake_failure_kind kind;
+  dtls_refusal refusal; /* of HANDSHAKE_REFUSED */
   const char *text;
   copal_span psk_identity; /* as the peer named it, any bytes; empty: none */
 } dtls_failure;
@@ -84,6 +85,7 @@ typedef struct dtls_stats {
   uint64_t started;            /* handshakes */
   uint64_t completed, resumed; /* of these: full, abbreviated */
   uint64_t failed[HANDSHAKE_FAILURE_COUNT];
+  uint64_t refused[DTLS_REFUSAL_COUNT]; /* of these, HANDSHAKE_REFUSED by reason */
   uint64_t superseded;      /* handshakes given up because the client began another one */
   uint64_t refused_prefix;  /* the prefix has enough handshakes */
   uint64_t no_memory;       /* handshakes for which there was no memory */
@@ -117,7 +119,8 @@ typedef struct dtls_source {
 void dtls_input(dtls *d, const dtls_source *from, copal_mspan datagram, copal_time now);
 
 /* Client: begins a handshake with the peer at `path->remote`; `*session` is the number for
- * copal_path.session, good to send with once on_open() was called. `server_name` may be NULL.
+ * copal_path.session, good to send with once on_open() was called. `server_name` is as in
+ * dtls_claim, copied.
  * Returns 0, COPAL_ENOSLOT or COPAL_ENOSPC. */
 int dtls_connect(dtls *d, const copal_path *path, const char *server_name, uint32_t *session,
                  copal_time now);

@@ -3,6 +3,8 @@
  * section 3. */
 #include "transport/dtls/handshake.h"
 
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +19,7 @@ enum {
   RUNS_MAX = 64, /* turns of the library in one run */
   RANDOM_SIZE = 32,
   RECORD_OVERHEAD = 1 + DTLS_CID_SIZE, /* that the library does not know of */
+  SERVER_NAME_MAX = 253,               /* bytes of a name in the DNS */
 };
 
 /* How long a handshake in which an alert or a record that does not open was seen may go on without
@@ -57,7 +60,8 @@ struct handshake {
   size_t psk_identity_len;
   uint8_t client_random[RANDOM_SIZE];
   bool has_identity; /* held */
-  bool is_refused;   /* by vouch() */
+  bool is_refused;   /* by vouch(), for the reason in `objection` */
+  dtls_objection objection;
   uint32_t identity;
   gnutls_handshake_description_t last_in, last_out; /* as of the last progress */
   copal_time doubted_at;                            /* COPAL_NEVER: nothing is wrong */
@@ -82,6 +86,19 @@ static int open_psk_server(handshake_kit *k)
   return COPAL_OK;
 }
 
+/* Kinds of proof that would not be believed are not negotiated. RFC 7250 section 4. */
+static int set_priorities(handshake_kit *k)
+{
+  char text[sizeof priorities + 32];
+  const dtls_credentials *c = k->cfg.credentials;
+  const char *peer = k->cfg.is_client ? "SRV" : "CLI";
+  const char *kind = c->refuses_raw_keys ? "RAWPK" : "X509";
+  if (!c->refuses_raw_keys && !c->refuses_certificates)
+    return gnutls_priority_init(&k->priorities, priorities, NULL);
+  snprintf(text, sizeof text, "%s:-CTYPE-%s-%s", priorities, peer, kind);
+  return gnutls_priority_init(&k->priorities, text, NULL);
+}
+
 int handshake_kit_open(const handshake_cfg *cfg, handshake_kit **out, const char **why)
 {
   handshake_kit *k = calloc(1, sizeof *k);
@@ -90,7 +107,7 @@ int handshake_kit_open(const handshake_cfg *cfg, handshake_kit **out, const char
     return COPAL_ENOSPC;
   k->cfg = *cfg;
   handshake_kit_set_ticket_key(k, cfg->ticket_key);
-  int rc = gnutls_priority_init(&k->priorities, priorities, NULL);
+  int rc = set_priorities(k);
   if (rc < 0) {
     *why = gnutls_strerror(rc);
     rc = COPAL_EINVAL;
@@ -279,6 +296,7 @@ static int vouch(handshake *h, dtls_claim *claim)
   dtls_credentials *c = h->kit->cfg.credentials;
   claim->is_resumed = gnutls_session_is_resumed(h->tls) != 0;
   claim->server_name = h->server_name;
+  claim->objection = &h->objection;
   if (h->has_identity)
     return COPAL_OK;
   const int rc = c->vouch(c, claim, &h->identity);
@@ -292,9 +310,9 @@ static int vouch_for_certificate(handshake *h)
   unsigned count = 0;
   const gnutls_datum_t *chain = gnutls_certificate_get_peers(h->tls, &count);
   const bool is_raw = gnutls_certificate_type_get2(h->tls, GNUTLS_CTYPE_PEERS) == GNUTLS_CRT_RAWPK;
-  dtls_claim claim = {
-      .kind = is_raw ? DTLS_CLAIM_RPK : DTLS_CLAIM_X509, chain != NULL ? count : 0, .items = chain};
-  claim.count = chain != NULL ? count : 0;
+  dtls_claim claim = {.kind = is_raw ? DTLS_CLAIM_RPK : DTLS_CLAIM_X509,
+                      .count = chain != NULL ? count : 0,
+                      .items = chain};
   if (claim.count == 0)
     claim.kind = DTLS_CLAIM_NONE;
   return vouch(h, &claim);
@@ -335,10 +353,11 @@ static int set_certificates(handshake *h)
   if (h->certificates == NULL)
     return 0;
   gnutls_session_set_verify_function(h->tls, on_certificate);
-  if (!h->kit->cfg.is_client)
-    gnutls_certificate_server_set_request(h->tls, c->admits_nobody != NULL && c->admits_nobody(c)
-                                                      ? GNUTLS_CERT_REQUEST
-                                                      : GNUTLS_CERT_REQUIRE);
+  const bool is_optional = c->admits_nobody != NULL && c->admits_nobody(c);
+  const bool is_quiet = c->asks_nobody != NULL && c->asks_nobody(c);
+  if (!h->kit->cfg.is_client && !is_quiet)
+    gnutls_certificate_server_set_request(h->tls,
+                                          is_optional ? GNUTLS_CERT_REQUEST : GNUTLS_CERT_REQUIRE);
   return gnutls_credentials_set(h->tls, GNUTLS_CRD_CERTIFICATE, h->certificates);
 }
 
@@ -362,16 +381,29 @@ static int set_up_server(handshake *h, const hello_client *hello)
   return rc;
 }
 
+/* Names the server that is wanted, unless its authority is an address. RFC 6066 section 3. */
+static int indicate(handshake *h)
+{
+  char host[SERVER_NAME_MAX + 1];
+  uint8_t ipv4[4];
+  size_t len = strcspn(h->server_name, ":[");
+  if (len == 0 || len > SERVER_NAME_MAX)
+    return 0;
+  memcpy(host, h->server_name, len);
+  host[len] = '\0';
+  if (inet_pton(AF_INET, host, ipv4) == 1)
+    return 0;
+  len -= host[len - 1] == '.'; /* the root is not written */
+  return len > 0 ? gnutls_server_name_set(h->tls, GNUTLS_NAME_DNS, host, len) : 0;
+}
+
 static int set_up_client(handshake *h, const char *server_name)
 {
-  int rc = set_own_psk(h);
-  if (rc >= 0 && server_name != NULL) {
-    h->server_name = strdup(server_name);
-    rc = h->server_name == NULL
-             ? GNUTLS_E_MEMORY_ERROR
-             : gnutls_server_name_set(h->tls, GNUTLS_NAME_DNS, server_name, strlen(server_name));
-  }
-  return rc;
+  const int rc = set_own_psk(h);
+  if (rc < 0 || server_name == NULL)
+    return rc;
+  h->server_name = strdup(server_name);
+  return h->server_name != NULL ? indicate(h) : GNUTLS_E_MEMORY_ERROR;
 }
 
 static int set_up(handshake *h, const handshake_start *start)
@@ -466,14 +498,46 @@ static handshake_state fail(handshake *h, handshake_failure_kind kind, const cha
   return HANDSHAKE_FAILED;
 }
 
+/* RFC 5246 section 7.2.2. */
+static gnutls_alert_description_t alert_for(dtls_refusal kind)
+{
+  switch (kind) {
+  case DTLS_REFUSAL_MISSING: return GNUTLS_A_HANDSHAKE_FAILURE; /* section 7.4.6 */
+  case DTLS_REFUSAL_UNKNOWN: return GNUTLS_A_CERTIFICATE_UNKNOWN;
+  case DTLS_REFUSAL_ISSUER: return GNUTLS_A_UNKNOWN_CA;
+  case DTLS_REFUSAL_REVOKED: return GNUTLS_A_CERTIFICATE_REVOKED;
+  case DTLS_REFUSAL_EXPIRED:
+  case DTLS_REFUSAL_EARLY: return GNUTLS_A_CERTIFICATE_EXPIRED;
+  case DTLS_REFUSAL_PURPOSE:
+  case DTLS_REFUSAL_ALGORITHM: return GNUTLS_A_UNSUPPORTED_CERTIFICATE;
+  case DTLS_REFUSAL_NAME:
+  case DTLS_REFUSAL_BROKEN: return GNUTLS_A_BAD_CERTIFICATE;
+  case DTLS_REFUSAL_OTHER:
+  case DTLS_REFUSAL_COUNT: break;
+  }
+  return GNUTLS_A_ACCESS_DENIED;
+}
+
+static handshake_state fail_refused(handshake *h, const char *text)
+{
+  (void)gnutls_alert_send(h->tls, GNUTLS_AL_FATAL, alert_for(h->objection.kind));
+  return fail(h, HANDSHAKE_REFUSED, h->objection.text[0] != '\0' ? h->objection.text : text);
+}
+
 /* The library has given up. */
 static handshake_state fail_with(handshake *h, int rc)
 {
   if (rc == GNUTLS_E_TIMEDOUT)
     return fail(h, h->shim.has_unopened ? HANDSHAKE_WRONG_KEY : HANDSHAKE_TIMEOUT,
                 "the peer does not answer");
+  if (rc == GNUTLS_E_NO_CERTIFICATE_FOUND && !h->is_refused) {
+    h->objection = (dtls_objection){DTLS_REFUSAL_MISSING, "the peer shows no certificate"};
+    h->is_refused = true;
+  }
+  if (h->is_refused)
+    return fail_refused(h, gnutls_strerror(rc));
   (void)gnutls_alert_send_appropriate(h->tls, rc);
-  return fail(h, h->is_refused ? HANDSHAKE_REFUSED : HANDSHAKE_PROTOCOL, gnutls_strerror(rc));
+  return fail(h, HANDSHAKE_PROTOCOL, gnutls_strerror(rc));
 }
 
 /* An alert or a record that did not open was seen, and nothing after it. */
@@ -515,10 +579,8 @@ static handshake_state finish(handshake *h)
 {
   if (!shim_has_keys(&h->shim))
     return fail(h, HANDSHAKE_PROTOCOL, "no keys of a suite that is allowed");
-  if (vouch_at_end(h) < 0) {
-    (void)gnutls_alert_send(h->tls, GNUTLS_AL_FATAL, GNUTLS_A_ACCESS_DENIED);
-    return fail(h, HANDSHAKE_REFUSED, "the peer's credentials are not good any more");
-  }
+  if (vouch_at_end(h) < 0)
+    return fail_refused(h, "the peer's credentials are not good any more");
   return HANDSHAKE_DONE;
 }
 
@@ -577,6 +639,11 @@ void handshake_result(handshake *h, dtls_established *e)
                  /* the side that hears the last flight need not keep its own */
                  (is_client != is_resumed ? DTLS_SESSION_CONFIRMED : 0));
   h->has_identity = false; /* the hold is the caller's now */
+}
+
+dtls_refusal handshake_refusal(const handshake *h)
+{
+  return h->objection.kind;
 }
 
 copal_span handshake_psk_identity(const handshake *h)

@@ -64,7 +64,7 @@ typedef struct handshake_start {
   const dtls_sessions *sessions; /* for the room a long CID takes */
   copal_span own_cid;            /* that the peer is told; empty: a zero-length one */
   const hello_client *hello;     /* server: the ClientHello with the cookie; NULL: client */
-  const char *server_name;       /* client: for SNI and the certificate; NULL: none */
+  const char *server_name;       /* client: as dtls_claim.server_name; its host goes into the SNI */
   dtls_psk_wait *wait;           /* server: told when a key that was not known at once is; NULL:
                                     nothing is waited for */
 } handshake_start;
@@ -95,8 +95,11 @@ handshake_state handshake_run(handshake *h, copal_time now);
 /* When to run it again at the latest. */
 copal_time handshake_deadline(const handshake *h);
 
-/* Why it failed; `*text` is in static storage. */
+/* Why it failed; `*text` is lent until handshake_close(). */
 handshake_failure_kind handshake_failure(const handshake *h, const char **text);
+
+/* After HANDSHAKE_REFUSED: what was wrong with the peer's credentials. */
+dtls_refusal handshake_refusal(const handshake *h);
 
 /* What has come about; spans are lent until handshake_close(). The identity's hold passes to the
  * caller. Once, and only after HANDSHAKE_DONE. */
