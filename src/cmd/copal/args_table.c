@@ -616,7 +616,7 @@ const arg_def arg_defs[] = {
      "our own certificate, if the server wants one, PEM", apply_cert},
     {0, "key", "FILE", FOR_PEOPLE, in_delivery, "its private key, PEM", apply_key},
     {0, "pin", "FINGERPRINT", FOR_PEOPLE, in_delivery,
-     "the server's public key: sha256:HEX, ni:///sha-256;..., pin-sha256:BASE64", apply_pin},
+     "the server's public key: sha256:HEX or pin-sha256:BASE64", apply_pin},
     {0, "raw-key", "FILE", FOR_PEOPLE, in_delivery,
      "our private key, to be shown as a raw public key, PEM", apply_raw_key},
     {0, "insecure", NULL, FOR_PEOPLE, in_delivery, "take any server for the right one",
