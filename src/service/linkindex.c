@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The index of links: one tree of all links by path, one of groups by attribute and value, and in
+/* The index of links: one list of all links by path, one of groups by attribute and value, and in
  * each group one of its links by age. Weights are lengths of text, so that sums are offsets. RFC
  * 6690 section 4.1. */
 #include "service/linkindex.h"
@@ -10,49 +10,73 @@
 
 #include "copal/error.h"
 #include "copal/link.h"
-#include "store/keytree.h"
+#include "store/keylist.h"
 
 /* Links with one value of one attribute. Its key is name, NUL, value. */
 typedef struct group {
-  keytree_node node; /* of the index's groups; its weight is the sum of `links` */
-  keytree links;     /* of entries */
+  keylist links; /* by age: then growing touches the end of the list only */
   uint64_t generation;
   uint64_t newest; /* number of the link that came last */
+  uint32_t key_len;
   uint8_t key[];
 } group;
 
-struct link;
+enum { NUMBER_SIZE = 8 };
 
-enum { ORDER_SIZE = 8 };
-
-/* The place of a link in a group. Groups are in the order in which links were added: then growing
- * touches the end of the tree only, and keys lie beside their nodes. */
-typedef struct entry {
-  keytree_node node;
-  uint8_t order[ORDER_SIZE]; /* big-endian; the node's key */
-  group *group;
-  struct link *link;
-} entry;
-
-/* A link. Its text stands behind its entries. */
+/* A link: "<key>" and its attributes. Its text stands behind its groups. */
 typedef struct link {
-  keytree_node node; /* of the index's links */
-  const uint8_t *text;
+  uint8_t number[NUMBER_SIZE]; /* in the order in which links were added; big-endian */
   uint32_t text_len;
-  uint32_t entry_count;
-  entry entries[];
+  uint32_t key_len;
+  uint32_t group_count, group_max;
+  group *groups[];
 } link;
 
 struct linkindex {
   pthread_mutex_t door; /* who wants the lock waits here, so that neither readers nor writers pass
                            each other by: the lock alone lets one kind starve the other */
   pthread_rwlock_t lock;
-  keytree links;
-  keytree groups;
-  uint64_t seed;
+  keylist links;
+  keylist groups;
   uint64_t generation;
   uint64_t added; /* links ever: the number of the last */
 };
+
+static const uint8_t *text_of(const link *l)
+{
+  return (const uint8_t *)&l->groups[l->group_max];
+}
+
+static copal_span link_key(const void *item)
+{
+  const link *l = item;
+  return copal_span_of(text_of(l) + 1, l->key_len);
+}
+
+static copal_span link_number(const void *item)
+{
+  return copal_span_of(((const link *)item)->number, NUMBER_SIZE);
+}
+
+static uint64_t link_weight(const void *item)
+{
+  return (uint64_t)((const link *)item)->text_len + 1; /* and a comma */
+}
+
+static copal_span group_name(const void *item)
+{
+  const group *g = item;
+  return copal_span_of(g->key, g->key_len);
+}
+
+static uint64_t group_weight(const void *item)
+{
+  return ((const group *)item)->links.sum;
+}
+
+static const keylist_kind by_path = {.key = link_key, .weight = link_weight};
+static const keylist_kind by_age = {.key = link_number, .weight = link_weight};
+static const keylist_kind by_name = {.key = group_name, .weight = group_weight};
 
 static void lock_to_read(linkindex *x)
 {
@@ -154,7 +178,7 @@ static copal_span group_key(uint8_t *out, copal_span name, copal_span value)
 
 static group *group_find(const linkindex *x, copal_span key)
 {
-  return (group *)keytree_find(&x->groups, key); /* `node` is its first member */
+  return keylist_find(&x->groups, key);
 }
 
 static group *group_make(linkindex *x, copal_span key)
@@ -162,23 +186,23 @@ static group *group_make(linkindex *x, copal_span key)
   group *g = malloc(sizeof *g + key.len);
   if (g == NULL)
     return NULL;
-  g->links = keytree_init(x->seed ^ (uint64_t)(uintptr_t)g);
-  g->generation = 0;
-  g->newest = 0;
+  *g = (group){.links = keylist_init(&by_age), .key_len = (uint32_t)key.len};
   memcpy(g->key, key.ptr, key.len);
-  keytree_insert(&x->groups, &g->node, copal_span_of(g->key, key.len), 0);
-  return g;
+  if (keylist_insert(&x->groups, g))
+    return g;
+  free(g);
+  return NULL;
 }
 
-/* The group's sum or content has changed; an empty group goes. */
-static void group_touch(linkindex *x, group *g)
+/* The group's links have changed, which weighed `before`; an empty group goes. */
+static void group_touch(linkindex *x, group *g, uint64_t before)
 {
   g->generation = x->generation;
-  if (g->links.count > 0) {
-    keytree_reweigh(&x->groups, keytree_key(&g->node), keytree_sum(&g->links));
+  if (g->links.sum != before)
+    keylist_reweigh(&x->groups, group_name(g), before);
+  if (g->links.count > 0)
     return;
-  }
-  keytree_remove(&x->groups, keytree_key(&g->node));
+  keylist_remove(&x->groups, group_name(g));
   free(g);
 }
 
@@ -200,25 +224,25 @@ static bool file_value(void *ctx, copal_span name, copal_span value)
     g = group_make(f->x, key);
   if (g == NULL)
     return false;
-  entry *e = &f->l->entries[f->l->entry_count++];
-  e->group = g;
-  e->link = f->l;
-  for (int i = 0; i < ORDER_SIZE; i++)
-    e->order[i] = (uint8_t)(f->x->added >> (8 * (ORDER_SIZE - 1 - i)));
-  g->newest = f->x->added;
-  keytree_insert(&g->links, &e->node, copal_span_of(e->order, ORDER_SIZE), f->l->node.weight);
-  group_touch(f->x, g);
-  return true;
+  const uint64_t before = g->links.sum;
+  const bool is_in = keylist_insert(&g->links, f->l);
+  if (is_in) {
+    f->l->groups[f->l->group_count++] = g;
+    g->newest = f->x->added;
+  }
+  group_touch(f->x, g, before);
+  return is_in;
 }
 
 static void link_drop(linkindex *x, link *l)
 {
-  for (uint32_t i = 0; i < l->entry_count; i++) {
-    group *g = l->entries[i].group;
-    keytree_remove(&g->links, keytree_key(&l->entries[i].node));
-    group_touch(x, g);
+  for (uint32_t i = 0; i < l->group_count; i++) {
+    group *g = l->groups[i];
+    const uint64_t before = g->links.sum;
+    keylist_remove(&g->links, link_number(l));
+    group_touch(x, g, before);
   }
-  keytree_remove(&x->links, keytree_key(&l->node));
+  keylist_remove(&x->links, link_key(l));
   free(l);
 }
 
@@ -229,31 +253,30 @@ static copal_link link_view(const uint8_t *text, size_t len, size_t key_len)
                       .attrs = copal_span_of(text + head, len - head)};
 }
 
-static link *link_make(copal_span text, uint32_t entry_max)
+static link *link_make(uint64_t number, copal_span key, copal_span text, uint32_t group_max)
 {
-  link *l = malloc(sizeof *l + entry_max * sizeof l->entries[0] + text.len);
+  link *l = malloc(sizeof *l + group_max * sizeof l->groups[0] + text.len);
   if (l == NULL)
     return NULL;
-  uint8_t *copy = (uint8_t *)&l->entries[entry_max];
-  memcpy(copy, text.ptr, text.len);
-  l->text = copy;
-  l->text_len = (uint32_t)text.len;
-  l->entry_count = 0;
+  *l = (link){.text_len = (uint32_t)text.len, .key_len = (uint32_t)key.len, .group_max = group_max};
+  for (int i = 0; i < NUMBER_SIZE; i++)
+    l->number[i] = (uint8_t)(number >> (8 * (NUMBER_SIZE - 1 - i)));
+  memcpy(&l->groups[group_max], text.ptr, text.len);
   return l;
 }
 
 /* Adds a link whose key is not there. `scratch` has room for twice the text. */
 static int link_add(linkindex *x, copal_span key, copal_span text, uint8_t *scratch)
 {
-  uint32_t entry_max = 0;
+  uint32_t group_max = 0;
   const copal_link view = link_view(text.ptr, text.len, key.len);
-  each_value(&view, scratch, count_value, &entry_max);
-  link *l = link_make(text, entry_max);
-  if (l == NULL)
-    return COPAL_ENOSPC;
-  keytree_insert(&x->links, &l->node, copal_span_of(l->text + 1, key.len),
-                 (uint64_t)text.len + 1); /* and a comma */
+  each_value(&view, scratch, count_value, &group_max);
   x->added++;
+  link *l = link_make(x->added, key, text, group_max);
+  if (l == NULL || !keylist_insert(&x->links, l)) {
+    free(l);
+    return COPAL_ENOSPC;
+  }
   filing f = {.x = x, .l = l, .key = scratch + text.len};
   if (each_value(&view, scratch, file_value, &f))
     return COPAL_OK;
@@ -268,9 +291,9 @@ int linkindex_put(linkindex *x, copal_span key, copal_span text)
   uint8_t *scratch = malloc(2 * text.len + 1);
   int err = COPAL_OK;
   lock_to_write(x);
-  link *old = (link *)keytree_find(&x->links, key);
+  link *old = keylist_find(&x->links, key);
   const bool is_same =
-      old != NULL && copal_span_is_equal(copal_span_of(old->text, old->text_len), text);
+      old != NULL && copal_span_is_equal(copal_span_of(text_of(old), old->text_len), text);
   if (!is_same) {
     x->generation++;
     if (old != NULL)
@@ -285,7 +308,7 @@ int linkindex_put(linkindex *x, copal_span key, copal_span text)
 void linkindex_remove(linkindex *x, copal_span key)
 {
   lock_to_write(x);
-  link *l = (link *)keytree_find(&x->links, key);
+  link *l = keylist_find(&x->links, key);
   if (l != NULL) {
     x->generation++;
     link_drop(x, l);
@@ -298,23 +321,23 @@ void linkindex_remove(linkindex *x, copal_span key)
 
 /* What a filter selects: links by path, or groups by attribute. */
 typedef struct range {
-  const keytree *tree;
+  const keylist *list;
   bool is_groups;
   uint64_t from, to; /* sums of weights in front of it and up to its end */
   copal_span key;    /* the group key, or its prefix */
   uint64_t generation;
 } range;
 
-static range range_of_tree(const keytree *tree, uint64_t generation)
+static range range_of_list(const keylist *list, uint64_t generation)
 {
-  return (range){.tree = tree, .to = keytree_sum(tree), .generation = generation};
+  return (range){.list = list, .to = list->sum, .generation = generation};
 }
 
-static range range_between(const keytree *tree, copal_span key, bool is_prefix, uint64_t generation)
+static range range_between(const keylist *list, copal_span key, bool is_prefix, uint64_t generation)
 {
-  return (range){.tree = tree,
-                 .from = keytree_sum_before(tree, key, KEYTREE_BEFORE),
-                 .to = keytree_sum_before(tree, key, is_prefix ? KEYTREE_PAST : KEYTREE_BEHIND),
+  return (range){.list = list,
+                 .from = keylist_sum_before(list, key, KEYTREE_BEFORE),
+                 .to = keylist_sum_before(list, key, is_prefix ? KEYTREE_PAST : KEYTREE_BEHIND),
                  .key = key,
                  .generation = generation};
 }
@@ -327,7 +350,7 @@ static range range_of_filter(const linkindex *x, const linkindex_filter *f, uint
   const copal_span sought = group_key(key, f->name, f->value);
   if (!f->is_prefix) {
     const group *g = group_find(x, sought);
-    return g != NULL ? range_of_tree(&g->links, g->generation) : (range){.tree = &x->groups};
+    return g != NULL ? range_of_list(&g->links, g->generation) : (range){.list = &x->groups};
   }
   range r = range_between(&x->groups, sought, true, x->generation);
   r.is_groups = true;
@@ -348,23 +371,21 @@ typedef struct range_walk {
   bool goes_on;
 } range_walk;
 
-static bool walk_link(void *ctx, keytree_node *n, uint64_t at)
+static bool walk_link(void *ctx, void *item, uint64_t at)
 {
   range_walk *w = ctx;
-  const bool is_entry = w->r->tree != &w->x->links;
-  const link *l = is_entry ? ((const entry *)n)->link : (const link *)n;
-  w->goes_on = w->see(w->ctx, l, w->g, w->base + at - (w->g == NULL ? w->r->from : 0));
+  w->goes_on = w->see(w->ctx, item, w->g, w->base + at - (w->g == NULL ? w->r->from : 0));
   return w->goes_on;
 }
 
-static bool walk_group(void *ctx, keytree_node *n, uint64_t at)
+static bool walk_group(void *ctx, void *item, uint64_t at)
 {
   range_walk *w = ctx;
-  w->g = (const group *)n;
+  w->g = item;
   w->base = at - w->r->from;
   const uint64_t from = w->from > w->base ? w->from - w->base : 0;
   const uint64_t to = w->to - w->base;
-  keytree_walk(&w->g->links, from, to, walk_link, w);
+  keylist_walk(&w->g->links, from, to, walk_link, w);
   return w->goes_on;
 }
 
@@ -375,7 +396,7 @@ static void range_see(const linkindex *x, const range *r, uint64_t from, uint64_
   const uint64_t end = r->to - r->from;
   w.to = to < end ? to : end;
   if (from < w.to)
-    keytree_walk(r->tree, r->from + from, r->from + w.to, r->is_groups ? walk_group : walk_link,
+    keylist_walk(r->list, r->from + from, r->from + w.to, r->is_groups ? walk_group : walk_link,
                  &w);
 }
 
@@ -392,7 +413,7 @@ static void write_link(const writing *w, const link *l, uint64_t at)
   const uint64_t from = w->from > at ? w->from : at;
   const uint64_t to = w->to < end ? w->to : end;
   if (from < to)
-    memcpy(w->out + (from - w->from), l->text + (from - at), (size_t)(to - from));
+    memcpy(w->out + (from - w->from), text_of(l) + (from - at), (size_t)(to - from));
   if (end >= w->from && end < w->to)
     w->out[end - w->from] = ',';
 }
@@ -448,13 +469,13 @@ typedef struct stretch {
 } stretch;
 
 /* The stretch that begins with a link, cut at the end of the range. */
-static stretch stretch_at(const range *r, veil *v, const keytree_node *first)
+static stretch stretch_at(const range *r, veil *v, const link *first)
 {
-  stretch s = {.is_seen = veil_shows(v, keytree_key(first)),
-               .from = keytree_sum_before(r->tree, keytree_key(first), KEYTREE_BEFORE),
+  stretch s = {.is_seen = veil_shows(v, link_key(first)),
+               .from = keylist_sum_before(r->list, link_key(first), KEYTREE_BEFORE),
                .to = r->to};
   if (v->until.len > 0) {
-    const uint64_t end = keytree_sum_before(r->tree, v->until, KEYTREE_BEFORE);
+    const uint64_t end = keylist_sum_before(r->list, v->until, KEYTREE_BEFORE);
     s.to = end < r->to ? end : r->to;
   }
   return s;
@@ -467,10 +488,10 @@ typedef struct showing {
   uint64_t weight; /* of the links seen */
 } showing;
 
-static bool show_seen(void *ctx, keytree_node *n, uint64_t at)
+static bool show_seen(void *ctx, void *item, uint64_t at)
 {
   const showing *s = ctx;
-  write_link(&s->w, (const link *)n, at + s->lead);
+  write_link(&s->w, item, at + s->lead);
   return true;
 }
 
@@ -483,13 +504,13 @@ static void show_stretch(const range *r, const stretch *t, showing *s)
   const uint64_t from = s->w.from > begin ? s->w.from : begin;
   const uint64_t to = s->w.to < s->weight ? s->w.to : s->weight;
   if (from < to)
-    keytree_walk(r->tree, from - s->lead, to - s->lead, show_seen, s);
+    keylist_walk(r->list, from - s->lead, to - s->lead, show_seen, s);
 }
 
 /* The first link of a range of links. */
-static const keytree_node *first_of(const range *r)
+static const link *first_of(const range *r)
 {
-  return r->from < r->to ? keytree_first(r->tree, r->key, KEYTREE_BEFORE) : NULL;
+  return r->from < r->to ? keylist_first(r->list, r->key, KEYTREE_BEFORE) : NULL;
 }
 
 /* A listing of links by path, as a view shows it. */
@@ -497,14 +518,14 @@ static int read_veiled(const range *r, veil *v, uint64_t offset, copal_mspan roo
                        linkindex_slice *slice)
 {
   showing s = {.w = {.from = offset, .to = offset + room.len, .out = room.ptr}};
-  const keytree_node *first = first_of(r);
+  const link *first = first_of(r);
   for (int count = 0; first != NULL; count++) {
     if (count == LINKINDEX_STRETCH_MAX)
       return COPAL_ETOOBIG;
     const stretch t = stretch_at(r, v, first);
     if (t.is_seen)
       show_stretch(r, &t, &s);
-    first = t.to < r->to ? keytree_first(r->tree, v->until, KEYTREE_BEFORE) : NULL;
+    first = t.to < r->to ? keylist_first(r->list, v->until, KEYTREE_BEFORE) : NULL;
   }
   slice->total = listing_len(s.weight);
   const writing w = writing_of(slice->total, offset, room);
@@ -516,13 +537,13 @@ static int read_veiled(const range *r, veil *v, uint64_t offset, copal_mspan roo
 static bool is_all_seen(const linkindex *x, veil *v)
 {
   enum { STRETCHES = 4 }; /* the root and what else the first rules tell apart */
-  const range all = range_of_tree(&x->links, 0);
-  const keytree_node *first = first_of(&all);
+  const range all = range_of_list(&x->links, 0);
+  const link *first = first_of(&all);
   for (int count = 0; first != NULL; count++) {
     const stretch t = count < STRETCHES ? stretch_at(&all, v, first) : (stretch){0};
     if (!t.is_seen)
       return false;
-    first = t.to < all.to ? keytree_first(all.tree, v->until, KEYTREE_BEFORE) : NULL;
+    first = t.to < all.to ? keylist_first(all.list, v->until, KEYTREE_BEFORE) : NULL;
   }
   return true;
 }
@@ -541,10 +562,10 @@ typedef struct merging {
 /* True when another of the link's groups in the range stands in front of this one. */
 static bool is_seen_before(const merging *m, const link *l, const group *g)
 {
-  for (uint32_t i = 0; g != NULL && i < l->entry_count; i++) {
-    const copal_span other = keytree_key(&l->entries[i].group->node);
-    if (l->entries[i].group != g && copal_span_has_prefix(other, m->r->key) &&
-        keytree_compare(other, keytree_key(&g->node)) < 0)
+  for (uint32_t i = 0; g != NULL && i < l->group_count; i++) {
+    const copal_span other = group_name(l->groups[i]);
+    if (l->groups[i] != g && copal_span_has_prefix(other, m->r->key) &&
+        keytree_compare(other, group_name(g)) < 0)
       return true;
   }
   return false;
@@ -559,9 +580,9 @@ static bool value_passes(copal_span value, const linkindex_filter *f)
 static bool link_passes(const link *l, const linkindex_filter *f)
 {
   if (copal_span_is_equal(f->name, copal_span_str("href")))
-    return value_passes(keytree_key(&l->node), f);
-  for (uint32_t i = 0; i < l->entry_count; i++) {
-    const copal_span key = keytree_key(&l->entries[i].group->node);
+    return value_passes(link_key(l), f);
+  for (uint32_t i = 0; i < l->group_count; i++) {
+    const copal_span key = group_name(l->groups[i]);
     const bool is_named =
         key.len > f->name.len && key.ptr[f->name.len] == 0 && copal_span_has_prefix(key, f->name);
     const size_t skip = f->name.len + 1;
@@ -580,7 +601,7 @@ static bool merge_seen(void *ctx, const link *l, const group *g, uint64_t at)
   for (size_t i = 0; i < m->filter_count; i++)
     if (!link_passes(l, &m->filters[i]))
       return true;
-  if (m->veil->view != NULL && !veil_shows(m->veil, keytree_key(&l->node)))
+  if (m->veil->view != NULL && !veil_shows(m->veil, link_key(l)))
     return true;
   write_link(&m->w, l, m->weight);
   m->weight += (uint64_t)l->text_len + 1;
@@ -607,7 +628,7 @@ static range narrowest(const linkindex *x, const linkindex_filter *filters, size
                        uint8_t *keys, size_t key_room)
 {
   if (count == 0)
-    return range_of_tree(&x->links, x->generation);
+    return range_of_list(&x->links, x->generation);
   uint8_t *spare = keys + key_room;
   range best = range_of_filter(x, &filters[0], keys);
   for (size_t i = 1; i < count; i++) {
@@ -631,14 +652,14 @@ static size_t key_room_of(const linkindex_filter *filters, size_t count)
   return most;
 }
 
-/* Chooses how a listing is made: straight from the tree, by the stretches of the view, or link by
+/* Chooses how a listing is made: straight from the list, by the stretches of the view, or link by
  * link. */
 static int read_range(const linkindex *x, const linkindex_filter *filters, size_t filter_count,
                       const range *r, veil *v, uint64_t merge_max, uint64_t offset,
                       copal_mspan room, linkindex_slice *slice)
 {
   const bool is_small = r->to - r->from <= merge_max;
-  const bool is_by_path = r->tree == &x->links;
+  const bool is_by_path = r->list == &x->links;
   if (v->view != NULL && filter_count <= 1 && is_by_path)
     return read_veiled(r, v, offset, room, slice);
   if ((filter_count > 1 || v->view != NULL) && !is_small)
@@ -687,31 +708,44 @@ linkindex_filter linkindex_filter_of(copal_span argument)
   return f;
 }
 
-linkindex *linkindex_open(uint64_t seed)
+linkindex *linkindex_open(void)
 {
   linkindex *x = calloc(1, sizeof *x);
   if (x == NULL)
     return NULL;
   pthread_mutex_init(&x->door, NULL);
   pthread_rwlock_init(&x->lock, NULL);
-  x->seed = seed;
-  x->links = keytree_init(seed);
-  x->groups = keytree_init(~seed);
+  x->links = keylist_init(&by_path);
+  x->groups = keylist_init(&by_name);
   return x;
 }
 
-static void drop_node(void *ctx, keytree_node *n)
+static void drop_link(void *ctx, void *item)
 {
   (void)ctx;
-  free(n); /* the first member of links and groups */
+  free(item);
+}
+
+static void keep_link(void *ctx, void *item)
+{
+  (void)ctx;
+  (void)item;
+}
+
+static void drop_group(void *ctx, void *item)
+{
+  (void)ctx;
+  group *g = item;
+  keylist_clear(&g->links, keep_link, NULL);
+  free(g);
 }
 
 void linkindex_close(linkindex *x)
 {
   if (x == NULL)
     return;
-  keytree_clear(&x->groups, drop_node, NULL);
-  keytree_clear(&x->links, drop_node, NULL);
+  keylist_clear(&x->groups, drop_group, NULL);
+  keylist_clear(&x->links, drop_link, NULL);
   pthread_rwlock_destroy(&x->lock);
   pthread_mutex_destroy(&x->door);
   free(x);
@@ -728,7 +762,7 @@ size_t linkindex_count(linkindex *x)
 uint64_t linkindex_bytes(linkindex *x)
 {
   lock_to_read(x);
-  const uint64_t bytes = listing_len(keytree_sum(&x->links));
+  const uint64_t bytes = listing_len(x->links.sum);
   unlock(x);
   return bytes;
 }

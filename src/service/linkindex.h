@@ -46,8 +46,8 @@ typedef struct linkindex_view {
 /* Reads a filter from a query argument. */
 linkindex_filter linkindex_filter_of(copal_span argument);
 
-/* An empty index; `seed` is unpredictable. NULL without memory. */
-linkindex *linkindex_open(uint64_t seed);
+/* An empty index. NULL without memory. */
+linkindex *linkindex_open(void);
 void linkindex_close(linkindex *x);
 
 /* Adds or replaces the link of a key. `link` is "<key>" with its attributes, well formed; copied.

@@ -299,8 +299,8 @@ static int add_self(wellknown *k)
 
 service *wellknown_open(store *s, const wellknown_cfg *cfg)
 {
-  uint64_t random[2];
-  if (!store_random((copal_mspan){(uint8_t *)random, sizeof random}))
+  uint64_t random;
+  if (!store_random((copal_mspan){(uint8_t *)&random, sizeof random}))
     return NULL;
   wellknown *k = calloc(1, sizeof *k);
   if (k == NULL)
@@ -314,9 +314,9 @@ service *wellknown_open(store *s, const wellknown_cfg *cfg)
                       .count = wellknown_count,
                       .close = wellknown_close};
   k->follower.on_change = on_change;
-  k->epoch = random[0];
+  k->epoch = random;
   pthread_mutex_init(&k->dropped_lock, NULL);
-  k->index = linkindex_open(random[1]);
+  k->index = linkindex_open();
   k->backfill.show = show;
   store_follow(s, &k->follower);
   if (k->index == NULL || add_self(k) != COPAL_OK || backfill_open(&k->backfill, s) != COPAL_OK) {

@@ -98,7 +98,7 @@ static void rfc6690_4_index_and_store_agree_after_concurrent_changes(void **stat
 {
   (void)state;
   store_follower follower = {.on_change = file_change};
-  shared_index = linkindex_open(3);
+  shared_index = linkindex_open();
   shared_store = memory_store_open(&(memory_store_cfg){.stripe_count = 8});
   store_follow(shared_store, &follower);
   run_all(change_and_read);
@@ -139,7 +139,7 @@ static void *write_and_one_reads(void *arg)
 static void readers_get_through_a_stream_of_changes(void **state)
 {
   (void)state;
-  shared_index = linkindex_open(3);
+  shared_index = linkindex_open();
   assert_non_null(shared_index);
   run_all(write_and_one_reads);
   linkindex_close(shared_index);

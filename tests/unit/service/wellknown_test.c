@@ -336,7 +336,7 @@ static void linkindex_slices_of_ranges_are_consistent(void **state)
   (void)state;
   static uint8_t whole[1 << 16];
   uint8_t slice_room[50];
-  linkindex *x = linkindex_open(5);
+  linkindex *x = linkindex_open();
   for (int i = 0; i < 200; i++) {
     char key[16];
     char link[64];
@@ -406,7 +406,7 @@ static size_t expected_listing(unsigned shown, bool has_filter, uint8_t *out)
 
 static linkindex *index_of_a_thousand(void)
 {
-  linkindex *x = linkindex_open(6);
+  linkindex *x = linkindex_open();
   for (int i = 0; i < 1000; i += 3) {
     char key[16];
     char link[64];
@@ -477,7 +477,7 @@ static void a_view_is_not_gone_through_without_end(void **state)
 {
   (void)state;
   uint8_t out[64];
-  linkindex *x = linkindex_open(7);
+  linkindex *x = linkindex_open();
   linkindex_view every_second = {.shows = shows_every_second, .until_max = 16};
   linkindex_slice slice;
   for (int i = 0; i <= LINKINDEX_STRETCH_MAX; i++) {
