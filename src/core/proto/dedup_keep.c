@@ -7,7 +7,7 @@ static bool is_settled(const dedup *d, copal_time now)
 {
   if (d->exchange || d->expires <= now)
     return false;
-  return d->state == DEDUP_SILENT || d->state == DEDUP_ACKED || d->state == DEDUP_REPLIED;
+  return d->state != DEDUP_OPEN && d->state != DEDUP_DEAD;
 }
 
 static copal_dup_answer answer_of(const dedup *d)

@@ -80,6 +80,8 @@ relation *observe_find(const copal_ep *ep, const copal_path *path, copal_span to
 /* The relation whose last notification had that Message ID. */
 static relation *find_mid(const observer *o, uint16_t mid)
 {
+  if (o->in_flight && o->in_flight->mid == mid)
+    return o->in_flight;
   for (copal_node *n = o->relations.next; n != &o->relations; n = n->next) {
     relation *r = COPAL_AROUND(n, relation, of_observer);
     if (r->has_mid && r->mid == mid)
@@ -119,15 +121,35 @@ static void settle_observer(copal_ep *ep, observer *o)
   copal_pool_give(&ep->observers, o);
 }
 
+static void unqueue(relation *r)
+{
+  copal_list_remove(&r->turn);
+  copal_list_init(&r->turn);
+}
+
+/* Separates the relation from its subject. What is left of it can only say that it has ended. */
+static void leave_subject(copal_ep *ep, relation *r)
+{
+  copal_subject *s = r->subject;
+
+  observe_tell(ep, r, COPAL_RELATION_ENDED);
+  copal_list_remove(&r->of_subject);
+  r->subject = NULL;
+  r->last_word = (copal_chain){0};
+  r->nons = 0;
+  if (--s->count == 0 && s->on_idle)
+    s->on_idle(s, ep);
+}
+
 /* Takes the relation out of every table. Its observer must be settled or pumped afterwards. */
 static void end_relation(copal_ep *ep, relation *r)
 {
   observer *o = r->observer;
-  copal_subject *s = r->subject;
 
-  observe_tell(ep, r, COPAL_RELATION_ENDED);
+  if (r->subject)
+    leave_subject(ep, r);
+  copal_chain_give(&r->last_word, &ep->chunks);
   copal_map_remove(&ep->relations_by_token, &r->link);
-  copal_list_remove(&r->of_subject);
   copal_list_remove(&r->of_observer);
   copal_list_remove(&r->turn);
   if (o->in_flight == r) {
@@ -136,8 +158,20 @@ static void end_relation(copal_ep *ep, relation *r)
   }
   o->count--;
   copal_pool_give(&ep->relations, r);
-  if (--s->count == 0 && s->on_idle)
-    s->on_idle(s, ep);
+}
+
+/* As end_relation(), counted there unless the relation has been counted as finished. */
+static void end_counted(copal_ep *ep, relation *r, copal_count *ends)
+{
+  if (r->subject)
+    ++*ends;
+  end_relation(ep, r);
+}
+
+static void end_all(copal_ep *ep, observer *o)
+{
+  while (o->count)
+    end_relation(ep, COPAL_AROUND(o->relations.next, relation, of_observer));
 }
 
 /* Sets the timer of an observer with nothing in flight to what it waits for, if anything. */
@@ -188,7 +222,7 @@ static relation *take_relation(copal_ep *ep, const copal_path *path, copal_span 
     settle_observer(ep, o);
     return NULL;
   }
-  *r = (relation){.observer = o, .token_len = (uint8_t)token.len};
+  *r = (relation){.observer = o, .token_len = (uint8_t)token.len & 0xfu};
   if (r->token_len)
     memcpy(r->token, token.ptr, r->token_len);
   copal_list_init(&r->turn);
@@ -215,6 +249,8 @@ bool observe_register(copal_ep *ep, const turn *t, copal_time now)
 {
   relation *r = observe_find(ep, t->path, t->msg->token);
 
+  if (t->is_spent && (!r || r->subject != t->subject))
+    return false;
   if (r && r->subject != t->subject) { /* the client uses its token for something else now */
     observe_deregister(ep, t->path, t->msg->token);
     r = NULL;
@@ -232,7 +268,8 @@ bool observe_register(copal_ep *ep, const turn *t, copal_time now)
   const bool is_news = !is_known || observe_is_other(r, t);
   r->observer->path = *t->path; /* the local side may differ now */
   r->request_code = t->rules.request_code;
-  r->szx = observe_szx(&t->rules);
+  r->szx = observe_szx(&t->rules) & OBSERVE_NO_SZX;
+  observe_note(ep, r, t, now);
   r->confirmed = beats(now);
   r->nons = 0;
   if (is_news)
@@ -246,8 +283,7 @@ void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token)
   if (!r)
     return;
   observer *o = r->observer;
-  ep->stats.relations_deregistered++;
-  end_relation(ep, r);
+  end_counted(ep, r, &ep->stats.relations_deregistered);
   let_others_follow(ep, o);
 }
 
@@ -322,6 +358,20 @@ static void await_ack(copal_ep *ep, relation *r, copal_time now)
   copal_timerq_arm(&ep->timers, &o->timer, now + o->interval);
 }
 
+/* A confirmable notification has left: its first, or another in place of the one in flight, whose
+ * schedule goes on. RFC 7641 section 4.5.2. */
+static void start_con(copal_ep *ep, relation *r, copal_time now)
+{
+  observer *o = r->observer;
+  if (o->in_flight != r) {
+    ep->stats.notify_cons++;
+    r->retransmits = 0;
+    o->interval = ep->cfg.params.ack_timeout + ep_random_dur(ep, ep->ack_spread);
+    o->free_at = now;
+  }
+  await_ack(ep, r, now);
+}
+
 /* Has the observer looked at for a last state to repeat, at that beat or sooner. */
 static void look_again(observer *o, uint32_t beat)
 {
@@ -339,12 +389,8 @@ static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_tim
   r->is_stale = false;
   send_rendering(ep, r, what, is_con ? COPAL_CON : COPAL_NON, now);
   if (is_con) {
-    ep->stats.notify_cons++;
-    r->retransmits = 0;
-    o->interval = ep->cfg.params.ack_timeout + ep_random_dur(ep, ep->ack_spread);
-    o->free_at = now;
     o->sequence = what->rules.observe;
-    await_ack(ep, r, now);
+    start_con(ep, r, now);
   } else {
     ep->stats.notify_nons++;
     r->nons = (uint16_t)(r->nons + (r->nons < NONS_MAX));
@@ -355,37 +401,72 @@ static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_tim
   }
 }
 
-/* The last word of a relation: an error, which ends it. RFC 7641 section 4.2. */
-static void transmit_final(copal_ep *ep, relation *r, const rendering *what, copal_time now)
+/* --------------------------------------------------------------------------------- the last word
+ */
+
+/* Ends a relation with an error, `code`, in `tail` the rest of the message. Of that nothing is said
+ * when there is no room to keep it; no message of another is given up for it. */
+static void finish(copal_ep *ep, relation *r, copal_code code, copal_span tail)
+{
+  ep->stats.relations_finished++;
+  leave_subject(ep, r);
+  r->request_code = code;
+  r->is_stale = true;
+  if (tail.len && copal_chain_keep(&r->last_word, &ep->chunks, tail))
+    ep->stats.chunks_refused++;
+}
+
+static void send_last_word(copal_ep *ep, const relation *r)
+{
+  const copal_path *path = &r->observer->path;
+  const copal_msg head = {
+      .type = COPAL_CON, .code = r->request_code, .mid = r->mid, .token = token_of(r)};
+  copal_wr w = send_begin(ep, path);
+
+  if (w.err)
+    return; /* is tried again later */
+  copal_msg_put_head(&w, &head);
+  copal_chain_put(&r->last_word, &ep->chunks, &w);
+  if (!w.err)
+    send_commit(ep, path, &w);
+}
+
+/* Tells the client of a relation that it has ended, in a confirmable message: who does not hear it
+ * would take what it was told before for the state of the resource. RFC 7641 sections 3.2, 4.2. */
+static void transmit_last_word(copal_ep *ep, relation *r, copal_time now)
 {
   draw_mid(ep, r, now);
-  send_rendering(ep, r, what, COPAL_NON, now);
-  ep->stats.relations_finished++;
-  end_relation(ep, r);
+  r->is_stale = false;
+  unqueue(r);
+  send_last_word(ep, r);
+  start_con(ep, r, now);
 }
 
-void observe_refuse(copal_ep *ep, relation *r, copal_code code, copal_time now)
+void observe_refuse(copal_ep *ep, relation *r, copal_code code)
 {
-  const rendering what = {.code = code};
-  transmit_final(ep, r, &what, now);
+  if (!r->subject)
+    return;
+  finish(ep, r, code, copal_span_none());
+  if (r->observer->in_flight != r)
+    observe_enqueue(ep, r);
 }
 
-void observe_go_on(copal_ep *ep, observer *o)
-{
-  let_others_follow(ep, o);
-}
+/* ---------------------------------------------------------------------------------------- turns
+ */
 
 /* Brings one client up to date. The relation may have ended when this returns. */
 static void update(copal_ep *ep, relation *r, rendering *what, copal_time now)
 {
-  copal_list_remove(&r->turn);
-  copal_list_init(&r->turn);
-  if (render(ep, r, what, now))
+  unqueue(r);
+  if (r->subject && render(ep, r, what, now))
     return; /* nothing to say now; it stays stale until the subject changes again */
-  if (what->rules.has_observe)
+  if (r->subject && what->rules.has_observe) {
     transmit(ep, r, what, now);
-  else
-    transmit_final(ep, r, what, now);
+    return;
+  }
+  if (r->subject)
+    finish(ep, r, what->code, what->tail);
+  transmit_last_word(ep, r, now);
 }
 
 static bool is_free(const observer *o, copal_time now)
@@ -402,6 +483,11 @@ static void pump(copal_ep *ep, observer *o, copal_time now)
   }
   rest(ep, o);
   settle_observer(ep, o);
+}
+
+void observe_go_on(copal_ep *ep, observer *o, copal_time now)
+{
+  pump(ep, o, now);
 }
 
 void observe_enqueue(copal_ep *ep, relation *r)
@@ -498,6 +584,8 @@ static void on_ack(copal_ep *ep, relation *r, copal_time now)
   r->confirmed = beats(now);
   if (r->is_stale)
     observe_enqueue(ep, r);
+  else if (!r->subject)
+    end_relation(ep, r);
   pump(ep, o, now);
 }
 
@@ -512,8 +600,8 @@ bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copa
     on_ack(ep, r, now);
     return true;
   }
-  ep->stats.relations_reset++;
-  end_relation(ep, r);
+  observe_spend(ep, r, now);
+  end_counted(ep, r, &ep->stats.relations_reset);
   pump(ep, o, now);
   return true;
 }
@@ -527,8 +615,7 @@ bool observe_on_unreachable(copal_ep *ep, const copal_path *path, const copal_ms
     return false;
   if (quoted->type != (o->in_flight == r ? COPAL_CON : COPAL_NON)) /* or acknowledged since */
     return false;
-  ep->stats.relations_lost++;
-  end_relation(ep, r);
+  end_counted(ep, r, &ep->stats.relations_lost);
   pump(ep, o, now);
   return true;
 }
@@ -543,39 +630,55 @@ static void retransmit(copal_ep *ep, observer *o, copal_time now)
 
   r->retransmits++;
   o->interval *= 2;
-  if (render(ep, r, &what, now)) {
+  if (r->subject && render(ep, r, &what, now)) {
     await_ack(ep, r, now);
     return;
   }
-  if (!what.rules.has_observe) {
-    transmit_final(ep, r, &what, now);
-    return;
-  }
-  if (r->is_stale || what.rules.observe != o->sequence) {
+  ep->stats.tx_retransmits++;
+  if (r->subject && !what.rules.has_observe)
+    finish(ep, r, what.code, what.tail);
+  if (r->is_stale || (r->subject && what.rules.observe != o->sequence)) {
     draw_mid(ep, r, now);
     r->is_stale = false;
     o->sequence = what.rules.observe;
-    copal_list_remove(&r->turn);
-    copal_list_init(&r->turn);
+    unqueue(r);
   }
-  ep->stats.tx_retransmits++;
-  send_rendering(ep, r, &what, COPAL_CON, now);
+  if (r->subject)
+    send_rendering(ep, r, &what, COPAL_CON, now);
+  else
+    send_last_word(ep, r);
   await_ack(ep, r, now);
+}
+
+/* The client has not acknowledged any of the transmissions: it is not interested any more, in
+ * nothing that it observes, unless it has asked for something since the first of them. With one
+ * notification at a time each relation would take a minute and a half to find that out by itself.
+ * RFC 7641 section 4.5. */
+static void lose(copal_ep *ep, observer *o)
+{
+  const uint32_t since = beats(o->free_at);
+  copal_node *next;
+
+  o->rtt = 0; /* what else it observes must be confirmed next time */
+  end_counted(ep, o->in_flight, &ep->stats.relations_lost);
+  for (copal_node *n = o->relations.next; n != &o->relations; n = next) {
+    relation *r = COPAL_AROUND(n, relation, of_observer);
+    next = n->next;
+    if (r->confirmed <= since)
+      end_counted(ep, r, &ep->stats.relations_lost);
+  }
 }
 
 void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now)
 {
   observer *o = COPAL_AROUND(t, observer, timer);
 
-  if (o->in_flight && o->in_flight->retransmits < ep->cfg.params.max_retransmit) {
+  if (o->in_flight && o->in_flight->retransmits < ep->cfg.params.max_retransmit)
     retransmit(ep, o, now);
-  } else if (o->in_flight) {
-    ep->stats.relations_lost++;
-    o->rtt = 0; /* what else it observes must be confirmed next time */
-    end_relation(ep, o->in_flight);
-  } else if (o->quiet && o->quiet <= beats(now)) {
+  else if (o->in_flight)
+    lose(ep, o);
+  else if (o->quiet && o->quiet <= beats(now))
     repeat_last(ep, o, now);
-  }
   pump(ep, o, now);
 }
 
@@ -584,18 +687,15 @@ void observe_forget(copal_ep *ep, const copal_path *path)
   observer *o = find_observer(ep, path, ep_path_hash(ep, path));
   if (!o)
     return;
-  while (o->count)
-    end_relation(ep, COPAL_AROUND(o->relations.next, relation, of_observer));
+  end_all(ep, o);
   settle_observer(ep, o);
 }
 
 void observe_wipe(copal_ep *ep)
 {
   observer *o;
-  for (uint32_t i = 0; (o = copal_pool_at(&ep->observers, i)); i++) {
-    while (o->count)
-      end_relation(ep, COPAL_AROUND(o->relations.next, relation, of_observer));
-  }
+  for (uint32_t i = 0; (o = copal_pool_at(&ep->observers, i)); i++)
+    end_all(ep, o);
 }
 
 void copal_ep_end_subject(copal_ep *ep, copal_subject *s, copal_time now)

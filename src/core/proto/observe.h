@@ -12,8 +12,11 @@
  * in flight  ACK               idle       take the RTT, send what is stale
  *            RST               idle       end the relation
  *            deadline          in flight  send the newest state again    interval doubled
- *            deadline          idle       end the relation               after MAX_RETRANSMIT
+ *            deadline          idle       end the relations              after MAX_RETRANSMIT
  * idle       quiet             in flight  send CON of what a NON said last
+ *
+ * A relation that an error ends leaves its subject at once and stays for its last word: that waits
+ * for its turn, is confirmable, and is over with its acknowledgement.
  *
  * A build without observations takes observe_none.c. */
 #ifndef CORE_PROTO_OBSERVE_H
@@ -40,35 +43,42 @@ typedef struct observer {
   copal_dur rtt;              /* smoothed round-trip time; 0 when not known */
 } observer;
 
-enum { OBSERVE_NO_SZX = 0xff }; /* of a client that did not ask for blocks */
+#define OBSERVE_NO_SZX 0xfu /* of a client that did not ask for blocks */
 
 typedef struct relation {
-  copal_map_link link;    /* in ep->relations_by_token */
-  copal_node of_subject;  /* in subject->relations */
+  copal_map_link link; /* in ep->relations_by_token */
+  union {
+    copal_node of_subject; /* in subject->relations */
+    copal_chain last_word; /* without a subject: options and payload of the error that ended it */
+  };
   copal_node of_observer; /* in observer->relations */
   copal_node turn;        /* in observer->stale; points to itself when not waiting */
   observer *observer;
-  copal_subject *subject;
-  uint32_t confirmed; /* when the client last showed its interest, in beats of 2^20 us */
-  uint16_t mid;       /* of the last notification, once there has been one */
-  uint16_t nons;      /* non-confirmable notifications since then */
-  uint16_t spoken;    /* when the last of them left, low bits of its beat */
-  uint8_t token_len;
+  copal_subject *subject;  /* NULL: it has ended, and its client is being told */
+  uint32_t confirmed;      /* when the client last showed its interest, in beats of 2^20 us */
+  uint16_t mid;            /* of the last notification, once there has been one */
+  uint16_t nons;           /* non-confirmable notifications since then */
+  uint16_t spoken;         /* when the last of them left, low bits of its beat */
+  uint16_t asked;          /* Message ID of the confirmable request that registered last */
+  copal_code request_code; /* without a subject: of the error */
+  uint8_t retransmits;     /* of the notification in flight */
   uint8_t token[COPAL_TOKEN_MAX];
-  copal_code request_code;
-  uint8_t szx; /* of the blocks that the client asked for, or OBSERVE_NO_SZX */
-  bool has_mid;
-  bool is_stale;       /* the client has not been sent the newest state */
-  uint8_t retransmits; /* of the notification in flight */
+  uint8_t token_len : 4;
+  uint8_t szx : 4; /* of the blocks that the client asked for, or OBSERVE_NO_SZX */
+  bool has_mid : 1;
+  bool has_asked : 1;
+  bool is_stale : 1; /* the client has not been sent the newest state */
 } relation;
 
 /* Plans the memory of observers and relations; measures only when `ep` is NULL. */
 void observe_lay_out(copal_carver *c, copal_ep *ep, const copal_ep_cfg *cfg);
 
-/* Reads the Observe option of a GET or FETCH, and ends the observation that it may cancel. A block
- * further on is no registration. RFC 7641 section 4.1, RFC 7959 section 2.6, RFC 8132 section 2.4.
- */
-void observe_read(copal_ep *ep, turn *t);
+/* Reads the Observe option of a GET or FETCH. A block further on is no registration. RFC 7641
+ * section 4.1, RFC 7959 section 2.6, RFC 8132 section 2.4. */
+void observe_read(turn *t);
+
+/* Ends the observation that the request in `t` deregisters, if it does. RFC 7641 section 4.1. */
+void observe_cancel(copal_ep *ep, const turn *t);
 
 /* A success establishes the observation that the handler granted; an error ends one that the
  * request was to renew. RFC 7641 section 4.1. */
@@ -81,6 +91,13 @@ bool observe_register(copal_ep *ep, const turn *t, copal_time now);
 
 /* Removes the relation of that client and token if there is one. RFC 7641 section 4.1. */
 void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token);
+
+/* The request in `t` registers the relation. */
+void observe_note(copal_ep *ep, relation *r, const turn *t, copal_time now);
+
+/* The client takes the relation back, or has registered it anew: should the request that had
+ * registered it come once more, late, it registers nothing. RFC 7252 section 4.5. */
+void observe_spend(copal_ep *ep, const relation *r, copal_time now);
 
 /* An Empty ACK or RST that belongs to no exchange. Returns false when no notification matches. */
 bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copal_msg *msg,
@@ -98,13 +115,12 @@ void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now);
 void observe_forget(copal_ep *ep, const copal_path *path);
 void observe_wipe(copal_ep *ep);
 
-/* Ends a relation with an error. Its observer is settled by observe_go_on(). RFC 7641 section 4.2.
- */
-void observe_refuse(copal_ep *ep, relation *r, copal_code code, copal_time now);
+/* Ends a relation with an error, unless one has. Its client is told by observe_go_on(), when it has
+ * its turn. RFC 7641 section 4.2. */
+void observe_refuse(copal_ep *ep, relation *r, copal_code code);
 
-/* After relations of the observer have ended: what else it observes has its turn, and an observer
- * of nothing goes. */
-void observe_go_on(copal_ep *ep, observer *o);
+/* What waits at the observer has its turn, as far as it may now; an observer of nothing goes. */
+void observe_go_on(copal_ep *ep, observer *o, copal_time now);
 
 /* ------------------------------------------------------------------------------------------------
  * for observe_keep.c */

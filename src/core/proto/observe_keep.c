@@ -50,7 +50,7 @@ int copal_ep_observe_restore(copal_ep *ep, copal_subject *s, const copal_relatio
   if (o->count == 1)
     o->free_at = due;
   r->request_code = kept->request_code;
-  r->szx = kept->has_block2 ? kept->szx : OBSERVE_NO_SZX;
+  r->szx = (kept->has_block2 ? kept->szx : OBSERVE_NO_SZX) & OBSERVE_NO_SZX;
   r->confirmed = (uint32_t)(now >> 20);
   r->nons = ep->cfg.notify_con_every; /* the next one is confirmable */
   r->is_stale = true;

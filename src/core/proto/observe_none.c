@@ -8,7 +8,12 @@ void observe_lay_out(copal_carver *c, copal_ep *ep, const copal_ep_cfg *cfg)
   (void)c, (void)ep, (void)cfg;
 }
 
-void observe_read(copal_ep *ep, turn *t)
+void observe_read(turn *t)
+{
+  (void)t;
+}
+
+void observe_cancel(copal_ep *ep, const turn *t)
 {
   (void)ep, (void)t;
 }
@@ -16,17 +21,6 @@ void observe_read(copal_ep *ep, turn *t)
 void observe_settle(copal_ep *ep, turn *t, copal_code code, copal_time now)
 {
   (void)ep, (void)t, (void)code, (void)now;
-}
-
-bool observe_register(copal_ep *ep, const turn *t, copal_time now)
-{
-  (void)ep, (void)t, (void)now;
-  return false;
-}
-
-void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token)
-{
-  (void)ep, (void)path, (void)token;
 }
 
 bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copal_msg *msg,

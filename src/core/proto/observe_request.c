@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The Observe option of requests. RFC 7641 sections 2 and 4.1. */
+/* The Observe option of requests. RFC 7641 sections 2 and 4.1, and what becomes of them when
+ * they come twice, RFC 7252 section 4.5. */
+#include "core/proto/dedup.h"
 #include "core/proto/observe.h"
 
 enum {
   OBSERVE_REGISTER = 0, /* RFC 7641 section 2 */
   OBSERVE_DEREGISTER = 1,
   OBSERVE_MASK = 0xffffff, /* 24 bits */
+  BEAT_SHIFT = 20,         /* of relation.confirmed */
 };
 
-void observe_read(copal_ep *ep, turn *t)
+void observe_read(turn *t)
 {
   copal_span value;
   uint32_t action;
@@ -16,10 +19,18 @@ void observe_read(copal_ep *ep, turn *t)
   if (!copal_code_is_safe(t->msg->code) || !turn_find(t, COPAL_OPT_OBSERVE, &value) ||
       copal_opt_uint(value, &action))
     return;
-  if (action == OBSERVE_DEREGISTER)
-    observe_deregister(ep, t->path, t->msg->token);
+  t->is_leaving = action == OBSERVE_DEREGISTER;
   t->wants_observe =
       action == OBSERVE_REGISTER && !(t->rules.has_block2 && t->rules.block2.num != 0);
+}
+
+void observe_cancel(copal_ep *ep, const turn *t)
+{
+  const relation *r = t->is_leaving ? observe_find(ep, t->path, t->msg->token) : NULL;
+  if (!r)
+    return;
+  observe_spend(ep, r, t->now);
+  observe_deregister(ep, t->path, t->msg->token);
 }
 
 void observe_settle(copal_ep *ep, turn *t, copal_code code, copal_time now)
@@ -27,12 +38,37 @@ void observe_settle(copal_ep *ep, turn *t, copal_code code, copal_time now)
   if (!t->subject)
     return;
   if (copal_code_class(code) != COPAL_CLASS_SUCCESS) {
-    observe_deregister(ep, t->path, t->msg->token);
+    if (!t->is_spent)
+      observe_deregister(ep, t->path, t->msg->token);
     t->rules.has_observe = false; /* of a success that could not be written */
     return;
   }
   t->rules.has_observe = observe_register(ep, t, now);
   t->rules.observe = t->subject->sequence & OBSERVE_MASK;
+}
+
+/* Non-confirmable requests are remembered in any case, and so are those that are kept from running
+ * twice for another reason. */
+void observe_spend(copal_ep *ep, const relation *r, copal_time now)
+{
+  const copal_path path = r->observer->path;
+  const uint32_t age = (uint32_t)(now >> BEAT_SHIFT) - r->confirmed; /* or less than that */
+
+  if (!r->has_asked || (copal_time)age << BEAT_SHIFT > ep->exchange_lifetime ||
+      dedup_find(ep, &path, r->asked, now))
+    return;
+  dedup *d = dedup_remember(ep, &path, r->asked, ep->exchange_lifetime, now);
+  if (d)
+    d->state = DEDUP_SPENT;
+}
+
+void observe_note(copal_ep *ep, relation *r, const turn *t, copal_time now)
+{
+  if (t->is_spent || (r->has_asked && r->asked == t->msg->mid))
+    return;
+  observe_spend(ep, r, now);
+  r->has_asked = t->msg->type == COPAL_CON;
+  r->asked = t->msg->mid;
 }
 
 int copal_ep_observe(copal_ep *ep, copal_subject *subject)

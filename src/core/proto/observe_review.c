@@ -8,11 +8,13 @@ static void review_observer(copal_ep *ep, observer *o, copal_reviewer *reviewer,
   for (copal_node *n = o->relations.next; n != &o->relations; n = next) {
     relation *r = COPAL_AROUND(n, relation, of_observer);
     next = n->next;
+    if (!r->subject) /* ends already */
+      continue;
     const copal_code why = reviewer->judge(reviewer, r->subject, &o->path, r->request_code);
     if (why != 0)
-      observe_refuse(ep, r, why, now);
+      observe_refuse(ep, r, why);
   }
-  observe_go_on(ep, o);
+  observe_go_on(ep, o, now);
 }
 
 void copal_ep_review(copal_ep *ep, copal_reviewer *reviewer, copal_time now)

@@ -65,13 +65,18 @@ static int read_block1(const turn *t, copal_req *req)
 
 /* Remembers the request where running it twice would matter, or where a duplicate must get no
  * second answer. A safe confirmable request needs no entry: it may simply run again, RFC 7252
- * section 4.5; a block of a body, even of a FETCH, may not. */
+ * section 4.5; a block of a body, even of a FETCH, may not, nor may what ends an observation: there
+ * may be another by then. */
 static int remember(copal_ep *ep, turn *t, bool is_block, copal_time now)
 {
   const bool is_con = t->msg->type == COPAL_CON;
   const bool is_safe = copal_code_is_safe(t->msg->code) && !is_block;
 
-  if (is_con && is_safe)
+  if (t->dedup) { /* is remembered, and runs again */
+    t->dedup->state = DEDUP_OPEN;
+    return COPAL_OK;
+  }
+  if (is_con && is_safe && !t->is_leaving)
     return COPAL_OK;
   t->dedup = dedup_remember(ep, t->path, t->msg->mid,
                             is_con ? ep->exchange_lifetime : ep->non_lifetime, now);
@@ -228,6 +233,8 @@ static int read_request(copal_ep *ep, turn *t, copal_req *req)
   if (!err)
     err = reply_rules_read(ep, t);
   if (!err)
+    observe_read(t);
+  if (!err)
     err = read_block1(t, req);
   if (!err)
     err = qblock_read(ep, t, req);
@@ -243,7 +250,10 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
   if (msg->type == COPAL_CON && (path->flags & COPAL_PATH_GROUP))
     return COPAL_EMULTICAST;
   dedup *d = dedup_find(ep, path, msg->mid, now);
-  if (d) {
+  if (d && d->state == DEDUP_SPENT) {
+    t.is_spent = true;
+    t.dedup = d;
+  } else if (d) {
     on_duplicate(ep, path, msg, d, now);
     return COPAL_OK;
   }
@@ -256,7 +266,8 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
 
   ep->stats.rx_requests++;
   challenge_read(ep, &t);
-  observe_read(ep, &t);
+  ep->turn = &t; /* its dedup entry may have to make place */
+  observe_cancel(ep, &t);
   req.absent = t.sight.absent;
   req.wants_observe = t.wants_observe;
   req.has_block2 = t.rules.has_block2;

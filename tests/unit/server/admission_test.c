@@ -321,6 +321,10 @@ static void rfc7641_4_2_a_reload_that_takes_the_right_ends_the_relation(void **s
   reload(s, "allow anyone GET /**\ndefault deny\n"); /* no right to observe */
   assert_int_equal(next(s), COPAL_CODE_FORBIDDEN);
   assert_false(has_option(s, COPAL_OPT_OBSERVE, &observe));
+  assert_int_equal(s->answer.type, COPAL_CON); /* and goes on until it is acknowledged */
+  uint8_t ack[] = {0x60, 0, (uint8_t)(s->answer.mid >> 8), (uint8_t)s->answer.mid};
+  assert_int_equal(
+      copal_ep_input(s->pipeline.env.ep, &path, (copal_mspan){ack, sizeof ack}, s->now), COPAL_OK);
   assert_int_equal(copal_ep_usage(s->pipeline.env.ep).relations, 0);
   assert_int_equal(secure(s, COPAL_CODE_GET, "devices", "dev-2"), COPAL_CODE_CONTENT);
   assert_int_equal(admission_stats_now(&s->pipeline.admission).observe_ended, 1);

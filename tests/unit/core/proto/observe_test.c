@@ -685,6 +685,15 @@ static void a_full_sink_delays_a_confirmable_notification(void **state)
   expect_note(f, COPAL_CON, 0xaa, "a1");
 }
 
+static void expect_last_word(const note *n, copal_code code, uint8_t token)
+{
+  assert_int_equal(n->type, COPAL_CON);
+  assert_int_equal(n->code, code);
+  assert_false(n->has_observe);
+  assert_int_equal(n->token_len, 1);
+  assert_int_equal(n->token[0], token);
+}
+
 static void rfc7641_4_2_error_is_the_last_notification(void **state)
 {
   fixture *f = *state;
@@ -695,15 +704,131 @@ static void rfc7641_4_2_error_is_the_last_notification(void **state)
     asked->code = codes[i];
     change(f, asked, "gone");
     const note n = next_note(f);
-    assert_int_equal(n.code, codes[i]);
-    assert_false(n.has_observe);
-    assert_int_equal(n.token_len, 1);
-    assert_int_equal(n.token[0], 0xaa);
+    expect_last_word(&n, codes[i], 0xaa);
     assert_string_equal(n.payload, "gone");
     assert_int_equal(things[0].idles, 1);
+    assert_int_equal(things[0].subject.count, 0);
     assert_int_equal(fx_stats(f)->relations_finished, i + 1);
     fx_expect_nothing(f);
+    asked->code = COPAL_CODE_CONTENT;
+    change(f, asked, "back");
+    fx_expect_nothing(f);
+    ack(f, &n);
+    change(f, asked, "again");
+    fx_advance(f, 1000 * second);
+    fx_expect_nothing(f);
+    expect_no_relations(f);
   }
+}
+
+/* Has one relation told that it has ended. */
+static note last_word(fixture *f)
+{
+  observe(f, 0xaa);
+  asked->code = COPAL_CODE_NOT_FOUND;
+  change(f, asked, "gone");
+  const note n = next_note(f);
+  expect_last_word(&n, COPAL_CODE_NOT_FOUND, 0xaa);
+  return n;
+}
+
+static void rfc7641_4_2_a_lost_last_notification_is_said_again(void **state)
+{
+  fixture *f = *state;
+  const note first = last_word(f);
+  assert_string_equal(first.payload, "gone");
+  asked->body = "no matter"; /* there is nothing to be rendered any more */
+  fx_advance(f, 4 * second);
+  fx_advance(f, 6 * second);
+  for (int i = 0; i < 2; i++) {
+    const note n = next_note(f);
+    expect_last_word(&n, COPAL_CODE_NOT_FOUND, 0xaa);
+    assert_int_equal(n.mid, first.mid);
+    assert_string_equal(n.payload, "gone");
+  }
+  ack(f, &first);
+  fx_advance(f, 1000 * second);
+  fx_expect_nothing(f);
+  assert_int_equal(fx_stats(f)->relations_lost, 0);
+  expect_no_relations(f);
+}
+
+static void rfc7641_4_2_a_last_notification_without_answer_is_given_up(void **state)
+{
+  fixture *f = *state;
+  const note first = last_word(f);
+  fx_advance(f, 200 * second);
+  for (int i = 0; i < 4; i++)
+    assert_int_equal(next_note(f).mid, first.mid);
+  fx_expect_nothing(f);
+  assert_int_equal(fx_stats(f)->relations_finished, 1);
+  assert_int_equal(fx_stats(f)->relations_lost, 0); /* it is counted once */
+  expect_no_relations(f);
+}
+
+static void rfc7641_4_2_a_rejected_last_notification_is_over(void **state)
+{
+  fixture *f = *state;
+  const note n = last_word(f);
+  reset(f, &n);
+  assert_int_equal(fx_stats(f)->relations_reset, 0);
+  expect_no_relations(f);
+}
+
+static void rfc7641_4_2_a_token_used_again_silences_the_last_notification(void **state)
+{
+  fixture *f = *state;
+  (void)last_word(f);
+  asked->code = COPAL_CODE_CONTENT;
+  observe(f, 0xaa); /* the resource is there again */
+  fx_advance(f, 200 * second);
+  fx_expect_nothing(f);
+  assert_int_equal(asked->subject.count, 1);
+  assert_int_equal(copal_ep_usage(f->ep).relations, 1);
+  assert_int_equal(fx_stats(f)->relations_deregistered, 0);
+}
+
+static void rfc7641_4_2_without_room_the_last_notification_is_bare(void **state)
+{
+  fixture *f = *state;
+  f->cfg.chunk_count = 1;
+  f->cfg.chunk_size = 16;
+  fx_restart(f);
+  observe(f, 0xaa);
+  asked->code = COPAL_CODE_NOT_FOUND;
+  change(f, asked, "more than the chunks can hold");
+  note n = next_note(f);
+  const uint16_t mid = n.mid;
+  expect_last_word(&n, COPAL_CODE_NOT_FOUND, 0xaa);
+  assert_int_equal(n.payload_len, 0);
+  fx_advance(f, 4 * second);
+  n = next_note(f);
+  assert_int_equal(n.mid, mid);
+  assert_int_equal(n.payload_len, 0);
+  assert_int_equal(fx_stats(f)->chunks_refused, 1);
+}
+
+static void rfc7641_4_5_2_the_error_takes_the_place_of_a_retransmission(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  change(f, asked, "a1");
+  const note first = expect_note(f, COPAL_CON, 0xaa, "a1");
+  asked->code = COPAL_CODE_NOT_FOUND;
+  change(f, asked, "gone");
+  fx_advance(f, 200 * second);
+  const note last = next_note(f);
+  expect_last_word(&last, COPAL_CODE_NOT_FOUND, 0xaa);
+  assert_int_not_equal(last.mid, first.mid);
+  copal_time gap = last.at - first.at, at = last.at;
+  for (int i = 0; i < 3; i++) { /* the schedule goes on, four retransmissions in all */
+    const note n = next_note(f);
+    assert_int_equal(n.mid, last.mid);
+    assert_in_range(n.at - at, 2 * gap - 2 * ms, 2 * gap + 2 * ms);
+    gap = n.at - at;
+    at = n.at;
+  }
+  fx_expect_nothing(f);
   expect_no_relations(f);
 }
 
@@ -736,22 +861,47 @@ static void rfc7641_4_2_who_may_no_longer_observe_is_told_and_ended(void **state
   judge j = {.hook.judge = refuse, .subject = &things[1].subject, .path = &other};
   copal_ep_review(f->ep, &j.hook, f->now);
   note n = next_note(f);
-  assert_int_equal(n.code, COPAL_CODE_FORBIDDEN);
-  assert_int_equal(n.token[0], 3);
-  assert_false(n.has_observe);
+  expect_last_word(&n, COPAL_CODE_FORBIDDEN, 3);
   assert_int_equal(n.payload_len, 0);
+  ack(f, &n);
   n = next_to(f, &other);
-  assert_int_equal(n.code, COPAL_CODE_UNAUTHORIZED);
-  assert_int_equal(n.token[0], 2);
+  expect_last_word(&n, COPAL_CODE_UNAUTHORIZED, 2);
+  reply_empty(f, &other, COPAL_ACK, n.mid, COPAL_OK);
   assert_int_equal(things[1].idles, 1);
   assert_int_equal(copal_ep_usage(f->ep).relations, 1);
   change(f, &things[1], "b1");
   fx_expect_nothing(f);
+  j.path = NULL;
+  fx_advance(f, second);
+  things[0].subject.is_confirmable = true;
   change(f, &things[0], "a1");
   n = expect_note(f, COPAL_CON, 1, "a1");
-  j.subject = &things[0].subject; /* also with a notification in flight */
+  j.subject = &things[0].subject; /* also with a notification in flight, which goes first */
   copal_ep_review(f->ep, &j.hook, f->now);
-  assert_int_equal(next_note(f).code, COPAL_CODE_FORBIDDEN);
+  copal_ep_review(f->ep, &j.hook, f->now); /* is not asked again about what ends */
+  assert_int_equal(things[0].subject.count, 0);
+  fx_expect_nothing(f);
+  ack(f, &n);
+  n = next_note(f);
+  expect_last_word(&n, COPAL_CODE_FORBIDDEN, 1);
+  ack(f, &n);
+  expect_no_relations(f);
+}
+
+static void rfc7641_4_5_2_who_does_not_acknowledge_is_refused_in_a_retransmission(void **state)
+{
+  fixture *f = *state;
+  judge j = {.hook.judge = refuse, .subject = &things[0].subject};
+  observe(f, 1);
+  change(f, asked, "a1");
+  const note first = expect_note(f, COPAL_CON, 1, "a1");
+  copal_ep_review(f->ep, &j.hook, f->now);
+  fx_expect_nothing(f);
+  fx_advance(f, 4 * second);
+  const note n = next_note(f);
+  expect_last_word(&n, COPAL_CODE_FORBIDDEN, 1);
+  assert_int_not_equal(n.mid, first.mid);
+  ack(f, &n);
   expect_no_relations(f);
 }
 
@@ -769,11 +919,19 @@ static void rfc7641_4_2_error_ends_all_relations_also_those_that_wait(void **sta
   change(f, asked, "gone");
   fx_expect_nothing(f); /* both clients owe an acknowledgement */
   ack(f, &n);
-  assert_int_equal(next_note(f).code, COPAL_CODE_NOT_FOUND);
-  assert_int_equal(next_note(f).code, COPAL_CODE_NOT_FOUND);
+  note last = next_note(f);
+  expect_last_word(&last, COPAL_CODE_NOT_FOUND, 0xbb); /* had waited longer */
+  fx_expect_nothing(f);
+  ack(f, &last);
+  last = next_note(f);
+  expect_last_word(&last, COPAL_CODE_NOT_FOUND, 0xaa);
+  ack(f, &last);
+  fx_expect_nothing(f);
   assert_int_equal(asked->subject.count, 1);
   fx_advance(f, 4 * second); /* instead of a retransmission */
-  assert_int_equal(next_to(f, &other).code, COPAL_CODE_NOT_FOUND);
+  last = next_to(f, &other);
+  expect_last_word(&last, COPAL_CODE_NOT_FOUND, 0xcc);
+  reply_empty(f, &other, COPAL_ACK, last.mid, COPAL_OK);
   assert_int_equal(fx_stats(f)->relations_finished, 3);
   assert_int_equal(asked->idles, 1);
   expect_no_relations(f);
@@ -866,11 +1024,12 @@ static void rfc7641_4_5_after_a_loss_the_others_are_asked_to_confirm(void **stat
   fixture *f = *state;
   observe(f, 0xaa);
   learn_rtt(f, 0xaa, 10 * ms);
-  asked = &things[1];
-  observe(f, 0xbb);
   things[0].subject.is_confirmable = true;
   change(f, &things[0], "a1");
   expect_note(f, COPAL_CON, 0xaa, "a1");
+  fx_advance(f, 2 * second); /* of the next beat */
+  asked = &things[1];
+  observe(f, 0xbb); /* asks, but acknowledges nothing */
   change(f, &things[1], "b1");
   fx_advance(f, 94 * second);
   for (int i = 0; i < 4; i++)
@@ -878,6 +1037,34 @@ static void rfc7641_4_5_after_a_loss_the_others_are_asked_to_confirm(void **stat
   expect_note(f, COPAL_CON, 0xbb, "b1");
   assert_int_equal(things[0].subject.count, 0);
   assert_int_equal(things[1].subject.count, 1);
+  assert_int_equal(fx_stats(f)->relations_lost, 1);
+}
+
+static void rfc7641_4_5_a_silent_client_loses_all_its_relations_at_once(void **state)
+{
+  fixture *f = *state;
+  const copal_path other = fx_peer(2);
+  f->cfg.relation_count = 60;
+  fx_restart(f);
+  for (uint8_t i = 1; i <= 50; i++) {
+    asked = &things[i % 2];
+    observe(f, i);
+  }
+  observe_from(f, &other, 0xcc);
+  change(f, &things[1], "b1");
+  expect_note(f, COPAL_CON, 1, "b1");
+  change(f, &things[0], "a1");
+  const note n = expect_note_to(f, &other, COPAL_CON, 0xcc, "a1");
+  reply_empty(f, &other, COPAL_ACK, n.mid, COPAL_OK);
+  fx_advance(f, 94 * second); /* of one schedule */
+  for (int i = 0; i < 4; i++)
+    expect_note(f, COPAL_CON, 1, "b1");
+  fx_expect_nothing(f);
+  assert_int_equal(fx_stats(f)->relations_lost, 50);
+  assert_int_equal(things[1].idles, 1);
+  assert_int_equal(things[0].subject.count, 1);
+  assert_int_equal(copal_ep_usage(f->ep).relations, 1);
+  assert_int_equal(copal_ep_usage(f->ep).observers, 1);
 }
 
 static void rfc7641_4_5_1_at_most_one_outstanding_for_a_client(void **state)
@@ -1243,6 +1430,8 @@ static void a_subject_may_be_freed_when_its_last_relation_ends(void **state)
       }
     }
     assert_int_equal(freed, 1);
+    fx_advance(f, 100 * second); /* nobody hears the last words */
+    assert_int_equal(freed, 1);
     assert_int_equal(copal_ep_usage(f->ep).relations, 0);
     assert_int_equal(copal_ep_usage(f->ep).observers, 0);
     f->sent_seen = f->sent_count = 0;
@@ -1336,6 +1525,13 @@ int main(void)
       TEST(rfc7641_4_5_what_a_full_sink_drops_is_said_again),
       TEST(a_full_sink_delays_a_confirmable_notification),
       TEST(rfc7641_4_2_error_is_the_last_notification),
+      TEST(rfc7641_4_2_a_lost_last_notification_is_said_again),
+      TEST(rfc7641_4_2_a_last_notification_without_answer_is_given_up),
+      TEST(rfc7641_4_2_a_rejected_last_notification_is_over),
+      TEST(rfc7641_4_2_a_token_used_again_silences_the_last_notification),
+      TEST(rfc7641_4_2_without_room_the_last_notification_is_bare),
+      TEST(rfc7641_4_5_2_the_error_takes_the_place_of_a_retransmission),
+      TEST(rfc7641_4_5_2_who_does_not_acknowledge_is_refused_in_a_retransmission),
       TEST(rfc7641_4_2_error_ends_all_relations_also_those_that_wait),
       TEST(rfc7641_4_2_who_may_no_longer_observe_is_told_and_ended),
       TEST(rfc7641_4_5_reset_of_a_confirmable_notification_ends_the_relation),
@@ -1344,6 +1540,7 @@ int main(void)
       TEST(nobody_can_acknowledge_what_was_not_sent),
       TEST(rfc7641_4_5_a_client_that_never_acknowledges_is_removed),
       TEST(rfc7641_4_5_after_a_loss_the_others_are_asked_to_confirm),
+      TEST(rfc7641_4_5_a_silent_client_loses_all_its_relations_at_once),
       TEST(rfc7641_4_5_1_at_most_one_outstanding_for_a_client),
       TEST(rfc7641_4_5_1_other_clients_do_not_wait),
       TEST(rfc7641_4_5_1_non_notifications_keep_a_round_trip_apart),
