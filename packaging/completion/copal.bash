@@ -13,9 +13,9 @@ _copal_coap_options='If-Match= Uri-Host= ETag= If-None-Match Observe= Uri-Port= 
 _copal_options()
 {
   local common='--json --color --silent --timeout --ack-timeout --max-retransmit
-    --connect-to --ipv4 --ipv6 --help -s -t -4 -6 -h'
-  [[ $1 == load ]] || common+=' --verbose --psk-file --identity --ca --crl --cert --key
-    --pin --raw-key --insecure -v'
+    --connect-to --ipv4 --ipv6 --help --psk-file --identity --ca --crl --cert --key --pin --raw-key
+    --insecure -s -t -4 -6 -h'
+  [[ $1 == load ]] || common+=' --verbose -v'
   local request='--accept --option --etag --hop-limit --host --token --block-size --output --include
     --pretty --no-pretty --non --con -a -O -o -i'
   local single='--qblock --if-match --if-none-match --write-out --retry --interface --multicast-hops -w'

@@ -211,10 +211,6 @@ status target_resolve(target *t, const args *a, buf *err)
   status s = secrets_open(a, &credentials, err);
   if (s != STATUS_OK)
     return s;
-  if (t->uri.scheme == COPAL_SCHEME_COAPS && a->cmd->id == CMD_LOAD) {
-    buf_print(err, "'%s': load measures coap only", t->text);
-    return STATUS_USAGE;
-  }
   if (t->uri.scheme == COPAL_SCHEME_COAPS && !credentials) {
     buf_print(err,
               "'%s': coaps needs credentials: give --psk-file FILE, --ca FILE or --pin FINGERPRINT",

@@ -29,6 +29,9 @@ void account_merge(account *a, const account *from)
   a->timeouts += from->timeouts;
   a->resets += from->resets;
   a->refused += from->refused;
+  a->handshakes += from->handshakes;
+  a->handshakes_failed += from->handshakes_failed;
+  a->sessions_lost += from->sessions_lost;
   a->late += from->late;
   a->unanswered += from->unanswered;
   for (size_t i = 0; i < sizeof a->codes / sizeof a->codes[0]; i++)

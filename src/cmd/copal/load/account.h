@@ -28,8 +28,11 @@ typedef struct account {
   uint64_t timeouts;        /* requests given up */
   uint64_t resets;
   uint64_t refused;    /* the network said that nobody is there */
-  uint64_t late;       /* answers to what had been answered or given up */
-  uint64_t unanswered; /* requests that were under way when patience ended */
+  uint64_t handshakes; /* DTLS sessions begun */
+  uint64_t handshakes_failed;
+  uint64_t sessions_lost; /* ended by the server */
+  uint64_t late;          /* answers to what had been answered or given up */
+  uint64_t unanswered;    /* requests that were under way when patience ended */
   uint64_t codes[256];
   wrongs wrong;
   histogram latency; /* from when the request was due to its answer */

@@ -13,6 +13,7 @@
 #include "cmd/copal/load/wire.h"
 #include "cmd/copal/load/worker.h"
 #include "cmd/copal/run.h"
+#include "cmd/copal/secrets.h"
 #include "copal/block.h"
 #include "copal/error.h"
 
@@ -87,6 +88,7 @@ static void fill_plan(run *r)
                      .szx = a->has_szx ? a->szx : COPAL_SZX_MAX,
                      .has_szx = a->has_szx};
   p->server_size = udp_sockaddr_of(&r->job.target.paths[0].remote, &p->server);
+  p->server_name = secrets_server();
   p->params = run_params(a);
   p->patience = a->timeout > 0 ? a->timeout : (copal_dur)PATIENCE_DEFAULT;
   p->clients = l->clients > 0 ? l->clients : LOAD_CLIENTS;
@@ -130,6 +132,19 @@ static status check_plan(run *r, bool is_numbered)
   return STATUS_OK;
 }
 
+/* The server's port takes DTLS or not. */
+static status plan_security(run *r)
+{
+  buf err = {0};
+  status s = STATUS_OK;
+  if (r->job.target.uri.scheme == COPAL_SCHEME_COAPS)
+    s = secrets_open(r->args, &r->plan.credentials, &err);
+  if (s != STATUS_OK)
+    run_complain(r->args, &err);
+  buf_wipe(&err);
+  return s;
+}
+
 static status plan(run *r)
 {
   buf uri = {0};
@@ -142,6 +157,9 @@ static status plan(run *r)
     return s;
   if (r->args->load.has_size)
     make_body(r);
+  s = plan_security(r);
+  if (s != STATUS_OK)
+    return s;
   fill_plan(r);
   return check_plan(r, is_numbered);
 }
@@ -152,6 +170,8 @@ static status seat_runner(run *r, int rc, runner *made)
     r->seats[r->count].runner = made;
     r->count++;
   }
+  if (rc == COPAL_ENOTFOUND && made->failure != NULL)
+    return fail(r->args, STATUS_UNREACHABLE, "no secure session", made->failure);
   if (rc == COPAL_ENOTFOUND)
     return STATUS_NOT_OBSERVED;
   return rc < 0 ? fail(r->args, STATUS_INTERNAL, "cannot open the sockets", strerror(-rc))
@@ -160,7 +180,7 @@ static status seat_runner(run *r, int rc, runner *made)
 
 static status open_runners(run *r)
 {
-  const int rc = wire_allow(r->plan.clients);
+  const int rc = wires_allow(r->plan.clients);
   if (rc < 0)
     return fail(r->args, STATUS_INTERNAL, "so many clients need a higher limit of open files",
                 strerror(-rc));
@@ -298,7 +318,8 @@ static status measure(run *r)
   const uint64_t cpu = cpu_now(r);
   r->began = window.begin;
   watch(r, now, window.end);
-  r->cpu_ns = cpu_now(r) - cpu;
+  const uint64_t cpu_after = cpu_now(r);
+  r->cpu_ns = cpu_after > cpu ? cpu_after - cpu : 0; /* it may have ended meanwhile */
   r->ended = session_now();
   for (uint32_t i = 0; i < r->count; i++)
     if (window.end == COPAL_NEVER || session_is_interrupted())

@@ -10,10 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "cmd/copal/load/wire.h"
 #include "cmd/copal/session.h"
@@ -24,9 +21,7 @@
 enum {
   SENT_MAX = 64,    /* changes of a resource whose instants are known */
   AT_ONCE_MAX = 64, /* registrations under way */
-  RECEIVES_MAX = 16,
   TIMER_SLOTS = 4096,
-  DATAGRAM_MAX = 65536,
   DIGITS = OBSERVERS_BODY_MIN,
   FORWARD = 1 << 23, /* RFC 7641 section 3.4 */
 };
@@ -38,7 +33,6 @@ enum {
 /* A socket with at most one request under way. */
 typedef struct party {
   copal_timer timer; /* first */
-  int fd;
   uint16_t mid;
   uint64_t number; /* of its resource */
   copal_dur interval;
@@ -66,7 +60,8 @@ typedef struct observers {
   shape get, put;
   optset get_options;
   buf body;
-  int epoll;
+  wires_user user;
+  wires *wires;
   uint32_t count; /* observers; the writer is the party behind them */
   party *parties; /* count + 1 */
   subject *subjects;
@@ -78,7 +73,6 @@ typedef struct observers {
   uint64_t changes; /* begun */
   copal_time began;
   copal_time changed_at; /* when the last change left */
-  uint8_t datagram[DATAGRAM_MAX];
 } observers;
 
 static party *writer_of(observers *o)
@@ -89,6 +83,11 @@ static party *writer_of(observers *o)
 static bool is_writer(const observers *o, const party *p)
 {
   return p == &o->parties[o->count];
+}
+
+static uint32_t index_of(const observers *o, const party *p)
+{
+  return (uint32_t)(p - o->parties);
 }
 
 static bool is_measured(const observers *o, copal_time at)
@@ -113,7 +112,7 @@ static void transmit(observers *o, party *p, copal_time now)
   copal_wr w = copal_wr_init((copal_mspan){bytes, sizeof bytes});
   copal_timerq_arm(&o->timers, &p->timer, now + p->interval);
   if (shape_put(s, &c, &w) == COPAL_OK)
-    (void)send(p->fd, bytes, w.len, MSG_NOSIGNAL);
+    wires_send(o->wires, index_of(o, p), copal_wr_done(&w));
 }
 
 static void request(observers *o, party *p, copal_time now)
@@ -307,7 +306,7 @@ static void take_response(observers *o, party *p, const copal_msg *m, copal_time
 static void take_empty(observers *o, party *p, const copal_msg *m, copal_time now)
 {
   if (m->type == COPAL_CON) {
-    wire_send_empty(p->fd, COPAL_RST, m->mid);
+    wires_send_empty(o->wires, index_of(o, p), COPAL_RST, m->mid);
   } else if (p->is_open && m->mid == p->mid && m->type == COPAL_RST) {
     o->base.account.resets++;
     settle(o, p);
@@ -317,8 +316,16 @@ static void take_empty(observers *o, party *p, const copal_msg *m, copal_time no
   }
 }
 
-static void take_datagram(observers *o, party *p, copal_span bytes, copal_time now)
+static observers *observers_of(wires_user *u)
 {
+  return (observers *)((uint8_t *)u - offsetof(observers, user));
+}
+
+static void take_message(wires_user *u, uint32_t index, copal_span bytes)
+{
+  observers *o = observers_of(u);
+  party *p = &o->parties[index];
+  const copal_time now = session_now();
   copal_msg m;
   if (copal_msg_parse(bytes, &m) != COPAL_OK || copal_code_is_request(m.code)) {
     o->base.account.wrong.malformed++;
@@ -332,36 +339,25 @@ static void take_datagram(observers *o, party *p, copal_span bytes, copal_time n
   if (m.token.len == sizeof token)
     memcpy(&token, m.token.ptr, sizeof token);
   if (m.type == COPAL_CON)
-    wire_send_empty(p->fd, COPAL_ACK, m.mid);
+    wires_send_empty(o->wires, index_of(o, p), COPAL_ACK, m.mid);
   if (m.token.len != sizeof token || token != token_of(o, p))
     o->base.account.wrong.token++;
   else
     take_response(o, p, &m, now);
 }
 
-static void receive(observers *o, uint32_t index)
+static void refuse(wires_user *u, uint32_t index)
 {
-  party *p = &o->parties[index];
-  for (int i = 0; i < RECEIVES_MAX; i++) {
-    const ssize_t n = recv(p->fd, o->datagram, sizeof o->datagram, 0);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
-      o->base.account.refused++;
-      settle(o, p);
-    }
-    if (n < 0)
-      return;
-    take_datagram(o, p, copal_span_of(o->datagram, (size_t)n), session_now());
-  }
+  observers *o = observers_of(u);
+  o->base.account.refused++;
+  settle(o, &o->parties[index]);
 }
 
 /* Waits until `limit` at the longest, and deals with what has come. */
 static void turn(observers *o, copal_time limit)
 {
-  uint32_t ready[WIRE_EVENTS];
   const copal_time timer = copal_timerq_deadline(&o->timers);
-  const int n = wire_wait(o->epoll, timer < limit ? timer : limit, ready);
-  for (int i = 0; i < n; i++)
-    receive(o, ready[i]);
+  wires_wait(o->wires, timer < limit ? timer : limit);
   run_timers(o, session_now());
 }
 
@@ -450,11 +446,7 @@ static void register_all(observers *o)
 static void observers_close(runner *r)
 {
   observers *o = (observers *)r;
-  for (uint32_t i = 0; o->parties != NULL && i <= o->count; i++)
-    if (o->parties[i].fd >= 0)
-      close(o->parties[i].fd);
-  if (o->epoll >= 0)
-    close(o->epoll);
+  wires_close(o->wires);
   optset_wipe(&o->get_options);
   buf_wipe(&o->body);
   free(o->parties);
@@ -484,25 +476,11 @@ static void make_shapes(observers *o)
                    .szx = plan->shape.szx};
 }
 
-static int open_parties(observers *o)
-{
-  for (uint32_t i = 0; i <= o->count; i++) {
-    const int fd = wire_open(o->plan, o->epoll, i);
-    if (fd < 0)
-      return fd;
-    o->parties[i].fd = fd;
-    o->parties[i].mid = (uint16_t)(o->key >> 16);
-  }
-  return 0;
-}
-
 static int init(observers *o)
 {
   o->parties = calloc((size_t)o->count + 1, sizeof *o->parties);
-  for (uint32_t i = 0; o->parties != NULL && i <= o->count; i++) {
-    o->parties[i].fd = -1;
+  for (uint32_t i = 0; o->parties != NULL && i <= o->count; i++)
     copal_timer_init(&o->parties[i].timer);
-  }
   o->subjects = calloc(o->plan->numbers, sizeof *o->subjects);
   o->slots = malloc(copal_timerq_size(TIMER_SLOTS));
   if (o->parties == NULL || o->subjects == NULL || o->slots == NULL)
@@ -510,8 +488,10 @@ static int init(observers *o)
   copal_timerq_init(&o->timers, o->slots, TIMER_SLOTS, TICK, session_now());
   if (getrandom(&o->key, sizeof o->key, 0) != (ssize_t)sizeof o->key)
     return -errno;
-  o->epoll = epoll_create1(EPOLL_CLOEXEC);
-  return o->epoll < 0 ? -errno : open_parties(o);
+  for (uint32_t i = 0; i <= o->count; i++)
+    o->parties[i].mid = (uint16_t)(o->key >> 16);
+  o->user = (wires_user){take_message, refuse};
+  return wires_open(o->plan, o->count + 1, &o->user, &o->base.account, &o->wires);
 }
 
 int observers_open(const load_plan *plan, runner **out)
@@ -523,16 +503,19 @@ int observers_open(const load_plan *plan, runner **out)
   o->base.close = observers_close;
   o->plan = plan;
   o->count = plan->clients;
-  o->epoll = -1;
   o->window = (load_window){COPAL_NEVER, COPAL_NEVER};
   make_shapes(o);
   const int rc = init(o);
-  if (rc < 0) {
+  if (rc < 0 && rc != COPAL_ENOTFOUND) {
     observers_close(&o->base);
+    return rc;
+  }
+  *out = &o->base;
+  if (rc < 0) {
+    o->base.failure = wires_failure(o->wires);
     return rc;
   }
   create_resources(o);
   register_all(o);
-  *out = &o->base;
   return o->base.account.observers > 0 ? 0 : COPAL_ENOTFOUND;
 }

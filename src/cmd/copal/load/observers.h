@@ -11,7 +11,7 @@ enum { OBSERVERS_BODY_MIN = 10 }; /* digits of the number */
 
 /* Creates the resources, opens plan->clients sockets and registers each; the plan is lent for the
  * runner's life. Returns 0 with the runner; -errno; or COPAL_ENOTFOUND when no observer could be
- * registered, with the runner, whose account says why. */
+ * registered, with the runner, whose account or `failure` says why. */
 int observers_open(const load_plan *plan, runner **r);
 
 #endif

@@ -9,6 +9,7 @@
 #include "cmd/copal/load/shape.h"
 #include "copal/params.h"
 #include "copal/time.h"
+#include "transport/dtls/credentials.h"
 #include "transport/udp_socket.h"
 
 /* Lends what it points to. */
@@ -16,10 +17,12 @@ typedef struct load_plan {
   shape shape;
   udp_sockaddr server;
   socklen_t server_size;
-  copal_params params; /* of the transmission */
-  copal_dur patience;  /* for an answer that will not be asked for again */
-  uint32_t clients;    /* sockets; when observing, observers */
-  uint32_t window;     /* requests under way for each of them */
+  dtls_credentials *credentials; /* NULL: coap */
+  const char *server_name;       /* for DTLS; NULL: none */
+  copal_params params;           /* of the transmission */
+  copal_dur patience;            /* for an answer that will not be asked for again */
+  uint32_t clients;              /* sockets; when observing, observers */
+  uint32_t window;               /* requests under way for each of them */
   uint32_t threads;
   double rate; /* requests or changes per second, over all; 0: the next when one is answered */
   uint64_t requests;           /* to make in all; 0: by time */

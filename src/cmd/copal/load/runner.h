@@ -17,6 +17,7 @@ typedef struct runner {
   void (*run)(struct runner *r, load_window window);
   void (*close)(struct runner *r);
 
+  const char *failure;    /* why no session could be opened, or NULL */
   account account;        /* read it when run() has returned */
   copal_time last_answer; /* of the measured part; 0: there was none */
 

@@ -27,7 +27,7 @@ typedef struct fault {
   uint64_t value;
 } fault;
 
-enum { FAULTS_MAX = 16 };
+enum { FAULTS_MAX = 24 };
 
 static size_t list_faults(const account *a, fault out[FAULTS_MAX])
 {
@@ -36,6 +36,8 @@ static size_t list_faults(const account *a, fault out[FAULTS_MAX])
       {"timeouts", "timeouts", a->timeouts},
       {"unanswered", "unanswered", a->unanswered},
       {"refused by the network", "refused", a->refused},
+      {"handshakes failed", "handshakes_failed", a->handshakes_failed},
+      {"sessions lost", "sessions_lost", a->sessions_lost},
       {"resets", "resets", a->resets},
       {"late", "late", a->late},
       {"not registered", "not_registered", a->refusals},
@@ -141,6 +143,10 @@ static void put_rates(const load_outcome *o, const style *s, buf *out)
     buf_print(out, "%" PRIu64 "\n", a->confirmable);
     put_label(s, out, "skipped states");
     buf_print(out, "%" PRIu64 "\n", a->skipped);
+  }
+  if (a->handshakes > 0) {
+    put_label(s, out, "handshakes");
+    buf_print(out, "%" PRIu64 "\n", a->handshakes);
   }
   if (a->messages != a->answered) {
     put_label(s, out, "blocks");
@@ -281,6 +287,8 @@ void show_json(const load_outcome *o, buf *out)
   json_member_real(&object, "answers_per_s", per_second(o, a->answered));
   json_member_uint(&object, "messages", a->messages);
   json_member_uint(&object, "body_bytes", a->body_bytes);
+  if (o->plan->credentials != NULL)
+    json_member_uint(&object, "handshakes", a->handshakes);
   if (o->args->load.observes) {
     json_member_uint(&object, "observers", a->observers);
     json_member_uint(&object, "changes", a->changes);

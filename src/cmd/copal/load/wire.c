@@ -1,19 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sockets of a load run. */
+/* The sockets of a runner, and their DTLS sessions. */
 #include "cmd/copal/load/wire.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/copal/load/shape.h"
 #include "cmd/copal/session.h"
+#include "copal/error.h"
+#include "transport/dtls/dtls.h"
 
-enum { OTHER_FILES = 64, BUFFER = 256 * 1024 };
+enum {
+  OTHER_FILES = 64,
+  BUFFER = 256 * 1024,
+  EVENTS = 256,
+  RECEIVES_MAX = 16, /* of one socket in a turn */
+  DATAGRAM_MAX = 65536,
+  HANDSHAKES_MAX = 32, /* at a time; servers limit those of a prefix */
+  MTU = 1200,
+  SEALED_MAX = SHAPE_DATAGRAM_MAX + 64, /* with header, CID and tag of a record */
+  FAILURE_SIZE = 128,
+};
 
-int wire_allow(uint32_t count)
+#define LOOK_EVERY  (COPAL_SECOND / 20)
+#define RETRY_AFTER COPAL_SECOND /* when a handshake has failed */
+
+/* A client's socket. */
+typedef struct wire {
+  int fd;
+  uint32_t session; /* 0: none */
+  bool is_open;     /* the session's handshake is over */
+  copal_time retry_at;
+} wire;
+
+struct wires {
+  copal_sink sink; /* below DTLS; first */
+  dtls_app app;
+  const load_plan *plan;
+  wires_user *user;
+  account *account;
+  dtls *dtls; /* NULL: coap */
+  int epoll;
+  uint32_t count;
+  uint32_t opening; /* handshakes under way */
+  wire *all;
+  char failure[FAILURE_SIZE];
+  uint8_t sealed[SEALED_MAX];
+  uint8_t datagram[DATAGRAM_MAX];
+};
+
+int wires_allow(uint32_t count)
 {
   struct rlimit limit;
   const rlim_t wanted = (rlim_t)count + OTHER_FILES;
@@ -27,8 +70,12 @@ int wire_allow(uint32_t count)
   return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? 0 : -errno;
 }
 
-int wire_open(const load_plan *plan, int epoll, uint32_t index)
+/* ------------------------------------------------------------------------------------------------
+ * sockets */
+
+static int open_socket(const wires *w, uint32_t index)
 {
+  const load_plan *plan = w->plan;
   const int size = BUFFER;
   const int fd = socket(plan->server.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0)
@@ -38,31 +85,304 @@ int wire_open(const load_plan *plan, int epoll, uint32_t index)
    * do. */
   (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
   if (connect(fd, &plan->server.any, plan->server_size) == 0 &&
-      epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0)
+      epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event) == 0)
     return fd;
   const int e = errno;
   close(fd);
   return -e;
 }
 
-int wire_wait(int epoll, copal_time limit, uint32_t indices[WIRE_EVENTS])
+static void send_datagram(const wire *to, const uint8_t *bytes, size_t len)
 {
-  struct epoll_event events[WIRE_EVENTS];
-  const copal_time now = session_now();
-  const copal_time left = limit > now ? limit - now : 0;
-  const struct timespec timeout = {(time_t)(left / COPAL_SECOND),
-                                   (long)(left % COPAL_SECOND) * 1000};
-  const int n = epoll_pwait2(epoll, events, WIRE_EVENTS, &timeout, NULL);
-  for (int i = 0; i < n; i++)
-    indices[i] = events[i].data.u32;
-  return n < 0 ? 0 : n;
+  /* What cannot leave is sent again like what is lost; an error of the one before is in the way. */
+  if (send(to->fd, bytes, len, MSG_NOSIGNAL) < 0 && errno == ECONNREFUSED)
+    (void)send(to->fd, bytes, len, MSG_NOSIGNAL);
 }
 
-void wire_send_empty(int fd, copal_type type, uint16_t mid)
+/* ------------------------------------------------------------------------------------------------
+ * sessions: all have the same server, so that what tells them apart in DTLS's table is the client,
+ * which stands where else the peer's address does */
+
+static copal_path path_of(const wires *w, uint32_t index)
+{
+  copal_path path = {.session = w->all[index].session, .flags = COPAL_PATH_SECURE};
+  memcpy(path.remote.ip, &index, sizeof index);
+  return path;
+}
+
+static uint32_t index_of(const copal_path *path)
+{
+  uint32_t index;
+  memcpy(&index, path->remote.ip, sizeof index);
+  return index;
+}
+
+static wires *wires_of(dtls_app *a)
+{
+  return (wires *)((uint8_t *)a - offsetof(wires, app));
+}
+
+static copal_mspan reserve(copal_sink *sink, const copal_path *path, size_t cap)
+{
+  wires *w = (wires *)sink;
+  (void)path;
+  return (copal_mspan){w->sealed, cap <= sizeof w->sealed ? cap : 0};
+}
+
+static void commit(copal_sink *sink, const copal_path *path, size_t len)
+{
+  wires *w = (wires *)sink;
+  send_datagram(&w->all[index_of(path)], w->sealed, len);
+}
+
+/* Begins a handshake; without a place for it, it is tried again. */
+static void begin_session(wires *w, uint32_t index, copal_time now)
+{
+  wire *i = &w->all[index];
+  i->session = 0;
+  i->is_open = false;
+  const copal_path path = path_of(w, index);
+  if (w->opening < HANDSHAKES_MAX &&
+      dtls_connect(w->dtls, &path, w->plan->server_name, &i->session, now) == COPAL_OK)
+    w->opening++;
+  else
+    i->session = 0;
+}
+
+static void on_open(dtls_app *a, const copal_path *path, copal_time now)
+{
+  wires *w = wires_of(a);
+  wire *i = &w->all[index_of(path)];
+  (void)now;
+  if (i->session != path->session)
+    return;
+  i->is_open = true;
+  w->opening--;
+  w->account->handshakes++;
+}
+
+static void on_message(dtls_app *a, const copal_path *path, copal_mspan bytes, copal_time now)
+{
+  wires *w = wires_of(a);
+  (void)now;
+  w->user->on_message(w->user, index_of(path), copal_span_of(bytes.ptr, bytes.len));
+}
+
+/* One that was given up, with its port, is no loss. */
+static void on_close(dtls_app *a, const copal_path *path, dtls_end why, copal_time now)
+{
+  wires *w = wires_of(a);
+  const uint32_t index = index_of(path);
+  wire *i = &w->all[index];
+  (void)why, (void)now;
+  if (i->session != path->session)
+    return;
+  i->session = 0;
+  i->is_open = false;
+  w->account->sessions_lost++;
+  w->user->on_refused(w->user, index);
+}
+
+static void on_failure(dtls_app *a, const dtls_failure *f, copal_time now)
+{
+  wires *w = wires_of(a);
+  wire *i = &w->all[index_of(f->path)];
+  w->opening--;
+  w->account->handshakes_failed++;
+  snprintf(w->failure, sizeof w->failure, "%s", f->text);
+  i->session = 0;
+  i->retry_at = now + RETRY_AFTER;
+}
+
+static int open_dtls(wires *w)
+{
+  const char *why;
+  const dtls_cfg cfg = {.is_client = true,
+                        .credentials = w->plan->credentials,
+                        .sink = &w->sink,
+                        .app = &w->app,
+                        .session_max = w->count + HANDSHAKES_MAX, /* and given up ones */
+                        .handshake_max = HANDSHAKES_MAX,
+                        .per_prefix_max = HANDSHAKES_MAX,
+                        .has_cid = true,
+                        .mtu = MTU,
+                        .retransmit = COPAL_SECOND,
+                        .timeout = 30 * COPAL_SECOND};
+  w->sink = (copal_sink){reserve, commit};
+  w->app = (dtls_app){on_message, on_open, on_close, on_failure, NULL};
+  return dtls_open(&cfg, &w->dtls, &why, session_now()) == COPAL_OK ? 0 : -ENOMEM;
+}
+
+/* Opens a session for each client. */
+static int open_sessions(wires *w)
+{
+  uint32_t next = 0;
+  while ((next < w->count || w->opening > 0) && !session_is_interrupted()) {
+    const copal_time now = session_now();
+    for (; next < w->count && w->opening < HANDSHAKES_MAX; next++)
+      begin_session(w, next, now);
+    wires_wait(w, now + LOOK_EVERY);
+    if (w->account->handshakes_failed > 0)
+      return COPAL_ENOTFOUND;
+  }
+  return session_is_interrupted() ? -EINTR : 0;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * what is sent and what comes */
+
+bool wires_is_ready(wires *w, uint32_t index)
+{
+  wire *i = &w->all[index];
+  if (w->dtls == NULL || i->is_open)
+    return true;
+  const copal_time now = session_now();
+  if (i->session == 0 && now >= i->retry_at)
+    begin_session(w, index, now);
+  return false;
+}
+
+void wires_send(wires *w, uint32_t index, copal_span bytes)
+{
+  const wire *i = &w->all[index];
+  if (w->dtls == NULL) {
+    send_datagram(i, bytes.ptr, bytes.len);
+    return;
+  }
+  if (!i->is_open)
+    return;
+  copal_sink *sealing = dtls_sink(w->dtls);
+  const copal_path path = path_of(w, index);
+  const copal_mspan room = sealing->reserve(sealing, &path, bytes.len);
+  if (room.ptr == NULL || room.len < bytes.len)
+    return;
+  memcpy(room.ptr, bytes.ptr, bytes.len);
+  sealing->commit(sealing, &path, bytes.len);
+}
+
+void wires_send_empty(wires *w, uint32_t index, copal_type type, uint16_t mid)
 {
   uint8_t bytes[COPAL_EMPTY_SIZE];
-  copal_wr w = copal_wr_init((copal_mspan){bytes, sizeof bytes});
+  copal_wr out = copal_wr_init((copal_mspan){bytes, sizeof bytes});
   /* One that is lost is asked for by another copy of what it answers. */
-  if (copal_msg_write_empty(&w, type, mid) == COPAL_OK)
-    (void)send(fd, bytes, w.len, MSG_NOSIGNAL);
+  if (copal_msg_write_empty(&out, type, mid) == COPAL_OK)
+    wires_send(w, index, copal_wr_done(&out));
+}
+
+static void take(wires *w, uint32_t index, size_t len)
+{
+  if (w->dtls == NULL) {
+    w->user->on_message(w->user, index, copal_span_of(w->datagram, len));
+    return;
+  }
+  const copal_path path = path_of(w, index);
+  const dtls_source from = {&path, 0};
+  dtls_input(w->dtls, &from, (copal_mspan){w->datagram, len}, session_now());
+}
+
+static void receive(wires *w, uint32_t index)
+{
+  for (int i = 0; i < RECEIVES_MAX; i++) {
+    const ssize_t n = recv(w->all[index].fd, w->datagram, sizeof w->datagram, 0);
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+      w->user->on_refused(w->user, index);
+    if (n < 0)
+      return;
+    take(w, index, (size_t)n);
+  }
+}
+
+void wires_wait(wires *w, copal_time limit)
+{
+  struct epoll_event events[EVENTS];
+  const copal_time now = session_now();
+  const copal_time timer = w->dtls != NULL ? dtls_deadline(w->dtls) : COPAL_NEVER;
+  const copal_time until = timer < limit ? timer : limit;
+  const copal_time left = until > now ? until - now : 0;
+  const struct timespec timeout = {(time_t)(left / COPAL_SECOND),
+                                   (long)(left % COPAL_SECOND) * 1000};
+  const int n = epoll_pwait2(w->epoll, events, EVENTS, &timeout, NULL);
+  for (int i = 0; i < n; i++)
+    receive(w, events[i].data.u32);
+  if (w->dtls != NULL)
+    dtls_expire(w->dtls, session_now());
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * opening and closing */
+
+int wires_renew(wires *w, uint32_t index)
+{
+  wire *i = &w->all[index];
+  const int fd = open_socket(w, index);
+  if (fd < 0)
+    return fd;
+  close(i->fd);
+  i->fd = fd;
+  if (w->dtls != NULL)
+    begin_session(w, index, session_now());
+  return 0;
+}
+
+static int init(wires *w)
+{
+  w->all = calloc(w->count, sizeof *w->all);
+  if (w->all == NULL)
+    return -ENOMEM;
+  for (uint32_t i = 0; i < w->count; i++)
+    w->all[i].fd = -1;
+  w->epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (w->epoll < 0)
+    return -errno;
+  for (uint32_t i = 0; i < w->count; i++) {
+    w->all[i].fd = open_socket(w, i);
+    if (w->all[i].fd < 0)
+      return w->all[i].fd;
+  }
+  return w->plan->credentials != NULL ? open_dtls(w) : 0;
+}
+
+int wires_open(const load_plan *plan, uint32_t count, wires_user *user, account *a, wires **out)
+{
+  wires *w = calloc(1, sizeof *w);
+  if (w == NULL)
+    return -ENOMEM;
+  w->plan = plan;
+  w->count = count;
+  w->user = user;
+  w->account = a;
+  w->epoll = -1;
+  int err = init(w);
+  if (err == 0 && w->dtls != NULL)
+    err = open_sessions(w);
+  if (err < 0 && err != COPAL_ENOTFOUND) {
+    wires_close(w);
+    return err;
+  }
+  *out = w;
+  return err;
+}
+
+void wires_close(wires *w)
+{
+  if (w == NULL)
+    return;
+  if (w->dtls != NULL) {
+    for (uint32_t i = 0; i < w->count; i++)
+      w->all[i].session = 0; /* their end is no loss */
+    dtls_close_sessions(w->dtls, session_now());
+    dtls_close(w->dtls);
+  }
+  for (uint32_t i = 0; w->all != NULL && i < w->count; i++)
+    if (w->all[i].fd >= 0)
+      close(w->all[i].fd);
+  if (w->epoll >= 0)
+    close(w->epoll);
+  free(w->all);
+  free(w);
+}
+
+const char *wires_failure(const wires *w)
+{
+  return w->failure[0] != '\0' ? w->failure : NULL;
 }

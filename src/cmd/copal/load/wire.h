@@ -1,30 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sockets of a load run: one connected to the server for each client, so that each has a port,
- * and hence Message IDs, of its own. */
+/* The sockets of a runner: one connected to the server for each client, so that each has a port,
+ * and hence Message IDs, of its own; for coaps with a DTLS session in each. RFC 7252 sections 4.4
+ * and 9.1. Thread: the owner's only. */
 #ifndef COPAL_CMD_LOAD_WIRE_H
 #define COPAL_CMD_LOAD_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmd/copal/load/account.h"
 #include "cmd/copal/load/plan.h"
+#include "copal/msg.h"
+#include "copal/span.h"
+#include "copal/time.h"
 
 /* A socket may send so many messages: a Message ID must not come again within EXCHANGE_LIFETIME
  * (RFC 7252 section 4.4), and no run is sure to be slower than that. */
 enum { WIRE_MIDS = 65536 };
 
+typedef struct wires wires;
+
+/* Told what comes, from wires_wait() only. */
+typedef struct wires_user {
+  /* A message to client `index`; lent for the call. */
+  void (*on_message)(struct wires_user *u, uint32_t index, copal_span bytes);
+
+  /* What client `index` has sent comes to nothing: the network says that nobody is there, or its
+   * session is over. */
+  void (*on_refused)(struct wires_user *u, uint32_t index);
+} wires_user;
+
 /* Lets the process have `count` sockets and a few files more. Returns 0 or -errno. */
-int wire_allow(uint32_t count);
+int wires_allow(uint32_t count);
 
-/* Opens a socket and adds it to `epoll` under `index`. Returns the descriptor or -errno. */
-int wire_open(const load_plan *plan, int epoll, uint32_t index);
+/* Opens `count` sockets, and the sessions in them; plan, user and account are lent for the object's
+ * life. Returns 0; -errno; or COPAL_ENOTFOUND with the object when a session could not be opened:
+ * wires_failure() tells why. */
+int wires_open(const load_plan *plan, uint32_t count, wires_user *user, account *a, wires **out);
 
-/* Waits until `limit` for sockets that have something. Returns how many; their indices are in
- * `indices`. */
-enum { WIRE_EVENTS = 256 };
-int wire_wait(int epoll, copal_time limit, uint32_t indices[WIRE_EVENTS]);
+/* Ends the sessions with close_notify. Safe on NULL. */
+void wires_close(wires *w);
 
-/* Sends an Empty message. */
-void wire_send_empty(int fd, copal_type type, uint16_t mid);
+/* Why the last handshake failed, or NULL. */
+const char *wires_failure(const wires *w);
+
+/* Gives a client another port, and a session for it. Returns 0, or -errno when the old one stays.
+ */
+int wires_renew(wires *w, uint32_t index);
+
+/* True when messages of that client can leave; a session that was lost is begun again. */
+bool wires_is_ready(wires *w, uint32_t index);
+
+/* Sends a message of SHAPE_DATAGRAM_MAX bytes at most. What cannot leave is lost like what the
+ * network loses. */
+void wires_send(wires *w, uint32_t index, copal_span bytes);
+void wires_send_empty(wires *w, uint32_t index, copal_type type, uint16_t mid);
+
+/* Waits until `limit` for something to come, and tells the user. */
+void wires_wait(wires *w, copal_time limit);
 
 #endif

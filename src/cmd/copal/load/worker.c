@@ -5,11 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "cmd/copal/load/wire.h"
 #include "cmd/copal/session.h"
@@ -20,9 +17,7 @@
 
 enum {
   ETAG_MAX = 8,
-  RECEIVES_MAX = 16, /* of one socket in a turn */
   TIMER_SLOTS = 4096,
-  DATAGRAM_MAX = 65536,
 };
 
 #define TICK       COPAL_MILLISECOND
@@ -48,7 +43,6 @@ typedef struct call {
 } call;
 
 typedef struct client {
-  int fd;
   uint16_t mid;  /* next one */
   uint32_t used; /* Message IDs */
   uint32_t open; /* calls under way */
@@ -58,7 +52,8 @@ typedef struct worker {
   runner base; /* first */
   const load_plan *plan;
   load_window window;
-  int epoll;
+  wires_user user;
+  wires *wires;
   uint32_t client_count;
   client *clients;
   call *calls; /* `window` for each client */
@@ -71,7 +66,6 @@ typedef struct worker {
   uint64_t issued, quota; /* requests made, and to make; quota 0: by time */
   uint32_t open;          /* calls under way */
   copal_time began;
-  uint8_t datagram[DATAGRAM_MAX];
 } worker;
 
 static uint64_t next_random(worker *w)
@@ -118,9 +112,7 @@ static void transmit(worker *w, call *c, copal_time now)
   copal_timerq_arm(&w->timers, &c->timer, now + c->interval);
   if (shape_put(&w->plan->shape, &c->request, &out) != COPAL_OK)
     return; /* tried by load.c before the run */
-  /* What cannot leave is sent again like what is lost; an error of the one before is in the way. */
-  if (send(w->clients[c->client].fd, bytes, out.len, MSG_NOSIGNAL) < 0 && errno == ECONNREFUSED)
-    (void)send(w->clients[c->client].fd, bytes, out.len, MSG_NOSIGNAL);
+  wires_send(w->wires, c->client, copal_wr_done(&out));
 }
 
 static copal_dur first_interval(worker *w)
@@ -193,16 +185,11 @@ static bool is_fresh(worker *w, uint32_t index)
 {
   client *c = &w->clients[index];
   if (c->used + w->plan->window < WIRE_MIDS)
-    return true;
-  if (c->open > 0)
-    return false;
-  const int fd = wire_open(w->plan, w->epoll, index);
-  if (fd < 0)
+    return wires_is_ready(w->wires, index);
+  if (c->open > 0 || wires_renew(w->wires, index) < 0)
     return false; /* tried again at its next turn */
-  close(c->fd);
-  c->fd = fd;
   c->used = 0;
-  return true;
+  return wires_is_ready(w->wires, index);
 }
 
 static void issue(worker *w, copal_time now)
@@ -397,7 +384,7 @@ static call *find_by_mid(worker *w, uint32_t index, uint16_t mid)
 static void take_empty(worker *w, uint32_t index, const copal_msg *m, copal_time now)
 {
   if (m->type == COPAL_CON) { /* a ping. RFC 7252 section 4.3 */
-    wire_send_empty(w->clients[index].fd, COPAL_RST, m->mid);
+    wires_send_empty(w->wires, index, COPAL_RST, m->mid);
     return;
   }
   call *c = find_by_mid(w, index, m->mid);
@@ -412,8 +399,15 @@ static void take_empty(worker *w, uint32_t index, const copal_msg *m, copal_time
   }
 }
 
-static void take_datagram(worker *w, uint32_t index, copal_span bytes, copal_time now)
+static worker *worker_of(wires_user *u)
 {
+  return (worker *)((uint8_t *)u - offsetof(worker, user));
+}
+
+static void take_message(wires_user *u, uint32_t index, copal_span bytes)
+{
+  worker *w = worker_of(u);
+  const copal_time now = session_now();
   copal_msg m;
   if (copal_msg_parse(bytes, &m) != COPAL_OK || copal_code_is_request(m.code)) {
     w->base.account.wrong.malformed++;
@@ -424,32 +418,20 @@ static void take_datagram(worker *w, uint32_t index, copal_span bytes, copal_tim
     return;
   }
   if (m.type == COPAL_CON)
-    wire_send_empty(w->clients[index].fd, COPAL_ACK, m.mid);
+    wires_send_empty(w->wires, index, COPAL_ACK, m.mid);
   call *c = find_by_token(w, index, &m);
   if (c != NULL)
     take_response(w, c, &m, now);
 }
 
 /* The network's answer is about what the client has sent last. */
-static void refuse_all(worker *w, uint32_t index)
+static void refuse_all(wires_user *u, uint32_t index)
 {
+  worker *w = worker_of(u);
   call *of_client = &w->calls[(size_t)index * w->plan->window];
   for (uint32_t i = 0; i < w->plan->window; i++)
     if (of_client[i].is_open)
       refuse(w, &of_client[i]);
-}
-
-static void receive(worker *w, uint32_t index)
-{
-  const int fd = w->clients[index].fd;
-  for (int i = 0; i < RECEIVES_MAX; i++) {
-    const ssize_t n = recv(fd, w->datagram, sizeof w->datagram, 0);
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
-      refuse_all(w, index);
-    if (n < 0)
-      return;
-    take_datagram(w, index, copal_span_of(w->datagram, (size_t)n), session_now());
-  }
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -481,16 +463,13 @@ static bool is_over(const worker *w, copal_time now, copal_time *give_up)
 static void worker_run(runner *r, load_window window)
 {
   worker *w = (worker *)r;
-  uint32_t ready[WIRE_EVENTS];
   copal_time give_up = COPAL_NEVER;
   w->window = window;
   w->began = session_now();
   (void)prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL); /* a rate needs punctual waking */
   for (copal_time now = w->began; !is_over(w, now, &give_up); now = session_now()) {
     issue(w, now);
-    const int n = wire_wait(w->epoll, next_event(w, now), ready);
-    for (int i = 0; i < n; i++)
-      receive(w, ready[i]);
+    wires_wait(w->wires, next_event(w, now));
     run_timers(w, session_now());
   }
   for (size_t i = 0; i < (size_t)w->client_count * w->plan->window; i++)
@@ -504,18 +483,6 @@ static void worker_run(runner *r, load_window window)
 static uint64_t part_of(uint64_t all, uint32_t index, uint32_t threads)
 {
   return all / threads + (index < all % threads ? 1 : 0);
-}
-
-static int open_clients(worker *w)
-{
-  for (uint32_t i = 0; i < w->client_count; i++) {
-    client *c = &w->clients[i];
-    c->fd = wire_open(w->plan, w->epoll, i);
-    if (c->fd < 0)
-      return c->fd;
-    c->mid = (uint16_t)next_random(w);
-  }
-  return 0;
 }
 
 /* The clients take turns: first the first place of each, then the second. */
@@ -540,29 +507,23 @@ static int init(worker *w)
   w->slots = malloc(copal_timerq_size(TIMER_SLOTS));
   if (w->clients == NULL || w->calls == NULL || w->slots == NULL)
     return -ENOMEM;
-  for (uint32_t i = 0; i < w->client_count; i++)
-    w->clients[i].fd = -1;
   copal_timerq_init(&w->timers, w->slots, TIMER_SLOTS, TICK, now);
   init_calls(w);
-  w->epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (w->epoll < 0)
-    return -errno;
   uint64_t seeds[2];
   if (getrandom(seeds, sizeof seeds, 0) != (ssize_t)sizeof seeds)
     return -errno;
   w->key = seeds[0];
   w->state = seeds[1] | 1;
-  return open_clients(w);
+  for (uint32_t i = 0; i < w->client_count; i++)
+    w->clients[i].mid = (uint16_t)next_random(w);
+  w->user = (wires_user){take_message, refuse_all};
+  return wires_open(w->plan, w->client_count, &w->user, &w->base.account, &w->wires);
 }
 
 static void worker_close(runner *r)
 {
   worker *w = (worker *)r;
-  for (uint32_t i = 0; w->clients != NULL && i < w->client_count; i++)
-    if (w->clients[i].fd >= 0)
-      close(w->clients[i].fd);
-  if (w->epoll >= 0)
-    close(w->epoll);
+  wires_close(w->wires);
   free(w->clients);
   free(w->calls);
   free(w->slots);
@@ -577,15 +538,15 @@ int worker_open(const load_plan *plan, uint32_t index, runner **out)
   w->base.run = worker_run;
   w->base.close = worker_close;
   w->plan = plan;
-  w->epoll = -1;
   w->client_count = (uint32_t)part_of(plan->clients, index, plan->threads);
   w->quota = part_of(plan->requests, index, plan->threads);
   w->first_number = index;
   const int rc = init(w);
-  if (rc < 0) {
+  if (rc < 0 && rc != COPAL_ENOTFOUND) {
     worker_close(&w->base);
     return rc;
   }
+  w->base.failure = rc < 0 ? wires_failure(w->wires) : NULL;
   *out = &w->base;
-  return 0;
+  return rc;
 }

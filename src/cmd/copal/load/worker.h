@@ -17,7 +17,8 @@
 #include "cmd/copal/load/runner.h"
 
 /* Makes worker `index` of plan->threads, with its part of the clients, and opens their sockets. The
- * plan is lent for the worker's life. Returns 0 or -errno. */
+ * plan is lent for the worker's life. Returns 0; -errno; or COPAL_ENOTFOUND, with the worker, when
+ * a session could not be opened: its `failure` tells why. */
 int worker_open(const load_plan *plan, uint32_t index, runner **r);
 
 #endif

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""copal load over coaps: every client has a session, every answer is verified, and what happens to
+sessions is told."""
+import json
+import os
+import re
+import subprocess
+import tempfile
+import threading
+import unittest
+
+import daemon
+
+COPAL = os.path.join(os.path.dirname(daemon.COPALD), "copal")
+OK, UNREACHABLE = 0, 7
+
+
+class OverDtls(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        self.keys = self.write_key("psk", b"a key of some length")
+
+    def write_key(self, name, key):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="ascii") as out:
+            os.fchmod(out.fileno(), 0o600)
+            out.write("load:%s\n" % key.hex())
+        return path
+
+    def daemon(self):
+        return daemon.Daemon("--store", "memory", "--psk-file", self.keys, listen=("coaps://127.0.0.1:0",))
+
+    def uri(self, d, path):
+        return re.search(r"coaps://127\.0\.0\.1:\d+", d.ready).group(0) + path
+
+    def load(self, uri, *args, keys=None):
+        done = subprocess.run([COPAL, "load", "--json", "--psk-file", keys or self.keys,
+                               "--max-retransmit", "8", *args, uri],
+                              capture_output=True, text=True, timeout=daemon.WAIT_S, check=False)
+        return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+    def put(self, uri, body):
+        subprocess.run([COPAL, "put", "--psk-file", self.keys, uri, "-d", body], check=True,
+                       stdout=subprocess.DEVNULL, timeout=daemon.WAIT_S)
+
+    def test_each_client_has_a_session_and_all_is_answered(self):
+        with self.daemon() as d:
+            self.put(self.uri(d, "/x"), "hello")
+            status, seen, err = self.load(self.uri(d, "/x"), "--clients", "40", "--window", "3",
+                                          "--requests", "1000", "--threads", "2",
+                                          "--expect-body", "hello")
+            self.assertEqual((status, err), (OK, ""), seen)
+            self.assertEqual((seen["answers"], seen["handshakes"]), (1000, 40))
+            self.assertEqual({k: v for k, v in seen["faults"].items()
+                              if v and k not in ("retransmissions", "late")}, {})
+
+    def test_bodies_in_blocks_and_observers(self):
+        with self.daemon() as d:
+            status, seen, _ = self.load(self.uri(d, "/b%d"), "--paths", "3", "--size", "5000",
+                                        "--clients", "3", "--requests", "30")
+            self.assertEqual((status, seen["answers"]), (OK, 30), seen)
+            self.assertGreater(seen["messages"], 5 * 30 - 1)
+            status, seen, _ = self.load(self.uri(d, "/o"), "--observe", "--clients", "10",
+                                        "--requests", "20")
+            self.assertEqual((status, seen["observers"]), (OK, 10), seen)
+            self.assertEqual(seen["handshakes"], 11)  # and the writer
+            self.assertEqual(seen["faults"]["incomplete"], 0)
+
+    def test_a_key_that_is_wrong_is_told_before_anything_is_measured(self):
+        bad = self.write_key("bad", b"another key")
+        with self.daemon() as d:
+            status, _, err = self.load(self.uri(d, "/x"), "--requests", "1", keys=bad)
+            self.assertEqual(status, UNREACHABLE)
+            self.assertIn("no secure session", err)
+
+    def test_sessions_that_the_server_ends_are_counted_and_opened_again(self):
+        with self.daemon() as d:
+            uri = self.uri(d, "/x")
+            self.put(uri, "hello")
+            port = int(uri.rsplit(":", 1)[1].split("/")[0])
+            again = []
+
+            def restart():
+                d.stop()
+                again.append(daemon.Daemon("--store", "memory", "--psk-file", self.keys,
+                                           listen=(f"coaps://127.0.0.1:{port}",)))
+
+            later = threading.Timer(1, restart)
+            later.start()
+            # What the new server answers is 4.04: it has nothing.
+            _, seen, _ = self.load(uri, "--clients", "4", "--duration", "4", "--warmup", "0.1",
+                                   "--ack-timeout", "0.2", "--timeout", "0.5")
+            later.join()
+            with again[0]:
+                self.assertEqual(seen["handshakes"], 8, seen)
+                self.assertEqual(seen["faults"]["sessions_lost"], 4)
+                self.assertGreater(seen["codes"]["2.05"], 0)
+                self.assertGreater(seen["codes"]["4.04"], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
