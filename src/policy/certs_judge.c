@@ -178,7 +178,8 @@ bool certs_is_for(gnutls_x509_crt_t crt, const char *authority)
   int type = 0;
   const int len = snprintf(uri, sizeof uri, "coaps://%s", authority);
   if (len < 0 || (size_t)len >= sizeof uri ||
-      copal_uri_parse(copal_span_str(uri), &wanted, NULL) != COPAL_OK)
+      copal_uri_parse(copal_span_str(uri), &wanted, NULL) != COPAL_OK || wanted.path.len > 0 ||
+      wanted.has_query)
     return false;
   const copal_span host = without_root(wanted.host);
   const bool is_name = !wanted.host_is_ipv4 && !wanted.host_is_ipv6;
