@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -96,12 +97,15 @@ static gnutls_datum_t export_spki(gnutls_x509_crt_t crt)
   return out;
 }
 
-static gnutls_certificate_credentials_t make_certificates(talk_mode mode, bool is_server)
+static gnutls_certificate_credentials_t make_certificates(const talk_cfg *cfg, bool is_server)
 {
+  const talk_mode mode = cfg->mode;
   gnutls_certificate_credentials_t out;
   gnutls_x509_privkey_t key = is_server ? server_key : client_key;
   gnutls_x509_crt_t crt = is_server ? server_crt : client_crt;
   assert_int_equal(gnutls_certificate_allocate_credentials(&out), 0);
+  if (!is_server && cfg->client_shows_nothing)
+    return out;
   if (mode == TALK_X509) {
     gnutls_x509_crt_t chain[2] = {crt, ca_crt};
     assert_int_equal(gnutls_certificate_set_x509_key(out, chain, 2, key), 0);
@@ -182,8 +186,11 @@ static bool is_known(const talk_credentials *c, const dtls_claim *claim)
 static int vouch(dtls_credentials *face, const dtls_claim *claim, uint32_t *identity)
 {
   talk_credentials *c = (talk_credentials *)face;
-  if (!is_known(c, claim))
+  if (!is_known(c, claim)) {
+    if (claim->objection != NULL && claim->kind != DTLS_CLAIM_PSK)
+      *claim->objection = (dtls_objection){c->refusal, "not one of us"};
     return COPAL_ENOTFOUND;
+  }
   c->held++;
   *identity = 1 + (uint32_t)claim->kind;
   return COPAL_OK;
@@ -209,7 +216,7 @@ static void init_credentials(talk_credentials *c, const talk_cfg *cfg, bool is_s
   c->face.certificates_take = certificates_take;
   c->face.certificates_give = certificates_give;
   c->face.admits_nobody = admits_nobody;
-  c->certificates = make_certificates(cfg->mode, is_server);
+  c->certificates = make_certificates(cfg, is_server);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -250,7 +257,9 @@ static void on_failure(dtls_app *a, const dtls_failure *f, copal_time now)
   (void)now;
   s->failed++;
   s->failure = f->kind;
+  s->refusal = f->refusal;
   assert_non_null(f->text);
+  snprintf(s->text_of_failure, sizeof s->text_of_failure, "%s", f->text);
 }
 
 static void on_answer(dtls_app *a, uint32_t session)
@@ -477,7 +486,7 @@ void talk_connect(talk *t, int client)
   talk_side *s = &t->sides[client];
   const copal_path path = {.remote = t->sides[TALK_SERVER].addr, .local = 1};
   virtual_now = t->now;
-  assert_int_equal(dtls_connect(s->dtls, &path, NULL, &s->session, t->now), COPAL_OK);
+  assert_int_equal(dtls_connect(s->dtls, &path, t->server_name, &s->session, t->now), COPAL_OK);
 }
 
 void talk_say(talk *t, int from, const char *text)

@@ -33,7 +33,8 @@ typedef struct talk_credentials {
   talk_mode mode;
   const char *psk_identity;
   const char *keys[DTLS_PSK_COUNT]; /* NULL: none */
-  bool refuses;                     /* certificates */
+  bool refuses;                     /* certificates, for the reason that follows */
+  dtls_refusal refusal;
   bool admits_nobody;
   bool is_late;        /* keys are not known yet */
   dtls_psk_wait *late; /* who waits for them */
@@ -55,6 +56,8 @@ typedef struct talk_side {
   unsigned opened, closed, failed;
   dtls_end why;
   handshake_failure_kind failure;
+  dtls_refusal refusal;
+  char text_of_failure[DTLS_OBJECTION_SIZE]; /* of the last failure */
   unsigned heard;
   char text[TALK_TEXT_MAX]; /* last heard */
   uint8_t room[TALK_DATAGRAM_MAX];
@@ -70,7 +73,8 @@ typedef struct talk_datagram {
 typedef struct talk_cfg {
   talk_mode mode;
   bool server_has_no_cid, client_has_no_cid;
-  uint16_t mtu;                                                /* 0: 1200 */
+  bool client_shows_nothing; /* neither certificate nor raw public key */
+  uint16_t mtu;              /* 0: 1200 */
   uint32_t session_max, handshake_max, per_prefix_max, idle_s; /* 0: plenty */
   unsigned loss, dup, reorder;                                 /* percent */
   uint32_t seed;
@@ -84,7 +88,8 @@ struct talk {
   int side_count;
   size_t count;
   talk_datagram net[TALK_NET_MAX];
-  unsigned sent; /* datagrams */
+  unsigned sent;           /* datagrams */
+  const char *server_name; /* whom clients want to talk to; NULL: anybody */
 
   /* May change a datagram on its way; false drops it. NULL: none. */
   bool (*tamper)(talk *t, talk_datagram *d);
