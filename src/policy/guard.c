@@ -155,10 +155,10 @@ static bool is_verified(guard *g, const copal_path *path, copal_time now)
   return v->until > now && memcmp(&v->remote, &path->remote, sizeof v->remote) == 0;
 }
 
-static void verify(guard *g, const copal_path *path, copal_time now)
+static void verify(guard *g, const copal_path *path, bool is_fresh, copal_time now)
 {
   if (g->proof != NULL && path->session != 0)
-    g->proof->on_proof(g->proof, path);
+    g->proof->on_proof(g->proof, path, is_fresh);
   if (is_trusted(g, path))
     return;
   if (!is_verified(g, path, now))
@@ -263,7 +263,7 @@ static bool on_reset(copal_guard *hook, const copal_path *path, uint16_t mid, co
   b->left -= GUESS_COST;
   if (mid != probe_mid(g, path, period) && mid != probe_mid(g, path, period - 1))
     return false;
-  verify(g, path, now);
+  verify(g, path, false, now);
   return true;
 }
 
@@ -300,12 +300,12 @@ static void on_echo(copal_guard *hook, const copal_path *path, copal_span echo, 
   if (!is_equal_in_constant_time(mac, echo.ptr + ECHO_TIME_SIZE, sizeof mac))
     return;
   g->stats.echo_bad--;
-  verify(g, path, now);
+  verify(g, path, true, now);
 }
 
 static void on_acknowledged(copal_guard *hook, const copal_path *path, copal_time now)
 {
-  verify((guard *)hook, path, now);
+  verify((guard *)hook, path, false, now);
 }
 
 /* ---------------------------------------------------------------------------- opening and closing

@@ -62,9 +62,10 @@ void guard_close(guard *g);
 /* New limits; what was learned stays. */
 void guard_reload(guard *g, const guard_cfg *cfg);
 
-/* Wants to know when the peer of a security session has shown to be where it is now. */
+/* Wants to know when the peer of a security session has shown to be where it is now; `is_fresh`:
+ * by an Echo value, which tells as well that the request is no replay. */
 typedef struct guard_proof {
-  void (*on_proof)(struct guard_proof *p, const copal_path *path);
+  void (*on_proof)(struct guard_proof *p, const copal_path *path, bool is_fresh);
 } guard_proof;
 
 /* Lent for the guard's life. */

@@ -69,6 +69,12 @@ copal_code admission_judge(admission *a, const copal_req *req, const admission_a
   return code;
 }
 
+bool admission_is_doubtful(const admission *a, const copal_req *req)
+{
+  return (req->path->flags & COPAL_PATH_STALE) != 0 && !copal_code_is_safe(req->msg->code) &&
+         a->sessions != NULL && a->sessions->is_stale(a->sessions, req->path);
+}
+
 bool admission_may_observe(admission *a, const admission_asker *who, copal_span key)
 {
   const bool may = access_gate_judge(a->gate, who->id, who->over, ACCESS_OBSERVE, key).is_allowed;

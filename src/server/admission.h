@@ -24,6 +24,9 @@ typedef struct admission_stats {
 typedef struct admission_sessions {
   /* The identity of the session that `path` names, held while the call lasts; 0 for none. */
   identity_ref (*identity)(struct admission_sessions *s, const copal_path *path);
+
+  /* True while what comes through that session may be a replay. */
+  bool (*is_stale)(struct admission_sessions *s, const copal_path *path);
 } admission_sessions;
 
 /* What can change while the server runs. */
@@ -75,6 +78,10 @@ uint32_t admission_wait(admission *a, const copal_req *req, const admission_aske
 /* What the rules say of the request: 0, or the error to answer. `key` is its canonical path. */
 copal_code admission_judge(admission *a, const copal_req *req, const admission_asker *who,
                            copal_span key, copal_time now);
+
+/* True for a request that must not take effect before an Echo value has shown that it is no replay:
+ * the session comes from a checkpoint, and the request is not safe. RFC 9175 section 2.3. */
+bool admission_is_doubtful(const admission *a, const copal_req *req);
 
 /* Whether a request that wants to observe may do so. */
 bool admission_may_observe(admission *a, const admission_asker *who, copal_span key);

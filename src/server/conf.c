@@ -60,6 +60,9 @@ void conf_init(conf *c)
                .idle_s = 7 * 24 * 3600,
                .has_cid = CONF_ON,
                .has_tickets = CONF_ON,
+               .ticket_s = 24 * 3600,
+               .after_crash = CONF_CRASH_DROP,
+               .checkpoint = 60 * COPAL_SECOND,
                .mtu = 1200,
                .retransmit = COPAL_SECOND,
                .timeout = 30 * COPAL_SECOND},
@@ -184,9 +187,17 @@ static void check_endpoint(const conf *c, conf_errors *e)
                (unsigned)c->udp.datagram_max);
 }
 
+/* The guard makes the Echo values. */
+static void check_crash(const conf *c, conf_errors *e)
+{
+  if (c->dtls.after_crash == CONF_CRASH_CHALLENGE && c->guard_is_on == CONF_OFF)
+    conf_error(e, "dtls.after_crash: challenge needs amplification.guard");
+}
+
 int conf_check(const conf *c, conf_errors *e)
 {
   check_listen(c, e);
+  check_crash(c, e);
   check_trusted(c, e);
   check_groups(c, e);
   check_endpoint(c, e);

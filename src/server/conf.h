@@ -45,6 +45,14 @@ typedef enum conf_name {
   CONF_NAME_FINGERPRINT,
 } conf_name;
 
+/* What becomes of DTLS sessions when the process ends without a word. */
+typedef enum conf_crash {
+  CONF_CRASH_DROP,      /* peers make new ones */
+  CONF_CRASH_CHALLENGE, /* they go on from a checkpoint; unsafe requests must bring an Echo first */
+} conf_crash;
+
+enum { CONF_TEXT_SIZE = 1024 }; /* of a text with its final 0 */
+
 /* DTLS, RFC 6347; counts are for the whole process. */
 typedef struct conf_dtls {
   uint32_t sessions;
@@ -53,6 +61,10 @@ typedef struct conf_dtls {
   uint32_t idle_s;     /* seconds; 0: for ever */
   conf_switch has_cid; /* RFC 9146 */
   conf_switch has_tickets;
+  uint32_t ticket_s;        /* seconds until the key of tickets is drawn anew; 0: never */
+  char saved_key[CONF_TEXT_SIZE]; /* file of the key that seals saved sessions; "": beside them */
+  conf_crash after_crash;
+  copal_dur checkpoint; /* between two checkpoints */
   uint16_t mtu; /* bytes of a datagram of a handshake */
   copal_dur retransmit, timeout;
   conf_clients clients; /* that show no pre-shared key */
@@ -64,8 +76,6 @@ typedef enum conf_store {
   CONF_STORE_LMDB,
   CONF_STORE_JOURNAL, /* in front of LMDB */
 } conf_store;
-
-enum { CONF_TEXT_SIZE = 1024 }; /* of a text with its final 0 */
 
 /* Counts are for the whole process; conf_ep() has a shard's part. */
 typedef struct conf {

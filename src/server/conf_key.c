@@ -10,6 +10,7 @@ static const char *const store_words[] = {"memory", "lmdb", "journal", NULL};
 static const char *const client_words[] = {"none", "optional", "required", NULL};
 static const char *const name_words[] = {"cn", "san", "subject", "fingerprint", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
+static const char *const crash_words[] = {"drop", "challenge", NULL};
 static const char *const audit_words[] = {"off", "refusals", "changes", NULL};
 static const char *const format_words[] = {"auto", "text", "json", NULL};
 
@@ -117,7 +118,7 @@ const conf_key conf_keys[] = {
 
     TEXT("dtls", "psk_file", psk_file, 0),
     TEXT("dtls", "certificate", dtls_certificate, 0),
-    TEXT("dtls", "key", dtls_key, 0),
+    TEXT("dtls", "saved_key", dtls.saved_key, 0),
     TEXT("dtls", "ca", dtls_ca, 0),
     TEXT("dtls", "crl", dtls_crl, 0),
     TEXT("dtls", "raw_key", dtls_raw_key, 0),
@@ -130,6 +131,10 @@ const conf_key conf_keys[] = {
     LIVE("dtls", "idle_timeout", CONF_SECONDS, dtls.idle_s, 0, 1u << 30),
     WORD("dtls", "connection_id", dtls.has_cid, switch_words, false),
     WORD("dtls", "tickets", dtls.has_tickets, switch_words, false),
+    LIVE("dtls", "ticket_rotation", CONF_SECONDS, dtls.ticket_s, 0, 1u << 30),
+    TEXT("dtls", "saved_key", dtls.saved_key, 0),
+    WORD("dtls", "after_crash", dtls.after_crash, crash_words, false),
+    TIME("dtls", "checkpoint", dtls.checkpoint, 1000000, UINT32_MAX),
     BYTES("dtls", "mtu", dtls.mtu, 256, 16384),
     TIME("dtls", "retransmit", dtls.retransmit, 100000, 60000000),
     TIME("dtls", "handshake_timeout", dtls.timeout, 1000000, 600000000),

@@ -16,7 +16,6 @@ static bool lend(keeping *k, server *s)
     lent[i] = (dups_shard){shard_ep(each), shard_ways(each)};
   }
   dups_lend(&k->dups, lent, lent != NULL ? count : 0, clock_now());
-  k->sessions.server = s;
   return lent != NULL;
 }
 
@@ -24,7 +23,6 @@ static void take_back(keeping *k)
 {
   free(k->dups.shards);
   dups_lend(&k->dups, NULL, 0, 0);
-  k->sessions.server = NULL;
 }
 
 static void restore(server_section *hook, server *s)
@@ -39,9 +37,7 @@ static void restore(server_section *hook, server *s)
   if (len > 0)
     LOG(k->log, LOG_LEVEL_INFO, "state_restored", log_number("bytes", (uint64_t)len),
         log_number("duplicates", k->dups.restored),
-        log_number("duplicates_refused", k->dups.refused),
-        log_number("sessions", k->sessions.restored),
-        log_number("sessions_refused", k->sessions.refused));
+        log_number("duplicates_refused", k->dups.refused));
 }
 
 static void save(server_section *hook, server *s)
@@ -54,7 +50,7 @@ static void save(server_section *hook, server *s)
     LOG(k->log, LOG_LEVEL_ERROR, "state_not_saved", log_text("error", why));
   else
     LOG(k->log, LOG_LEVEL_INFO, "state_saved", log_number("bytes", (uint64_t)len),
-        log_number("duplicates", k->dups.saved), log_number("sessions", k->sessions.saved));
+        log_number("duplicates", k->dups.saved));
 }
 
 void keeping_init(keeping *k, const char *dir, logger *log)
@@ -63,10 +59,4 @@ void keeping_init(keeping *k, const char *dir, logger *log)
       .hook = {.name = "state", .restore = restore, .save = save}, .dir = dir, .log = log};
   dups_init(&k->dups);
   state_register(&k->sections, &k->dups.section);
-}
-
-void keeping_add_sessions(keeping *k, secure_shared *shared, identities *all)
-{
-  sessions_init(&k->sessions, shared, all);
-  state_register(&k->sections, &k->sessions.section);
 }

@@ -7,7 +7,6 @@
 #include "server/dups.h"
 #include "server/log.h"
 #include "server/server.h"
-#include "server/sessions.h"
 #include "server/state.h"
 
 typedef struct keeping {
@@ -16,13 +15,9 @@ typedef struct keeping {
   logger *log;
   state_registry sections; /* whoever has more to hand over registers it before the server opens */
   dups dups;
-  sessions sessions;
 } keeping;
 
 /* For a store in directory `dir`. All lent for the server's life. */
 void keeping_init(keeping *k, const char *dir, logger *log);
-
-/* Has DTLS sessions kept, too. Before the server opens; lent as above. */
-void keeping_add_sessions(keeping *k, secure_shared *shared, identities *all);
 
 #endif

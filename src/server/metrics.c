@@ -85,6 +85,7 @@ static const metric table[] = {
     RARE("long_paths", pipeline.long_paths),
     RARE("no_routes", pipeline.no_routes),
     RARE("no_memory", pipeline.no_memory),
+    RARE("doubted", pipeline.doubted),
 
     RARE("unauthorized", admission.unauthorized),
     RARE("forbidden", admission.forbidden),

@@ -95,6 +95,19 @@ static int answer_refusal(pipeline *p, const copal_req *req, copal_code code, co
                 now);
 }
 
+/* RFC 9175 section 2.3: the client repeats the request with the value. */
+static int answer_doubt(pipeline *p, const copal_req *req, copal_time now)
+{
+  uint8_t echo[COPAL_ECHO_SIZE];
+  if (p->echo == NULL)
+    return answer(p, COPAL_CODE_UNAUTHORIZED, "The session is in doubt; make a new one", now);
+  p->echo->challenge(p->echo, req->path, echo, now);
+  const copal_opt opt = {COPAL_OPT_ECHO, copal_span_of(echo, sizeof echo)};
+  const copal_response r = {.code = COPAL_CODE_UNAUTHORIZED, .opts = &opt, .opt_count = 1};
+  p->stats.doubted++;
+  return copal_ep_respond(p->env.ep, &r, now);
+}
+
 /* RFC 8516 section 3. Without a payload, so that it goes to unverified sources too. */
 static int answer_too_many(pipeline *p, const copal_req *req, uint32_t wait_s, copal_time now)
 {
@@ -159,6 +172,8 @@ static int admit(pipeline *p, const copal_req *req, const admission_asker *who, 
   const copal_code refusal = admission_judge(&p->admission, req, who, key, now);
   if (refusal != 0)
     return answer_refusal(p, req, refusal, now);
+  if (admission_is_doubtful(&p->admission, req))
+    return answer_doubt(p, req, now);
   return serve_as_allowed(p, req, who, key, now);
 }
 

@@ -20,6 +20,7 @@ typedef struct pipeline_stats {
   uint64_t long_paths;    /* 4.00: beyond handler_limits.key_max */
   uint64_t no_routes;     /* 4.04: no service is mounted there */
   uint64_t no_memory;     /* 5.03: the request's arena was spent */
+  uint64_t doubted;       /* 4.01: an Echo has to show first that it is no replay */
 } pipeline_stats;
 
 typedef struct pipeline {
@@ -29,6 +30,7 @@ typedef struct pipeline {
   conf_strings names;    /* hosts answered for; empty: all. The pipeline's own */
   const router *router;
   admission admission; /* its sessions and its log are the shard's to set */
+  copal_guard *echo;   /* lent; makes Echo values. NULL: nobody does */
   arena arena;
   pipeline_stats stats;
 } pipeline;

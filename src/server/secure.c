@@ -18,6 +18,9 @@ enum { NO_SOCKET = -1 };
 struct secure {
   dtls_app app;      /* first */
   guard_proof proof; /* told by the guard */
+  ways_sessions ways;
+  shard_report wants_save; /* lent to the main thread while `has_asked` */
+  bool has_asked;
   secure_parts parts;
   dtls *dtls;
   copal_ep *ep;
@@ -40,6 +43,24 @@ int secure_shared_init(secure_shared *all, dtls_credentials *credentials, const 
       getrandom(all->cid_secret, sizeof all->cid_secret, 0) != (ssize_t)sizeof all->cid_secret)
     return -errno;
   return 0;
+}
+
+int secure_shared_rotate(secure_shared *all)
+{
+  uint8_t key[DTLS_TICKET_KEY_SIZE];
+  if (getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
+    return -errno;
+  memcpy(all->ticket_key, key, sizeof key);
+  explicit_bzero(key, sizeof key);
+  return 0;
+}
+
+void secure_limits_of(const conf *c, const secure_shared *shared, secure_limits *out)
+{
+  *out = (secure_limits){.idle_s = c->dtls.idle_s,
+                         .has_tickets = shared != NULL && c->dtls.has_tickets == CONF_ON};
+  if (out->has_tickets)
+    memcpy(out->ticket_key, shared->ticket_key, sizeof out->ticket_key);
 }
 
 void secure_shared_wipe(secure_shared *all)
@@ -67,7 +88,7 @@ static void on_message(dtls_app *a, const copal_path *path, copal_mspan bytes, c
   if (shard_leaves(s->parts.shard, bytes))
     return;
   if (!s->has_guard && (path->flags & COPAL_PATH_UNPROVEN) != 0)
-    dtls_prove(s->dtls, path->session); /* nobody is asked to prove anything */
+    dtls_prove(s->dtls, path->session, false); /* nobody is asked to prove anything */
   const int rc = copal_ep_input(s->ep, path, bytes, now);
   if (rc < 0)
     log_session(s, LOG_LEVEL_DEBUG, "datagram_rejected", path,
@@ -159,9 +180,47 @@ static void on_answer(dtls_app *a, uint32_t session)
 }
 
 /* The peer of a session has shown to be where it seems to be. */
-static void on_proof(guard_proof *p, const copal_path *path)
+static void on_proof(guard_proof *p, const copal_path *path, bool is_fresh)
 {
-  dtls_prove(((secure *)((uint8_t *)p - offsetof(secure, proof)))->dtls, path->session);
+  dtls_prove(((secure *)((uint8_t *)p - offsetof(secure, proof)))->dtls, path->session, is_fresh);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * sessions as ways to clients */
+
+_Static_assert((int)DTLS_NAME_SIZE <= (int)WAYS_SESSION_MAX, "room for the name of a session");
+
+static secure *of_ways(ways_sessions *hook)
+{
+  return (secure *)((uint8_t *)hook - offsetof(secure, ways));
+}
+
+static ways_session as_way(const dtls_about *about)
+{
+  ways_session way = {.path = about->path,
+                      .local = about->local,
+                      .has_cid = about->has_cid,
+                      .key_len = sizeof about->name};
+  memcpy(way.key, about->name, sizeof about->name);
+  return way;
+}
+
+static bool describe_session(ways_sessions *hook, uint32_t session, ways_session *out)
+{
+  dtls_about about;
+  if (!dtls_describe(of_ways(hook)->dtls, session, &about))
+    return false;
+  *out = as_way(&about);
+  return true;
+}
+
+static bool find_session(ways_sessions *hook, copal_span key, ways_session *out)
+{
+  dtls_about about;
+  if (!dtls_find(of_ways(hook)->dtls, key, &about))
+    return false;
+  *out = as_way(&about);
+  return true;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -186,6 +245,7 @@ int secure_open(const secure_parts *parts, secure **out, copal_time now)
                       .on_failure = on_failure,
                       .on_answer = on_answer};
   s->proof.on_proof = on_proof;
+  s->ways = (ways_sessions){describe_session, find_session};
   const dtls_cfg cfg = {
       .credentials = parts->shared->credentials,
       .sink = udp_sink(parts->udp),
@@ -279,13 +339,43 @@ copal_time secure_deadline(const secure *s)
 
 void secure_expire(secure *s, copal_time now)
 {
-  if (s != NULL && dtls_deadline(s->dtls) <= now)
+  if (s == NULL)
+    return;
+  if (dtls_deadline(s->dtls) <= now)
     dtls_expire(s->dtls, now);
+  if (s->has_asked || !dtls_sessions_wants_save(dtls_table(s->dtls)))
+    return;
+  s->wants_save.kind = SHARD_WANTS_SAVE;
+  s->has_asked = shard_tell(s->parts.shard, &s->wants_save) == COPAL_OK;
+}
+
+void secure_saved(secure *s)
+{
+  s->has_asked = false;
+}
+
+void secure_reload(secure *s, const secure_limits *limits)
+{
+  if (s == NULL)
+    return;
+  const dtls_cfg cfg = {.idle_s = limits->idle_s,
+                        .ticket_key = limits->has_tickets ? limits->ticket_key : NULL};
+  dtls_reload(s->dtls, &cfg);
 }
 
 uint32_t secure_identity(const secure *s, uint32_t session)
 {
   return s != NULL && session != 0 ? dtls_identity(s->dtls, session) : 0;
+}
+
+bool secure_is_stale(const secure *s, uint32_t session)
+{
+  return s != NULL && dtls_is_stale(s->dtls, session);
+}
+
+ways_sessions *secure_ways(secure *s)
+{
+  return s != NULL ? &s->ways : NULL;
 }
 
 void secure_measure(const secure *s, metrics *m)

@@ -13,6 +13,7 @@
 #include "server/conf.h"
 #include "server/log.h"
 #include "server/metrics.h"
+#include "server/ways.h"
 #include "transport/dtls/dtls.h"
 #include "transport/udp.h"
 
@@ -30,6 +31,20 @@ typedef struct secure_shared {
 /* Draws the keys. `credentials` give numbers of `people`. Returns 0 or -errno. */
 int secure_shared_init(secure_shared *all, dtls_credentials *credentials, const identities *people);
 void secure_shared_wipe(secure_shared *all);
+
+/* Draws another key of tickets: those given out are void when the shards have been told. Thread: the
+ * main thread. Returns 0 or -errno, and then the key stays. */
+int secure_shared_rotate(secure_shared *all);
+
+/* What can change while a shard runs. Secret. */
+typedef struct secure_limits {
+  uint32_t idle_s;
+  bool has_tickets;
+  uint8_t ticket_key[DTLS_TICKET_KEY_SIZE];
+} secure_limits;
+
+/* As they are now; `shared` may be NULL. Thread: the main thread. */
+void secure_limits_of(const conf *c, const secure_shared *shared, secure_limits *out);
 
 /* What one needs, lent for its life. */
 typedef struct secure_parts {
@@ -74,6 +89,18 @@ void secure_expire(secure *s, copal_time now);
 
 /* The number of who the peer of a session has proved to be; 0: nobody. 0 for NULL. */
 uint32_t secure_identity(const secure *s, uint32_t session);
+
+/* True while what comes through the session may be a replay. False for NULL. */
+bool secure_is_stale(const secure *s, uint32_t session);
+
+/* Its sessions for ways to clients; NULL for NULL. Lent for the object's life. */
+ways_sessions *secure_ways(secure *s);
+
+/* Takes over other limits. Nothing for NULL. */
+void secure_reload(secure *s, const secure_limits *limits);
+
+/* A checkpoint has been written, or has failed: another one may be asked for. */
+void secure_saved(secure *s);
 
 /* Fills in what is counted. Nothing for NULL. */
 void secure_measure(const secure *s, metrics *m);

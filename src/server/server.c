@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -109,13 +110,15 @@ static int open_signals(server *s)
 static void restore_sections(server *s)
 {
   for (server_section *n = s->parts.sections; n != NULL; n = n->next)
-    n->restore(n, s);
+    if (n->restore != NULL)
+      n->restore(n, s);
 }
 
 static void save_sections(server *s)
 {
   for (server_section *n = s->parts.sections; n != NULL; n = n->next)
-    n->save(n, s);
+    if (n->save != NULL)
+      n->save(n, s);
 }
 
 static int start(server *s)
@@ -155,9 +158,9 @@ static void warn_not_steered(const server *s)
 static int open_all(server *s)
 {
   int rc = open_signals(s);
-  /* Each shard can have both of its reports in the box at once. */
+  /* Each shard can have one report of each kind in the box at once. */
   if (rc == 0)
-    rc = mailbox_open(4 * (size_t)s->common.count, &s->common.reports);
+    rc = mailbox_open(8 * (size_t)s->common.count, &s->common.reports);
   if (rc == 0 && fanout_open(s->parts.store, &s->common.fanout) < 0)
     rc = -ENOMEM;
   if (rc == 0)
@@ -220,24 +223,30 @@ shard *server_shard(server *s, uint32_t index)
   return s->shards[index];
 }
 
-shard *server_home_of_lane(server *s, const copal_addr *bound, uint8_t lane)
+static const listener *find_listener(const server *s, const copal_addr *bound)
 {
-  for (size_t i = 0; i < s->parts.sockets->count; i++) {
-    const listener *l = &s->parts.sockets->items[i];
-    if (memcmp(&l->addr, bound, sizeof *bound) == 0)
-      return s->shards[listener_shard(lane % l->count, s->common.count)];
-  }
+  for (size_t i = 0; i < s->parts.sockets->count; i++)
+    if (memcmp(&s->parts.sockets->items[i].addr, bound, sizeof *bound) == 0)
+      return &s->parts.sockets->items[i];
   return NULL;
 }
 
-shard *server_home(server *s, const copal_addr *bound, const copal_addr *remote)
+/* Shards have the sockets of an address in turn. */
+static server_place place_of(const server *s, uint32_t index)
 {
-  for (size_t i = 0; i < s->parts.sockets->count; i++) {
-    const listener *l = &s->parts.sockets->items[i];
-    if (memcmp(&l->addr, bound, sizeof *bound) == 0)
-      return s->shards[listener_shard(steer_index(remote, l->count), s->common.count)];
-  }
-  return NULL;
+  return (server_place){s->shards[listener_shard(index, s->common.count)], index / s->common.count};
+}
+
+server_place server_home_of_lane(server *s, const copal_addr *bound, uint8_t lane)
+{
+  const listener *l = find_listener(s, bound);
+  return l != NULL ? place_of(s, lane % l->count) : (server_place){NULL, 0};
+}
+
+server_place server_home(server *s, const copal_addr *bound, const copal_addr *remote)
+{
+  const listener *l = find_listener(s, bound);
+  return l != NULL ? place_of(s, steer_index(remote, l->count)) : (server_place){NULL, 0};
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -278,6 +287,15 @@ static void log_sum(server *s)
   metrics_log(s->parts.log, &s->sum, &shared, s->common.router);
 }
 
+void server_refresh(server *s)
+{
+  for (uint32_t i = 0; i < s->common.count; i++) {
+    if (shard_reload(s->shards[i], s->parts.conf) < 0)
+      LOG(s->parts.log, LOG_LEVEL_ERROR, "reload_failed", log_number("shard", i),
+          log_text("error", "the shard takes no messages"));
+  }
+}
+
 /* Takes over what can change live; the rest of the present configuration stays. */
 static void apply(server *s, conf *fresh)
 {
@@ -294,12 +312,10 @@ static void apply(server *s, conf *fresh)
   conf_strings_wipe(&c->names);
   c->names = fresh->names;
   fresh->names = (conf_strings){NULL, 0};
+  c->dtls.idle_s = fresh->dtls.idle_s;
+  c->dtls.ticket_s = fresh->dtls.ticket_s;
   s->parts.log->level = c->log_level;
-  for (uint32_t i = 0; i < s->common.count; i++) {
-    if (shard_reload(s->shards[i], c) < 0)
-      LOG(s->parts.log, LOG_LEVEL_ERROR, "reload_failed", log_number("shard", i),
-          log_text("error", "the shard takes no messages"));
-  }
+  server_refresh(s);
 }
 
 /* Errors of a file come as lines; each becomes a line of the log. */
@@ -422,6 +438,13 @@ static void on_done(server *s, const shard_report *r)
   }
 }
 
+static void tell_sections(server *s, const shard_report *r)
+{
+  for (server_section *n = s->parts.sections; n != NULL && !s->is_draining; n = n->next)
+    if (n->on_report != NULL)
+      n->on_report(n, s, r, clock_now());
+}
+
 static void read_reports(server *s)
 {
   const shard_report *r;
@@ -431,6 +454,8 @@ static void read_reports(server *s)
     switch (r->kind) {
     case SHARD_HAS_METRICS: on_metrics(s, r); break;
     case SHARD_HAS_YIELDED: on_yielded(s); break;
+    case SHARD_HAS_SAVED:
+    case SHARD_WANTS_SAVE: tell_sections(s, r); break;
     case SHARD_IS_DONE: on_done(s, r); break;
     }
   }
@@ -459,12 +484,32 @@ static bool is_starting(const server *s)
   return s->parts.upgrade->state == UPGRADE_STARTING;
 }
 
+/* Sections rest while the server ends or makes way. */
+static bool is_busy(const server *s)
+{
+  return !s->is_draining && s->yielding == 0 && !s->has_yielded;
+}
+
 static int wait_ms(const server *s)
 {
-  if (!is_starting(s))
+  copal_time until = is_starting(s) ? s->parts.upgrade->deadline : COPAL_NEVER;
+  for (server_section *n = s->parts.sections; n != NULL && is_busy(s); n = n->next) {
+    const copal_time due = n->deadline != NULL ? n->deadline(n) : COPAL_NEVER;
+    until = due < until ? due : until;
+  }
+  if (until == COPAL_NEVER)
     return -1;
-  const copal_time now = clock_now(), until = s->parts.upgrade->deadline;
-  return until <= now ? 0 : (int)((until - now + 999) / 1000);
+  const copal_time now = clock_now();
+  const uint64_t ms = until <= now ? 0 : (until - now + 999) / 1000;
+  return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+static void run_sections(server *s)
+{
+  const copal_time now = clock_now();
+  for (server_section *n = s->parts.sections; n != NULL && is_busy(s); n = n->next)
+    if (n->deadline != NULL && n->deadline(n) <= now)
+      n->run(n, s, now);
 }
 
 int server_run(server *s)
@@ -482,6 +527,7 @@ int server_run(server *s)
       read_signals(s);
     if ((fds[1].revents & POLLIN) != 0)
       read_reports(s);
+    run_sections(s);
   }
   stop_threads(s);
   save_sections(s);

@@ -42,7 +42,7 @@ typedef struct server_watcher {
 typedef struct server_section {
   const char *name;
 
-  /* Reads what was saved. All shards exist and have their sockets; no thread runs yet. What is
+  /* Reads what was saved; may be NULL, as save(). All shards exist and have their sockets; no thread runs yet. What is
    * missing or damaged is left out, which is the section's to log. */
   void (*restore)(struct server_section *n, server *s);
 
@@ -50,6 +50,14 @@ typedef struct server_section {
    * being handled. It is given a few seconds at most, for clients are waiting. Failures are the
    * section's to log. */
   void (*save)(struct server_section *n, server *s);
+
+  /* The instant at which run() is wanted, or COPAL_NEVER; and what there is to do then, while the
+   * threads run. Both may be NULL. */
+  copal_time (*deadline)(struct server_section *n);
+  void (*run)(struct server_section *n, server *s, copal_time now);
+
+  /* A shard has said SHARD_HAS_SAVED or SHARD_WANTS_SAVE. May be NULL. */
+  void (*on_report)(struct server_section *n, server *s, const shard_report *r, copal_time now);
 
   struct server_section *next;
 } server_section;
@@ -89,13 +97,21 @@ int server_run(server *s);
 uint32_t server_shard_count(const server *s);
 shard *server_shard(server *s, uint32_t index);
 
-/* The shard that will receive what `remote` sends to the listener bound to `bound`, whichever it
- * was before: the numbers of shards and of sockets may have changed. NULL when nobody listens
- * there. */
-shard *server_home(server *s, const copal_addr *bound, const copal_addr *remote);
+/* Hands what can change live to the shards once more; failures are logged. */
+void server_refresh(server *s);
+
+/* Where datagrams arrive: a shard, and which of its sockets of that address. */
+typedef struct server_place {
+  shard *owner; /* NULL: nobody listens there */
+  uint32_t socket;
+} server_place;
+
+/* Where what `remote` sends to the listener bound to `bound` will arrive, wherever it did before:
+ * the numbers of shards and of sockets may have changed. */
+server_place server_home(server *s, const copal_addr *bound, const copal_addr *remote);
 
 /* The same for records with a CID that begins with `lane`, wherever they come from. */
-shard *server_home_of_lane(server *s, const copal_addr *bound, uint8_t lane);
+server_place server_home_of_lane(server *s, const copal_addr *bound, uint8_t lane);
 
 /* Ends the threads and closes everything. Safe on NULL. */
 void server_close(server *s);

@@ -1,188 +1,245 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DTLS sessions in the state file. */
+/* DTLS sessions that outlive the process. */
 #include "server/sessions.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "copal/cursor.h"
 #include "copal/error.h"
 #include "server/clock.h"
-#include "transport/dtls/saved.h"
+#include "server/session_form.h"
 
-enum { VERSION = 1, PLACE_SIZE = 16 + 2 + 16 + 4 };
+/* What a file begins with. */
+typedef struct preamble {
+  bool is_checkpoint;
+  uint64_t age_s;
+  copal_span cid_secret, ticket_key;
+} preamble;
 
-static dtls_sessions *table_of(shard *owner)
+static uint64_t wall_now(void)
 {
-  dtls *d = secure_dtls(shard_secure(owner));
-  return d != NULL ? dtls_table(d) : NULL;
+  struct timespec ts;
+  clock_gettime(CLOCK_REALTIME, &ts);
+  return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+static bool wants_checkpoints(const sessions *all)
+{
+  return all->parts.conf->dtls.after_crash == CONF_CRASH_CHALLENGE;
 }
 
 /* ------------------------------------------------------------------------------------------------
- * saving */
+ * writing */
 
-static void save_session(sessions *all, state_writer *w, shard *owner, dtls_session *s)
+static void put_preamble(const sessions *all, state_writer *w, bool is_checkpoint)
 {
-  uint8_t form[DTLS_SAVED_MAX];
-  udp_side side;
-  if (!udp_side_of(shard_udp(owner), s->local, &side))
-    return; /* nobody could tell where it belongs; its peer is told that it is over */
-  const copal_addr bound = udp_local_addr(shard_udp(owner), side.socket);
-  const identity *who = identity_of(all->identities, s->identity);
-  const size_t len = dtls_saved_export(table_of(owner), s, form, clock_now());
-  state_put_uint(w, PLACE_SIZE + 2 + who->name.len + len, 4);
-  state_put(w, copal_span_of(bound.ip, sizeof bound.ip));
-  state_put_uint(w, bound.port, 2);
-  state_put(w, copal_span_of(side.ip, sizeof side.ip));
-  state_put_uint(w, side.ifindex, 4);
-  state_put_uint(w, (uint64_t)who->kind, 1);
-  state_put_uint(w, who->name.len, 1);
-  state_put(w, who->name);
-  state_put(w, copal_span_of(form, len));
-  explicit_bzero(form, sizeof form);
-  all->saved++;
+  static const uint8_t form[SEALED_HEAD_SIZE];
+  const secure_shared *keys = all->parts.shared;
+  state_put(w, copal_span_of(form, sizeof form));
+  state_put_uint(w, is_checkpoint, 1);
+  state_put_uint(w, wall_now(), 8);
+  state_put(w, copal_span_of(keys->cid_secret, sizeof keys->cid_secret));
+  state_put(w, copal_span_of(keys->ticket_key, sizeof keys->ticket_key));
+}
+
+/* Returns the size of the file, or what is wrong. */
+static int64_t write_file(const sessions *all, state_writer *w, char why[SEALED_WHY_SIZE])
+{
+  static const uint8_t form[SEALED_TAG_SIZE];
+  state_put(w, copal_span_of(form, sizeof form));
+  if (w->err == 0)
+    return sealed_write(&all->file, (copal_mspan){w->bytes, w->len}, why);
+  strcpy(why, "out of memory");
+  return w->err;
 }
 
 static void save_shard(sessions *all, state_writer *w, shard *owner)
 {
-  dtls_sessions *table = table_of(owner);
+  dtls_sessions *table = session_form_table(owner);
   dtls_session *s;
   for (uint32_t slot = 0; table != NULL && (s = dtls_session_from_slot(table, slot)) != NULL;
        slot++) {
     slot = dtls_session_slot(table, s);
-    save_session(all, w, owner, s);
+    all->saved += session_form_put(w, owner, all->parts.identities, s, SESSION_FORM_LAST);
   }
 }
 
-static void save(state_section *section, state_writer *w)
+static void save(server_section *hook, server *s)
 {
-  sessions *all = (sessions *)section;
-  const secure_shared *keys = all->shared;
-  state_put(w, copal_span_of(keys->cid_secret, sizeof keys->cid_secret));
-  state_put(w, copal_span_of(keys->ticket_key, sizeof keys->ticket_key));
-  for (uint32_t i = 0; all->server != NULL && i < server_shard_count(all->server); i++)
-    save_shard(all, w, server_shard(all->server, i));
+  sessions *all = (sessions *)hook;
+  state_writer w = {.bytes = NULL};
+  char why[SEALED_WHY_SIZE];
+  all->saved = 0;
+  put_preamble(all, &w, false);
+  for (uint32_t i = 0; i < server_shard_count(s); i++)
+    save_shard(all, &w, server_shard(s, i));
+  const int64_t size = write_file(all, &w, why);
+  state_writer_wipe(&w);
+  if (size < 0) {
+    (void)sealed_remove(&all->file); /* a checkpoint that is there holds sessions that are over */
+    LOG(all->parts.log, LOG_LEVEL_ERROR, "sessions_not_saved", log_text("error", why));
+  } else {
+    LOG(all->parts.log, LOG_LEVEL_INFO, "sessions_saved", log_number("bytes", (uint64_t)size),
+        log_number("sessions", all->saved));
+  }
 }
 
 /* ------------------------------------------------------------------------------------------------
- * loading */
+ * checkpoints */
 
-typedef struct record {
-  copal_addr bound;
-  udp_side side;
-  identity_kind kind;
-  copal_span name;
-  copal_span form;
-  dtls_saved_home home;
-} record;
-
-static void get_ip(copal_rd *r, uint8_t ip[16])
+static copal_time deadline(server_section *hook)
 {
-  const copal_span s = copal_rd_span(r, 16);
-  if (s.len == 16)
-    memcpy(ip, s.ptr, 16);
+  return checkpoint_deadline(&((sessions *)hook)->checkpoint);
 }
 
-static bool parse(copal_rd r, record *out)
+static void run(server_section *hook, server *s, copal_time now)
 {
-  *out = (record){.side = {.socket = -1}};
-  get_ip(&r, out->bound.ip);
-  out->bound.port = copal_rd_u16(&r);
-  get_ip(&r, out->side.ip);
-  out->side.ifindex = copal_rd_be(&r, 4);
-  const uint8_t kind = copal_rd_u8(&r);
-  out->name = copal_rd_span(&r, copal_rd_u8(&r));
-  out->form = copal_rd_rest(&r);
-  if (r.err != COPAL_OK || kind > IDENTITY_OSCORE ||
-      (kind == IDENTITY_ANONYMOUS) != (out->name.len == 0))
-    return false;
-  out->kind = (identity_kind)kind;
-  return dtls_saved_peek(out->form, &out->home) == COPAL_OK;
+  checkpoint_begin(&((sessions *)hook)->checkpoint, s, now);
 }
 
-/* The shard that receives what the peer sends, or NULL. */
-static shard *home_of(server *s, const record *r)
+/* A checkpoint cannot be written. Without one there is nothing to keep to; when the old one cannot
+ * be removed either, sessions keep to that. */
+static checkpoint_end give_up(sessions *all, const char *why)
 {
-  return (r->home.flags & DTLS_SESSION_CID) != 0 ? server_home_of_lane(s, &r->bound, r->home.lane)
-                                                 : server_home(s, &r->bound, &r->home.remote);
+  const int rc = sealed_remove(&all->file);
+  LOG(all->parts.log, LOG_LEVEL_ERROR, "checkpoint_failed", log_text("error", why),
+      log_text("hint", rc == 0 ? "until the next one, sessions end with a crash"
+                               : "the one before is still there"));
+  all->has_checkpoint = all->has_checkpoint && rc < 0;
+  return all->has_checkpoint ? CHECKPOINT_FAILED : CHECKPOINT_GONE;
 }
 
-/* Our side in the shard, 0 when it has no such socket. */
-static uint16_t local_of(udp *u, const record *r)
+static checkpoint_end write_checkpoint(sessions *all)
 {
-  udp_side side = r->side;
-  for (side.socket = 0; side.socket < udp_count(u); side.socket++) {
-    const copal_addr at = udp_local_addr(u, side.socket);
-    if (at.port == r->bound.port && memcmp(at.ip, r->bound.ip, sizeof at.ip) == 0)
-      return udp_local_for(u, &side);
-  }
-  return 0;
+  state_writer w = {.bytes = NULL};
+  char why[SEALED_WHY_SIZE];
+  put_preamble(all, &w, true);
+  const uint64_t count = checkpoint_put(&all->checkpoint, &w);
+  const int64_t size = write_file(all, &w, why);
+  state_writer_wipe(&w);
+  if (size < 0)
+    return give_up(all, why);
+  all->has_checkpoint = true;
+  LOG(all->parts.log, LOG_LEVEL_DEBUG, "checkpoint_written", log_number("bytes", (uint64_t)size),
+      log_number("sessions", count));
+  return CHECKPOINT_WRITTEN;
 }
 
-static bool restore(sessions *all, const record *r, uint64_t age)
+static void on_report(server_section *hook, server *s, const shard_report *r, copal_time now)
 {
-  dtls_saved_here here = {.age_s = age / COPAL_SECOND};
-  shard *owner = home_of(all->server, r);
-  dtls_sessions *table = owner != NULL ? table_of(owner) : NULL;
-  if (table == NULL || (here.local = local_of(shard_udp(owner), r)) == 0)
-    return false;
-  if (r->kind != IDENTITY_ANONYMOUS &&
-      identity_hold(all->identities, r->kind, r->name, &here.identity) < 0)
-    return false;
-  if (dtls_saved_import(table, r->form, &here, clock_now()) == COPAL_OK)
-    return true;
-  if (here.identity != 0)
-    identity_release(all->identities, here.identity);
-  return false;
+  sessions *all = (sessions *)hook;
+  if (!wants_checkpoints(all))
+    return;
+  if (r->kind == SHARD_WANTS_SAVE)
+    checkpoint_hurry(&all->checkpoint, now);
+  else if (checkpoint_collected(&all->checkpoint))
+    checkpoint_finish(&all->checkpoint, s,
+                      checkpoint_is_whole(&all->checkpoint) ? write_checkpoint(all)
+                                                            : CHECKPOINT_FAILED,
+                      now);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * reading */
+
+/* A wall clock that was set back makes nothing older than it is, and nothing younger than now. */
+static bool get_preamble(copal_rd *r, preamble *p)
+{
+  const uint8_t kind = copal_rd_u8(r);
+  const uint64_t high = copal_rd_be(r, 4), written = high << 32 | copal_rd_be(r, 4);
+  const uint64_t now = wall_now();
+  p->is_checkpoint = kind == 1;
+  p->age_s = now > written ? (now - written) / 1000000 : 0;
+  p->cid_secret = copal_rd_span(r, DTLS_CID_KEY_SIZE);
+  p->ticket_key = copal_rd_span(r, DTLS_TICKET_KEY_SIZE);
+  return r->err == COPAL_OK && kind <= 1;
 }
 
 /* The secrets come first: sessions are found by what they say. */
-static bool take_secrets(sessions *all, copal_rd *r)
+static void take_secrets(sessions *all, server *s, const preamble *p)
 {
-  secure_shared *keys = all->shared;
-  const copal_span cid = copal_rd_span(r, sizeof keys->cid_secret);
-  const copal_span ticket = copal_rd_span(r, sizeof keys->ticket_key);
-  if (r->err != COPAL_OK)
-    return false;
-  memcpy(keys->cid_secret, cid.ptr, cid.len);
-  memcpy(keys->ticket_key, ticket.ptr, ticket.len);
-  for (uint32_t i = 0; i < server_shard_count(all->server); i++) {
-    secure *s = shard_secure(server_shard(all->server, i));
-    if (s != NULL)
-      secure_inherit(s);
+  secure_shared *keys = all->parts.shared;
+  memcpy(keys->cid_secret, p->cid_secret.ptr, p->cid_secret.len);
+  memcpy(keys->ticket_key, p->ticket_key.ptr, p->ticket_key.len);
+  for (uint32_t i = 0; i < server_shard_count(s); i++) {
+    secure *each = shard_secure(server_shard(s, i));
+    if (each != NULL)
+      secure_inherit(each);
   }
-  return true;
 }
 
 static void settle(server *s)
 {
   for (uint32_t i = 0; i < server_shard_count(s); i++) {
-    dtls_sessions *table = table_of(server_shard(s, i));
+    dtls_sessions *table = session_form_table(server_shard(s, i));
     if (table != NULL)
       dtls_sessions_settle(table);
   }
 }
 
-static void load(state_section *section, uint32_t version, copal_span bytes, uint64_t age)
+static void load(sessions *all, server *s, copal_span content)
 {
-  sessions *all = (sessions *)section;
-  (void)version;
-  copal_rd r = copal_rd_init(bytes);
-  if (all->server == NULL || !take_secrets(all, &r))
+  copal_rd r = copal_rd_init(content);
+  preamble p;
+  if (!get_preamble(&r, &p))
     return;
+  if (p.is_checkpoint && !wants_checkpoints(all)) {
+    LOG(all->parts.log, LOG_LEVEL_WARN, "sessions_lost",
+        log_text("error", "the process before ended without a word, and dtls.after_crash is drop"));
+    return;
+  }
+  take_secrets(all, s, &p);
   while (r.left > 0 && r.err == COPAL_OK) {
-    record one;
-    const copal_rd rest = copal_rd_sub(&r, copal_rd_be(&r, 4));
-    if (r.err == COPAL_OK && parse(rest, &one) && restore(all, &one, age))
+    if (session_form_restore(&r, s, all->parts.identities, p.age_s))
       all->restored++;
     else
       all->refused++;
   }
-  settle(all->server);
+  settle(s);
+  LOG(all->parts.log, LOG_LEVEL_INFO, "sessions_restored",
+      log_text("after", p.is_checkpoint ? "a crash" : "a stop in order"),
+      log_number("sessions", all->restored), log_number("refused", all->refused));
 }
 
-void sessions_init(sessions *s, secure_shared *shared, identities *known)
+static void restore(server_section *hook, server *s)
 {
-  *s = (sessions){.section = {.name = "DTLS", .version = VERSION, .save = save, .load = load},
-                  .shared = shared,
-                  .identities = known};
+  sessions *all = (sessions *)hook;
+  uint8_t *memory = NULL;
+  char why[SEALED_WHY_SIZE];
+  all->restored = all->refused = 0;
+  const int64_t len = sealed_take(&all->file, &memory, why);
+  if (len < 0)
+    LOG(all->parts.log, LOG_LEVEL_ERROR, "sessions_lost", log_text("error", why),
+        log_text("hint", "peers have to make new sessions"));
+  if (memory != NULL) {
+    load(all, s, copal_span_of(memory + SEALED_HEAD_SIZE, (size_t)len));
+    explicit_bzero(memory, SEALED_HEAD_SIZE + (size_t)len);
+  }
+  free(memory);
+  const copal_dur interval = wants_checkpoints(all) ? all->parts.conf->dtls.checkpoint : 0;
+  if (!checkpoint_open(&all->checkpoint, server_shard_count(s), interval, all->parts.identities,
+                       clock_now()))
+    LOG(all->parts.log, LOG_LEVEL_ERROR, "checkpoint_failed", log_text("error", "out of memory"));
+}
+
+void sessions_init(sessions *s, const sessions_parts *parts)
+{
+  *s = (sessions){.hook = {.name = "sessions",
+                           .restore = restore,
+                           .save = save,
+                           .deadline = deadline,
+                           .run = run,
+                           .on_report = on_report},
+                  .parts = *parts,
+                  .file = {.dir = parts->conf->data,
+                           .name = "sessions",
+                           .holds = "DTLS",
+                           .key_file = parts->conf->dtls.saved_key}};
+}
+
+void sessions_wipe(sessions *s)
+{
+  checkpoint_close(&s->checkpoint);
 }

@@ -63,6 +63,7 @@ typedef struct reload_msg {
   log_level level;
   conf_strings names;
   admission_cfg admitted; /* its rules are held */
+  secure_limits secure;
 } reload_msg;
 
 /* A network error for the shard that has sent the datagram. */
@@ -510,6 +511,8 @@ static void run_reload(shard_msg *m, shard *s)
   s->now = clock_now();
   pipeline_reload(&s->pipeline, &r->limits, r->names, &r->admitted, s->now);
   access_release(r->admitted.rules);
+  secure_reload(s->secure, &r->secure);
+  explicit_bzero(&r->secure, sizeof r->secure);
   free(r);
 }
 
@@ -533,6 +536,7 @@ int shard_reload(shard *s, const conf *c)
   m->limits = c->limits;
   m->level = c->log_level;
   m->admitted = conf_admission(c);
+  secure_limits_of(c, s->common->secure, &m->secure);
   access_hold(m->admitted.rules);
   int rc = conf_strings_copy(&m->names, &c->names);
   if (rc == COPAL_OK)
@@ -582,6 +586,11 @@ static identity_ref identity_behind(admission_sessions *hook, const copal_path *
   return secure_identity(((shard_sessions *)hook)->secure, path->session);
 }
 
+static bool is_session_stale(admission_sessions *hook, const copal_path *path)
+{
+  return secure_is_stale(((shard_sessions *)hook)->secure, path->session);
+}
+
 /* DTLS stands between sockets and endpoint when there is somebody to be served by it. */
 static int open_secure(shard *s)
 {
@@ -608,6 +617,7 @@ static int open_endpoint(shard *s)
     if (s->guard == NULL)
       return -ENOMEM;
     cfg.guard = guard_hook(s->guard);
+    s->pipeline.echo = cfg.guard;
   }
   s->ep_size = copal_ep_size(&cfg);
   if (s->ep_size == 0)
@@ -623,7 +633,7 @@ static int open_endpoint(shard *s)
     return -EINVAL;
   if (s->secure != NULL) {
     secure_serve(s->secure, s->ep, s->guard);
-    s->sessions = (shard_sessions){{identity_behind}, s->secure};
+    s->sessions = (shard_sessions){{identity_behind, is_session_stale}, s->secure};
     s->pipeline.admission.people = s->common->secure->people;
     s->pipeline.admission.sessions = &s->sessions.hook;
   }
@@ -638,6 +648,7 @@ static int open_endpoint(shard *s)
     return -ENOMEM;
   s->pipeline.env.timers = timers_queue(s->timers);
   ways_init(&s->ways, s->udp, s->index, s->common->count);
+  s->ways.sessions = secure_ways(s->secure);
   if (s->common->is_durable)
     s->pipeline.env.ways = &s->ways.hook;
   return 0;
@@ -786,6 +797,17 @@ udp *shard_udp(shard *s)
 handler_ways *shard_ways(shard *s)
 {
   return &s->ways.hook;
+}
+
+copal_timerq *shard_timers(shard *s)
+{
+  return timers_queue(s->timers);
+}
+
+int shard_tell(shard *s, shard_report *r)
+{
+  r->shard = s;
+  return mailbox_post(s->common->reports, r);
 }
 
 copal_time shard_now(const shard *s)

@@ -39,6 +39,8 @@ typedef struct shard_msg {
 typedef enum shard_report_kind {
   SHARD_HAS_METRICS, /* `metrics` are filled in */
   SHARD_HAS_YIELDED, /* it has answered all it had read */
+  SHARD_HAS_SAVED,   /* its sessions are collected; for the section that asked */
+  SHARD_WANTS_SAVE,  /* sessions will soon be at their reservation: a checkpoint is wanted */
   SHARD_IS_DONE,     /* the thread is about to end; join it with shard_close() */
 } shard_report_kind;
 
@@ -117,6 +119,13 @@ copal_ep *shard_ep(shard *s);
 udp *shard_udp(shard *s);
 struct secure *shard_secure(shard *s); /* NULL: nothing is served by DTLS */
 handler_ways *shard_ways(shard *s);
+
+/* Timers of services; on its thread. Lent for the shard's life. */
+copal_timerq *shard_timers(shard *s);
+
+/* Says something to the main thread; `r` is lent until that has taken it in. On its thread. Returns
+ * as shard_post(). */
+int shard_tell(shard *s, shard_report *r);
 
 /* The instant of the shard's present turn. On its thread. */
 copal_time shard_now(const shard *s);

@@ -38,14 +38,25 @@ static bool make_room(state_writer *w, size_t len)
   size_t cap = w->cap == 0 ? CAP_MIN : w->cap;
   while (cap - w->len < len && cap <= SIZE_MAX / 2)
     cap *= 2;
-  uint8_t *bytes = cap - w->len < len ? NULL : realloc(w->bytes, cap);
+  uint8_t *bytes = cap - w->len < len ? NULL : malloc(cap);
   if (bytes == NULL) {
     w->err = -ENOMEM;
     return false;
   }
-  w->bytes = bytes;
-  w->cap = cap;
+  if (w->len > 0)
+    memcpy(bytes, w->bytes, w->len);
+  const size_t used = w->len;
+  state_writer_wipe(w); /* realloc() would leave a copy behind */
+  *w = (state_writer){.bytes = bytes, .len = used, .cap = cap};
   return true;
+}
+
+void state_writer_wipe(state_writer *w)
+{
+  if (w->bytes != NULL)
+    explicit_bzero(w->bytes, w->len);
+  free(w->bytes);
+  *w = (state_writer){.bytes = NULL};
 }
 
 void state_put(state_writer *w, copal_span bytes)
@@ -194,9 +205,7 @@ int64_t state_save(const state_registry *r, const char *path, char why[STATE_WHY
   if (dir >= 0)
     close(dir);
   const int64_t len = (int64_t)w.len;
-  if (w.bytes != NULL)
-    explicit_bzero(w.bytes, w.len); /* keys are among them */
-  free(w.bytes);
+  state_writer_wipe(&w);
   return rc < 0 ? fail(why, "cannot write the state file", -rc) : len;
 }
 

@@ -36,6 +36,9 @@ typedef struct state_writer {
 void state_put(state_writer *w, copal_span bytes);
 void state_put_uint(state_writer *w, uint64_t v, size_t n);
 
+/* Wipes and frees what was collected; the writer is empty then. Safe on a zeroed object. */
+void state_writer_wipe(state_writer *w);
+
 /* A part of the state. Whoever has something to hand over embeds one. */
 typedef struct state_section {
   char name[STATE_NAME_SIZE + 1]; /* unique */

@@ -36,29 +36,25 @@ static bool put_interface(copal_wr *w, uint32_t ifindex)
   return true;
 }
 
-static int put_who(const ways *w, const copal_path *path, copal_wr *out)
+/* A session that moves with its peer is known by its key alone. */
+static int put_who(const copal_path *path, const ways_session *secure, copal_wr *out)
 {
-  uint8_t key[WAYS_SESSION_MAX];
-  size_t len = 0;
-  if ((path->flags & COPAL_PATH_SECURE) != 0) {
-    len = w->sessions != NULL ? w->sessions->key_of(w->sessions, path->session, key) : 0;
-    if (len == 0)
-      return COPAL_ENOTFOUND;
-  }
+  static const copal_addr anywhere = {.port = 0};
+  const copal_addr *remote = secure->has_cid ? &anywhere : &path->remote;
   copal_wr_u8(out, VERSION);
-  copal_wr_span(out, ip_of(path->remote.ip));
-  copal_wr_u16(out, path->remote.port);
-  if (!put_interface(out, path->remote.zone))
+  copal_wr_span(out, ip_of(remote->ip));
+  copal_wr_u16(out, remote->port);
+  if (!put_interface(out, remote->zone))
     return COPAL_ENOTFOUND;
-  copal_wr_u8(out, (uint8_t)len);
-  copal_wr_span(out, copal_span_of(key, len));
+  copal_wr_u8(out, secure->key_len);
+  copal_wr_span(out, copal_span_of(secure->key, secure->key_len));
   return out->err;
 }
 
-static int put_side(const ways *w, const copal_path *path, copal_wr *out)
+static int put_side(const ways *w, const copal_path *path, uint16_t local, copal_wr *out)
 {
   udp_side side;
-  if (!udp_side_of(w->udp, path->local, &side))
+  if (!udp_side_of(w->udp, local, &side))
     return COPAL_ENOTFOUND;
   const copal_addr bound = udp_local_addr(w->udp, side.socket);
   copal_wr_span(out, ip_of(bound.ip));
@@ -73,9 +69,13 @@ static int describe(handler_ways *hook, const copal_path *path, handler_way *way
   const ways *w = (ways *)hook;
   copal_wr who = copal_wr_init((copal_mspan){way->who, sizeof way->who});
   copal_wr side = copal_wr_init((copal_mspan){way->side, sizeof way->side});
-  int rc = put_who(w, path, &who);
+  ways_session secure = {.local = path->local};
+  if ((path->flags & COPAL_PATH_SECURE) != 0 &&
+      (w->sessions == NULL || !w->sessions->describe(w->sessions, path->session, &secure)))
+    return COPAL_ENOTFOUND;
+  int rc = put_who(path, &secure, &who);
   if (rc == COPAL_OK)
-    rc = put_side(w, path, &side);
+    rc = put_side(w, path, secure.local, &side);
   way->who_len = (uint8_t)who.len;
   way->side_len = (uint8_t)side.len;
   return rc;
@@ -124,6 +124,16 @@ static uint32_t index_of(const ways *w, int socket, const copal_addr *remote)
   return count > 0 ? steer_index(remote, count) : 0;
 }
 
+/* The same for a session: its CID steers, or the address when it has none. */
+static uint32_t index_of_session(const ways *w, int socket, const copal_addr *remote,
+                                 copal_span key)
+{
+  const uint32_t count = w->steered[socket];
+  if (remote->port != 0 || count == 0)
+    return index_of(w, socket, remote);
+  return key.ptr[0] % count;
+}
+
 /* The first shard has a socket of each listen address. When it has none, nobody listens there, and
  * it is for the first shard to clear up. */
 static bool is_mine(handler_ways *hook, const handler_way *way)
@@ -135,15 +145,19 @@ static bool is_mine(handler_ways *hook, const handler_way *way)
   (void)copal_rd_u8(&who);
   get_ip(&who, remote.ip);
   remote.port = copal_rd_u16(&who);
+  (void)copal_rd_span(&who, copal_rd_u8(&who));
+  const copal_span key = copal_rd_span(&who, copal_rd_u8(&who));
   get_ip(&side, bound.ip);
   bound.port = copal_rd_u16(&side);
   const int first = find_first(w, &bound);
   if (first < 0)
     return w->shard == 0;
-  return listener_shard(index_of(w, first, &remote), w->shards) == w->shard;
+  const uint32_t index = key.len > 0 ? index_of_session(w, first, &remote, key)
+                                     : index_of(w, first, &remote);
+  return listener_shard(index, w->shards) == w->shard;
 }
 
-static int get_who(const ways *w, const handler_way *way, copal_path *path)
+static int get_who(const handler_way *way, copal_path *path, copal_span *key)
 {
   copal_rd r = copal_rd_init(copal_span_of(way->who, way->who_len));
   uint32_t zone;
@@ -154,12 +168,8 @@ static int get_who(const ways *w, const handler_way *way, copal_path *path)
   if (!get_interface(&r, &zone))
     return COPAL_ENOTFOUND;
   path->remote.zone = (uint16_t)zone;
-  const copal_span key = copal_rd_span(&r, copal_rd_u8(&r));
-  if (r.err != COPAL_OK || r.left != 0)
-    return COPAL_ENOTFOUND;
-  if (key.len > 0)
-    path->session = w->sessions != NULL ? w->sessions->find(w->sessions, key) : 0;
-  return key.len == 0 || path->session != 0 ? COPAL_OK : COPAL_ENOTFOUND;
+  *key = copal_rd_span(&r, copal_rd_u8(&r));
+  return r.err == COPAL_OK && r.left == 0 ? COPAL_OK : COPAL_ENOTFOUND;
 }
 
 /* The shard's socket with that address which the peer's datagrams arrive at; -1: there is none. */
@@ -199,9 +209,16 @@ static int get_side(const ways *w, const handler_way *way, copal_path *path)
 static int recall(handler_ways *hook, const handler_way *way, copal_path *path)
 {
   const ways *w = (ways *)hook;
+  copal_span key;
+  ways_session secure;
   *path = (copal_path){.session = 0};
-  const int rc = get_who(w, way, path);
-  return rc < 0 ? rc : get_side(w, way, path);
+  const int rc = get_who(way, path, &key);
+  if (rc < 0 || key.len == 0)
+    return rc < 0 ? rc : get_side(w, way, path);
+  if (w->sessions == NULL || !w->sessions->find(w->sessions, key, &secure))
+    return COPAL_ENOTFOUND;
+  *path = secure.path;
+  return COPAL_OK;
 }
 
 void ways_init(ways *w, udp *u, uint32_t shard, uint32_t shards)

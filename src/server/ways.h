@@ -3,7 +3,8 @@
  * this process. Thread: the shard's. RFC 7252 section 1.2 (endpoint).
  *
  * who    version (1 byte) | IP address (16) | port (2) | length and name of the interface that the
- *        address is bound to | length and key of the security session
+ *        address is bound to | length and key of the security session. Where the session is found by
+ *        a connection ID, address and port are zero, and the key begins with what steers its records
  * side   IP address (16) and port (2) of the socket | local IP address that was asked (16) |
  *        flags (2) | length and name of the interface
  *
@@ -16,14 +17,24 @@
 
 enum { WAYS_SESSION_MAX = 32 }; /* bytes of the key of a session */
 
-/* The security sessions of a shard, for those that outlive a process. */
-typedef struct ways_sessions {
-  /* Writes the key under which the session is kept, 1 to WAYS_SESSION_MAX bytes, and returns its
-   * length; or 0: it ends with this process. */
-  size_t (*key_of)(struct ways_sessions *s, uint32_t session, uint8_t key[WAYS_SESSION_MAX]);
+/* A security session that outlives the process. */
+typedef struct ways_session {
+  copal_path path;               /* as its messages have it */
+  uint16_t local;                /* our side, which `path` may leave open */
+  bool has_cid;                  /* found by a connection ID, wherever its peer is */
+  uint8_t key_len;               /* 1 to WAYS_SESSION_MAX */
+  uint8_t key[WAYS_SESSION_MAX]; /* the same in another process; with a CID it begins with the byte
+                                    that steers its records */
+} ways_session;
 
-  /* The session again, or 0. */
-  uint32_t (*find)(struct ways_sessions *s, copal_span key);
+/* The security sessions of a shard. */
+typedef struct ways_sessions {
+  /* Fills in what is known of a session, also of one that has just ended; false: it ends with this
+   * process. */
+  bool (*describe)(struct ways_sessions *s, uint32_t session, ways_session *out);
+
+  /* The session with that key, again; false: there is none. */
+  bool (*find)(struct ways_sessions *s, copal_span key, ways_session *out);
 } ways_sessions;
 
 typedef struct ways {

@@ -19,6 +19,7 @@
 #include "cmd/copald/vault.h"
 #include "copal/error.h"
 #include "copal/version.h"
+#include "server/clock.h"
 #include "server/conf.h"
 #include "server/heir.h"
 #include "server/keeping.h"
@@ -26,6 +27,8 @@
 #include "server/roster.h"
 #include "server/router.h"
 #include "server/server.h"
+#include "server/sessions.h"
+#include "server/tickets.h"
 #include "server/upgrade_wire.h"
 #include "service/grouping.h"
 #include "service/resources.h"
@@ -223,6 +226,29 @@ static void announce(process *p, const server *s)
     notify_send("READY=1");
 }
 
+/* What goes on beside serving, or outlives the server. */
+typedef struct chores {
+  keeping kept;
+  sessions sessions;
+  tickets tickets;
+} chores;
+
+/* In the order in which it is restored: sessions before what came through them. */
+static server_section *list_chores(chores *all, process *p)
+{
+  const bool is_durable = p->conf->store != CONF_STORE_MEMORY;
+  const sessions_parts with = {p->conf, &p->vault.shared, p->vault.identities, p->log};
+  keeping_init(&all->kept, p->conf->data, p->log);
+  server_section *first = is_durable ? &all->kept.hook : NULL;
+  if (vault_secure(&p->vault) == NULL)
+    return first;
+  sessions_init(&all->sessions, &with);
+  tickets_init(&all->tickets, p->conf, &p->vault.shared, p->log, clock_now());
+  all->sessions.hook.next = first;
+  all->tickets.hook.next = is_durable ? &all->sessions.hook : NULL;
+  return &all->tickets.hook;
+}
+
 /* Serves until a signal ends it, or a new process is to go on. Returns 0, SERVER_YIELDED, or what
  * is wrong, which has been said. */
 static int serve_once(process *p)
@@ -230,10 +256,8 @@ static int serve_once(process *p)
   parts in_use = {.store = NULL};
   server *s = NULL;
   char why[SERVER_WHY_SIZE] = "out of memory";
-  keeping kept;
-  keeping_init(&kept, p->conf->data, p->log);
-  if (vault_secure(&p->vault) != NULL)
-    keeping_add_sessions(&kept, &p->vault.shared, p->vault.identities);
+  chores beside = {.kept = {.dir = NULL}};
+  server_section *sections = list_chores(&beside, p);
   int rc = open_parts(&in_use, p->conf, p->log, why);
   if (rc == 0) {
     const server_parts with = {
@@ -246,7 +270,7 @@ static int serve_once(process *p)
         .sockets = &p->sockets,
         .upgrade = &p->upgrade,
         .secure = vault_secure(&p->vault),
-        .sections = p->conf->store == CONF_STORE_MEMORY ? NULL : &kept.hook,
+        .sections = sections,
     };
     rc = server_open(&with, &s, why);
   }
@@ -258,6 +282,7 @@ static int serve_once(process *p)
     rc = server_run(s);
   }
   server_close(s);
+  sessions_wipe(&beside.sessions);
   close_parts(&in_use);
   return rc;
 }

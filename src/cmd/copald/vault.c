@@ -141,6 +141,9 @@ void vault_report(const vault *v, logger *log)
 void vault_reload(vault *v, logger *log)
 {
   char why[VAULT_WHY_SIZE];
+  const int rc = secure_shared_rotate(&v->shared); /* who is out now must not resume a session */
+  if (rc < 0)
+    LOG(log, LOG_LEVEL_ERROR, "ticket_key_kept", log_text("error", strerror(-rc)));
   if (v->certs != NULL && certs_reload(v->certs, why) < 0)
     LOG(log, LOG_LEVEL_ERROR, "credentials_refused", log_text("error", why));
   else if (v->certs != NULL)

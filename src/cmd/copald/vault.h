@@ -32,7 +32,8 @@ void vault_close(vault *v);
 /* Tells the log what was read, and what of it expires soon. */
 void vault_report(const vault *v, logger *log);
 
-/* Reads it again; when something is wrong with it the log says so and all stays as it was. */
+/* Reads it again; when something is wrong with it the log says so and all stays as it was. Tickets
+ * of sessions are void in any case, once server_refresh() was called. */
 void vault_reload(vault *v, logger *log);
 
 /* For the server; NULL when there are no credentials. */

@@ -265,11 +265,38 @@ uint32_t dtls_identity(const dtls *d, uint32_t session)
   return s != NULL && s->state != DTLS_SESSION_HANDSHAKE ? s->identity : 0;
 }
 
-void dtls_prove(dtls *d, uint32_t session)
+bool dtls_describe(const dtls *d, uint32_t session, dtls_about *about)
+{
+  if (d->leaving != NULL && d->leaving->path.session == session) {
+    *about = *d->leaving;
+    return true;
+  }
+  const dtls_session *s = dtls_session_of(d->sessions, session);
+  if (s == NULL || s->state != DTLS_SESSION_UP)
+    return false;
+  *about = dtls_about_of(d, s);
+  return true;
+}
+
+bool dtls_find(const dtls *d, copal_span name, dtls_about *about)
+{
+  const dtls_session *s = dtls_session_named(d->sessions, name);
+  if (s != NULL)
+    *about = dtls_about_of(d, s);
+  return s != NULL;
+}
+
+void dtls_prove(dtls *d, uint32_t session, bool is_fresh)
 {
   dtls_session *s = dtls_session_of(d->sessions, session);
   if (s != NULL && s->state == DTLS_SESSION_UP)
-    dtls_session_prove(d->sessions, s);
+    dtls_session_prove(d->sessions, s, is_fresh);
+}
+
+bool dtls_is_stale(const dtls *d, uint32_t session)
+{
+  const dtls_session *s = dtls_session_of(d->sessions, session);
+  return s != NULL && s->state == DTLS_SESSION_UP && dtls_session_is_stale(s);
 }
 
 void dtls_reload(dtls *d, const dtls_cfg *cfg)

@@ -142,8 +142,27 @@ void dtls_close_sessions(dtls *d, copal_time now);
 /* The identity of a session's peer, 0 when there is none. */
 uint32_t dtls_identity(const dtls *d, uint32_t session);
 
-/* The session's peer has shown to receive what is sent to where it is now. */
-void dtls_prove(dtls *d, uint32_t session);
+/* What is known of an established session beyond its number. */
+typedef struct dtls_about {
+  copal_path path;              /* as its messages have it */
+  uint16_t local;               /* our side of the path to its peer */
+  bool has_cid;                 /* its records begin with our CID, which begins with the lane */
+  uint8_t name[DTLS_NAME_SIZE]; /* see dtls_session_name(); begins with the lane */
+} dtls_about;
+
+/* Fills it in for a session that is up, or that on_close() is being told of. Returns false for
+ * others. */
+bool dtls_describe(const dtls *d, uint32_t session, dtls_about *about);
+
+/* The same for the session that is up and has this name. */
+bool dtls_find(const dtls *d, copal_span name, dtls_about *about);
+
+/* The session's peer has shown to receive what is sent to where it is now; `is_fresh`: and what it
+ * sent last cannot be a replay. As dtls_session_prove(). */
+void dtls_prove(dtls *d, uint32_t session, bool is_fresh);
+
+/* True for a session that was restored after a crash, while what arrives may be a replay. */
+bool dtls_is_stale(const dtls *d, uint32_t session);
 
 /* Limits that can change live: idle_s. Tickets made so far are void when `ticket_key` is new. */
 void dtls_reload(dtls *d, const dtls_cfg *cfg);

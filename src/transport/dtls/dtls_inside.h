@@ -34,7 +34,7 @@ typedef struct greeting {
 
 /* A session that is over. */
 typedef struct dtls_ended {
-  copal_path path;
+  dtls_about about;
   uint32_t identity;
   dtls_end why;
 } dtls_ended;
@@ -55,6 +55,7 @@ struct dtls {
   copal_time now;   /* of the present call */
   uint8_t lane;     /* of the socket the present datagram came to */
   copal_mspan room; /* where it is written */
+  const dtls_about *leaving; /* of the session on_close() is being told of; NULL: of none */
   uint32_t ended_count;
   dtls_ended ended[DTLS_ENDED_MAX];
   uint16_t prefixes[DTLS_PREFIXES];
@@ -66,6 +67,9 @@ void dtls_send(dtls *d, const copal_path *path, copal_span datagram);
 
 /* The path of a session as the endpoint sees it. */
 copal_path dtls_path_of(const dtls *d, const dtls_session *s);
+
+/* What dtls_describe() says of it. */
+dtls_about dtls_about_of(const dtls *d, const dtls_session *s);
 
 /* Takes a ClientHello. */
 void greeting_hear(dtls *d, const copal_path *path, const dtls_record *rec);

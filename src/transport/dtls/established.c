@@ -27,6 +27,15 @@ copal_path dtls_path_of(const dtls *d, const dtls_session *s)
   return path;
 }
 
+dtls_about dtls_about_of(const dtls *d, const dtls_session *s)
+{
+  dtls_about about = {.path = dtls_path_of(d, s),
+                      .local = s->local,
+                      .has_cid = (s->flags & DTLS_SESSION_CID) != 0};
+  dtls_session_name(d->sessions, s, about.name);
+  return about;
+}
+
 /* ------------------------------------------------------------------------------------------------
  * what goes out */
 
@@ -203,11 +212,11 @@ void established_on_end(dtls_on_end *hook, dtls_session *s, dtls_end why)
   dtls *d = (dtls *)((uint8_t *)hook - offsetof(dtls, on_end));
   if (is_worth_a_word(why))
     send_alert(d, s, ALERT_WARNING, ALERT_CLOSE_NOTIFY);
-  const copal_path path = dtls_path_of(d, s);
+  const dtls_about about = dtls_about_of(d, s);
   if (d->flights.count > 0)
-    flight_drop(&d->flights, path.session);
+    flight_drop(&d->flights, about.path.session);
   if (d->ended_count < DTLS_ENDED_MAX)
-    d->ended[d->ended_count++] = (dtls_ended){path, s->identity, why};
+    d->ended[d->ended_count++] = (dtls_ended){about, s->identity, why};
   else
     d->cfg.credentials->release(d->cfg.credentials, s->identity);
 }
@@ -216,7 +225,9 @@ void established_settle(dtls *d)
 {
   while (d->ended_count > 0) {
     const dtls_ended e = d->ended[--d->ended_count];
-    d->cfg.app->on_close(d->cfg.app, &e.path, e.why, d->now);
+    d->leaving = &e.about;
+    d->cfg.app->on_close(d->cfg.app, &e.about.path, e.why, d->now);
+    d->leaving = NULL;
     d->cfg.credentials->release(d->cfg.credentials, e.identity);
   }
 }

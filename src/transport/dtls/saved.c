@@ -52,15 +52,16 @@ static void get_keys(copal_rd *r, dtls_keys *k)
   get_bytes(r, k->salt, sizeof k->salt);
 }
 
-size_t dtls_saved_export(dtls_sessions *all, dtls_session *s, uint8_t out[DTLS_SAVED_MAX],
-                         copal_time now)
+/* Writes the session as one that goes on with `tx_seq`. */
+static size_t put_session(const dtls_sessions *all, const dtls_session *s, uint64_t tx_seq,
+                          uint8_t flags, uint8_t out[DTLS_SAVED_MAX], copal_time now)
 {
   const dtls_cid own = dtls_session_own_cid(all, s);
   const uint32_t now_s = (uint32_t)(now / COPAL_SECOND);
   const copal_span cid = dtls_session_peer_cid(all, s);
   copal_wr w = copal_wr_init((copal_mspan){out, DTLS_SAVED_MAX});
   copal_wr_u8(&w, VERSION);
-  copal_wr_u8(&w, s->flags & FLAGS);
+  copal_wr_u8(&w, flags & FLAGS);
   copal_wr_u8(&w, s->aead);
   copal_wr_u8(&w, own.lane);
   copal_wr_be(&w, own.slot, 4);
@@ -68,7 +69,7 @@ size_t dtls_saved_export(dtls_sessions *all, dtls_session *s, uint8_t out[DTLS_S
   copal_wr_span(&w, copal_span_of(s->remote.ip, sizeof s->remote.ip));
   copal_wr_u16(&w, s->remote.port);
   copal_wr_u16(&w, s->remote.zone);
-  put64(&w, s->tx_seq);
+  put64(&w, tx_seq);
   put64(&w, s->window.top);
   put64(&w, s->window.bits);
   put_keys(&w, &s->rx);
@@ -81,8 +82,21 @@ size_t dtls_saved_export(dtls_sessions *all, dtls_session *s, uint8_t out[DTLS_S
   copal_wr_span(&w, copal_span_of(s->verify_data, sizeof s->verify_data));
   copal_wr_u8(&w, (uint8_t)cid.len);
   copal_wr_span(&w, cid);
-  s->tx_block = 0;
   return w.len;
+}
+
+size_t dtls_saved_export(dtls_sessions *all, dtls_session *s, uint8_t out[DTLS_SAVED_MAX],
+                         copal_time now)
+{
+  s->tx_block = 0;
+  return put_session(all, s, s->tx_seq, s->flags, out, now);
+}
+
+size_t dtls_saved_checkpoint(dtls_sessions *all, dtls_session *s, uint8_t out[DTLS_SAVED_MAX],
+                             copal_time now)
+{
+  const uint64_t tx_seq = dtls_session_reserve(all, s);
+  return put_session(all, s, tx_seq, s->flags | DTLS_SESSION_STALE, out, now);
 }
 
 static int parse(copal_span bytes, saved *out)

@@ -42,6 +42,12 @@ enum {
 size_t dtls_saved_export(dtls_sessions *all, dtls_session *s, uint8_t out[DTLS_SAVED_MAX],
                          copal_time now);
 
+/* Writes a session that is UP and goes on: for a file that is read after a crash. It begins with
+ * numbers that are not used until dtls_sessions_reserved() is told of the file, and is
+ * DTLS_SESSION_STALE. Returns the size. */
+size_t dtls_saved_checkpoint(dtls_sessions *all, dtls_session *s, uint8_t out[DTLS_SAVED_MAX],
+                             copal_time now);
+
 /* Where such a session belongs: its lane, flags and peer. Returns 0, or COPAL_EFORMAT for bytes
  * that are no session. */
 typedef struct dtls_saved_home {

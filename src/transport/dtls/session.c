@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "copal/cursor.h"
 #include "copal/error.h"
 #include "core/base/map.h"
 #include "transport/dtls/session_table.h"
@@ -447,6 +448,30 @@ dtls_session *dtls_session_by_cid(dtls_sessions *all, copal_span bytes)
   return s;
 }
 
+void dtls_session_name(const dtls_sessions *all, const dtls_session *s,
+                       uint8_t out[DTLS_NAME_SIZE])
+{
+  const dtls_cid cid = dtls_session_own_cid(all, s);
+  copal_wr w = copal_wr_init((copal_mspan){out, DTLS_NAME_SIZE});
+  copal_wr_u8(&w, cid.lane);
+  copal_wr_be(&w, cid.slot, 4);
+  copal_wr_be(&w, cid.generation, 4);
+  copal_wr_span(&w, copal_span_of(s->verify_data, sizeof s->verify_data));
+}
+
+dtls_session *dtls_session_named(const dtls_sessions *all, copal_span name)
+{
+  copal_rd r = copal_rd_init(name);
+  dtls_cid cid = {.lane = copal_rd_u8(&r)};
+  cid.slot = copal_rd_be(&r, 4);
+  cid.generation = copal_rd_be(&r, 4);
+  const copal_span rest = copal_rd_rest(&r);
+  dtls_session *s = r.err == COPAL_OK ? find_cid(all, &cid) : NULL;
+  const bool is_it = s != NULL && s->state == DTLS_SESSION_UP &&
+                     copal_span_is_equal(rest, copal_span_of(s->verify_data, sizeof s->verify_data));
+  return is_it ? s : NULL;
+}
+
 dtls_cid dtls_session_own_cid(const dtls_sessions *all, const dtls_session *s)
 {
   const uint32_t slot = dtls_session_slot(all, s);
@@ -522,8 +547,7 @@ static void fill(dtls_sessions *all, dtls_session *s, const dtls_restored *r)
   if (has_slot)
     return;
   s->generation = own_generation;
-  if ((s->flags & DTLS_SESSION_CID) != 0)
-    dtls_alias_insert(all, s, r->slot, r->image->generation);
+  dtls_alias_insert(all, s, r->slot, r->image->generation); /* without a CID, too: it has a name */
 }
 
 int dtls_session_restore(dtls_sessions *all, const dtls_restored *r, dtls_session **out,

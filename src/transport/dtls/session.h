@@ -36,6 +36,7 @@ enum {
   DTLS_SESSION_MAX = 1 << 23, /* sessions and handshakes of one shard */
   DTLS_PEER_CID_INLINE = 20,  /* longer ones go to a table of their own */
   DTLS_VERIFY_DATA_SIZE = 12, /* RFC 5246 section 7.4.9 */
+  DTLS_NAME_SIZE = 9 + DTLS_VERIFY_DATA_SIZE,
 };
 
 typedef enum dtls_session_state {
@@ -218,6 +219,13 @@ dtls_session *dtls_session_by_path(const dtls_sessions *all, const copal_path *p
 uint32_t dtls_session_number(const dtls_sessions *all, const dtls_session *s);
 dtls_session *dtls_session_of(const dtls_sessions *all, uint32_t number);
 
+/* The name of an established session: its lane, what its CID says and the verify_data of its
+ * handshake. It stays the same when the session is saved and restored, and no other session, of
+ * this process or another, has it. And the session (UP) of that name, or NULL. */
+void dtls_session_name(const dtls_sessions *all, const dtls_session *s,
+                       uint8_t out[DTLS_NAME_SIZE]);
+dtls_session *dtls_session_named(const dtls_sessions *all, copal_span name);
+
 /* Its slot, 0 to max + handshake_max - 1; the CID it is told; the way to its peer. */
 uint32_t dtls_session_slot(const dtls_sessions *all, const dtls_session *s);
 void dtls_session_cid(const dtls_sessions *all, const dtls_session *s, uint8_t out[DTLS_CID_SIZE]);
@@ -265,9 +273,10 @@ int dtls_session_seal(dtls_sessions *all, dtls_session *s, dtls_type type, copal
                       copal_mspan room);
 
 /* The peer has answered something that could not be guessed (an Echo value, a Message ID) and was
- * sent where it is now: its address is proven, and what it sends is fresh, so numbers up to now are
- * taken for used. RFC 9146 section 6, RFC 9175 section 2.3. */
-void dtls_session_prove(dtls_sessions *all, dtls_session *s);
+ * sent where it is now: its address is proven. With an Echo value the request is fresh too, and a
+ * session is stale no more: numbers up to now are taken for used. A Message ID is too short for
+ * that, for there may be many recorded answers to try. RFC 9146 section 6, RFC 9175 section 2.3. */
+void dtls_session_prove(dtls_sessions *all, dtls_session *s, bool is_fresh);
 
 static inline bool dtls_session_is_address_unproven(const dtls_session *s)
 {
@@ -297,6 +306,9 @@ uint64_t dtls_session_reserve(dtls_sessions *all, dtls_session *s);
 /* The checkpoint with all reservations since the last call is on disk; or it came to nothing. */
 void dtls_sessions_reserved(dtls_sessions *all, bool is_on_disk);
 
+/* There is no checkpoint any more, on the disk either: all numbers may be used. */
+void dtls_sessions_unbind(dtls_sessions *all);
+
 /* True when a session has used most of its reservation, or all: write a checkpoint soon. */
 bool dtls_sessions_wants_save(const dtls_sessions *all);
 
@@ -315,7 +327,7 @@ typedef struct dtls_restored {
 int dtls_session_restore(dtls_sessions *all, const dtls_restored *r, dtls_session **s,
                          copal_time now);
 
-/* What its CID says: its own slot and generation, but for DTLS_SESSION_ALIAS. */
+/* What its CID says, or would say: its own slot and generation, but for DTLS_SESSION_ALIAS. */
 dtls_cid dtls_session_own_cid(const dtls_sessions *all, const dtls_session *s);
 
 /* Puts sessions in order of use, after some were restored. */

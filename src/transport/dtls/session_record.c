@@ -91,13 +91,15 @@ int dtls_session_open(dtls_sessions *all, dtls_session *s, const dtls_arrival *a
   return COPAL_OK;
 }
 
-void dtls_session_prove(dtls_sessions *all, dtls_session *s)
+void dtls_session_prove(dtls_sessions *all, dtls_session *s, bool is_fresh)
 {
-  if ((s->flags & (DTLS_SESSION_UNPROVEN | DTLS_SESSION_STALE)) == 0)
+  const unsigned proven = is_fresh ? DTLS_SESSION_UNPROVEN | DTLS_SESSION_STALE
+                                   : DTLS_SESSION_UNPROVEN;
+  if ((s->flags & proven) == 0)
     return;
-  if (dtls_session_is_stale(s))
+  if (is_fresh && dtls_session_is_stale(s))
     dtls_window_shut(&s->window); /* what the crash has forgotten may come again */
-  s->flags &= (uint8_t) ~(DTLS_SESSION_UNPROVEN | DTLS_SESSION_STALE);
+  s->flags &= (uint8_t)~proven;
   all->stats.proven++;
 }
 
@@ -190,6 +192,17 @@ void dtls_sessions_reserved(dtls_sessions *all, bool is_on_disk)
   all->raise_count = 0;
   if (is_on_disk)
     all->wants_save = false;
+}
+
+void dtls_sessions_unbind(dtls_sessions *all)
+{
+  dtls_session *s;
+  for (uint32_t slot = 0; (s = dtls_session_from_slot(all, slot)) != NULL; slot++) {
+    slot = dtls_session_slot(all, s);
+    s->tx_block = DTLS_NO_BLOCK;
+  }
+  all->raise_count = 0;
+  all->wants_save = false;
 }
 
 bool dtls_sessions_wants_save(const dtls_sessions *all)

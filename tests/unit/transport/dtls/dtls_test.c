@@ -200,7 +200,7 @@ static void rfc9146_6_session_follows_its_peer_to_another_address(void **state)
   assert_int_equal(server->flags, COPAL_PATH_SECURE | COPAL_PATH_UNPROVEN);
   assert_int_equal(dtls_sessions_stats_now(dtls_table(server->dtls))->moved, 1);
 
-  dtls_prove(server->dtls, session);
+  dtls_prove(server->dtls, session, true);
   assert_talking(t, CLIENT);
   assert_int_equal(server->flags, COPAL_PATH_SECURE);
   talk_close(t);

@@ -262,12 +262,12 @@ static void rfc9146_6_unproven_address_gets_three_times_what_it_sent(void **stat
   const copal_path elsewhere = fixture_path(78);
   assert_int_equal(fixture_deliver(all, &third, &elsewhere, NULL, start), COPAL_OK);
   assert_int_equal(s->credit, credit);
-  dtls_session_prove(all, s);
+  dtls_session_prove(all, s, false);
   assert_false(dtls_session_is_address_unproven(s));
   for (int i = 0; i < 10; i++)
     assert_true(fixture_answer(all, p.number, big, &w) > 0);
   assert_int_equal(dtls_sessions_stats_now(all)->proven, 1);
-  dtls_session_prove(all, s);
+  dtls_session_prove(all, s, true);
   assert_int_equal(dtls_sessions_stats_now(all)->proven, 1);
   dtls_sessions_close(all);
 }
@@ -344,7 +344,7 @@ static void rfc9175_2_3_proof_shuts_the_window_of_a_stale_session(void **state)
   const fixture_wire before = fixture_seal(&p, DTLS_APPLICATION_DATA, "before the crash");
   assert_int_equal(fixture_say(all, &p, start), COPAL_OK);
   assert_true(dtls_session_is_stale(s));
-  dtls_session_prove(all, s);
+  dtls_session_prove(all, s, true);
   assert_false(dtls_session_is_stale(s));
   assert_int_equal(fixture_deliver(all, &before, &p.path, NULL, start), COPAL_EFORMAT);
   assert_int_equal(dtls_sessions_stats_now(all)->rx_replayed, 1);

@@ -1,0 +1,519 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DTLS sessions over restarts, upgrades and crashes, as their peers see them: observations go on, saved
+sessions are sealed, no record number comes twice, and what may be a replay is doubted.
+RFC 7641 section 3.4, RFC 9146, RFC 9175 section 2.3."""
+
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from dtls import BUILD, KEY, Server, copal, free_port, needed
+
+TLS12_CID = 25
+CREATED, CHANGED, UNAUTHORIZED = 0x41, 0x44, 0x81
+WAIT_S = 60
+CID_SIZE = 8  # of the server
+
+
+def records(datagram):
+    """(type, epoch, sequence number) of the records from the server to a copal client: its own CIDs
+    have the same length as the server's."""
+    at = 0
+    while at + 13 <= len(datagram):
+        kind, epoch = datagram[at], int.from_bytes(datagram[at + 3:at + 5], "big")
+        cid = CID_SIZE if kind == TLS12_CID else 0
+        length = int.from_bytes(datagram[at + 11 + cid:at + 13 + cid], "big")
+        yield kind, epoch, int.from_bytes(datagram[at + 5:at + 11], "big"), datagram[at:at + 13 + cid + length]
+        at += 13 + cid + length
+
+
+class Recorder(threading.Thread):
+    """Carries datagrams between one client and the server, and remembers all of them."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.front.bind(("127.0.0.1", 0))
+        self.back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.back.bind(("127.0.0.1", 0))
+        self.port = self.front.getsockname()[1]
+        self.server = ("127.0.0.1", port)
+        self.up, self.down = [], []  # datagrams
+        self.client = None
+        self.is_over = False
+        self.start()
+
+    def close(self):
+        self.is_over = True
+        self.join()
+        self.front.close()
+        self.back.close()
+
+    def run(self):
+        while not self.is_over:
+            for ready in select.select([self.front, self.back], [], [], 0.05)[0]:
+                data, source = ready.recvfrom(65535)
+                if ready is self.back:
+                    self.down.append(data)
+                    self.front.sendto(data, self.client)
+                else:
+                    self.client = source
+                    self.up.append(data)
+                    self.back.sendto(data, self.server)
+
+    def numbers(self):
+        """Of the protected records that the server sent, in order."""
+        return [(epoch, seq) for datagram in self.down for _, epoch, seq, _ in records(datagram) if epoch > 0]
+
+
+class Bed(unittest.TestCase):
+    """One process after another on the same store and port."""
+
+    def setUp(self):
+        self.data = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.data)
+        self.port = free_port()
+        self.config = os.path.join(self.data, "conf")
+        self.dtls = ""
+        self.server = None
+        self.extra = ()
+        self.begin_options = []
+        self.clients = []
+
+    def tearDown(self):
+        for p in self.clients:
+            p.kill()
+            p.wait()
+            p.stdout.close()
+        if self.server is not None and self.server.process.poll() is None:
+            log = self.server.read()
+            self.assertEqual(self.server.close(), 0, log)
+
+    def begin(self):
+        with open(self.config, "w") as out:
+            out.write("dtls: { %s };\n" % self.dtls)
+        self.server = Server("--config", self.config, "--listen", "coaps://127.0.0.1:%d" % self.port,
+                             "--data", os.path.join(self.data, "store"), *self.extra, listen=())
+        return self.server
+
+    def end(self, how=signal.SIGTERM):
+        self.server.process.send_signal(how)
+        self.assertEqual(self.server.process.wait(WAIT_S), 0 if how == signal.SIGTERM else -how)
+        log = self.server.read()
+        self.server.process.stdout.close()
+        self.server.log.close()
+        shutil.rmtree(self.server.dir)
+        self.server = None
+        return log
+
+    def restart(self, how=signal.SIGTERM):
+        log = self.end(how)
+        self.begin()
+        return log
+
+    def file(self, name):
+        return os.path.join(self.data, "store", name)
+
+    def uri(self, path="x", port=None):
+        return "coaps://127.0.0.1:%d/%s" % (port or self.port, path)
+
+    def put(self, text, path="x"):
+        r = copal(self.server.keys, "put", self.uri(path), "-d", text)
+        self.assertEqual(r.returncode, 0, r.stderr)
+
+    def copal(self, *arguments):
+        p = subprocess.Popen([os.path.join(BUILD, "copal"), *arguments], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, stdin=subprocess.PIPE,
+                             env={**os.environ, "COPAL_PSK_FILE": self.keys()})
+        self.addCleanup(p.stdin.close)
+        self.clients.append(p)
+        return p
+
+    def keys(self):
+        """A key file of its own: the server's go with it."""
+        path = os.path.join(self.data, "psk")
+        if not os.path.exists(path):
+            shutil.copy(self.server.keys, path)
+        return path
+
+    def expect(self, p, text):
+        """Reads what a client prints up to this text."""
+        said, end = b"", time.monotonic() + WAIT_S
+        while text.encode() not in said and time.monotonic() < end:
+            if select.select([p.stdout], [], [], 0.5)[0]:
+                more = os.read(p.stdout.fileno(), 65536)
+                if not more:
+                    break
+                said += more
+        self.assertIn(text.encode(), said)
+        return said
+
+    def wait_for(self, pattern):
+        end = time.monotonic() + WAIT_S
+        while time.monotonic() < end:
+            found = re.search(pattern, self.server.read())
+            if found:
+                return found
+            time.sleep(0.05)
+        raise AssertionError("no %s in\n%s" % (pattern, self.server.read()))
+
+    def saved(self):
+        """Until the store has the registrations."""
+        end = time.monotonic() + WAIT_S
+        while time.monotonic() < end:
+            if self.server.counters().get("registrations_saved", 0) > 0:
+                return
+            time.sleep(0.1)
+        raise AssertionError("no registration was saved")
+
+
+class Observations(Bed):
+    def observe(self, port=None):
+        p = self.copal("observe", self.uri(port=port))
+        self.expect(p, "one")
+        return p
+
+    def observe_libcoap(self):
+        p = subprocess.Popen(["coap-client-openssl", "-s", "300", "-u", "device", "-k", KEY, self.uri()],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.clients.append(p)
+        self.expect(p, "one")
+        return p
+
+    def check_no_handshakes(self, of_puts):
+        n = self.server.counters()
+        self.assertEqual(n["sessions_restored"], 1, n)
+        self.assertEqual(n.get("handshakes_completed", 0), of_puts, n)
+        self.assertEqual(n["registrations_restored"], 1, n)
+        self.assertNotIn("registrations_dangling", n)
+
+    def test_observation_goes_on_after_a_restart_in_order(self):
+        self.begin()
+        self.put("one")
+        relay = Recorder(self.port)
+        self.addCleanup(relay.close)
+        p = self.observe(relay.port)
+        self.saved()
+        for text in ("two", "three"):
+            self.restart()
+            self.put(text)
+            self.expect(p, text)
+            self.check_no_handshakes(1)
+        numbers = relay.numbers()
+        self.assertGreater(len(numbers), 3)
+        self.assertEqual(len(numbers), len(set(numbers)))
+
+    @needed("coap-client-openssl")
+    def test_observation_of_a_session_without_cid_goes_on(self):
+        self.begin()
+        self.put("one")
+        p = self.observe_libcoap()
+        self.saved()
+        self.restart()
+        self.put("two")
+        self.expect(p, "two")
+        self.check_no_handshakes(1)
+
+    def test_numbers_of_notifications_move_forwards(self):
+        self.begin()
+        self.put("one")
+        p = self.copal("observe", "--json", self.uri())
+        said = self.expect(p, "Observe")
+        self.saved()
+        for text in ("two", "three"):
+            self.put(text)
+        self.restart()
+        self.put("four")
+        said += self.expect(p, "four")
+        numbers = [int(n) for n in re.findall(rb'"Observe":(\d+)', said)]
+        self.assertGreater(len(numbers), 2, said)
+        for older, newer in zip(numbers, numbers[1:]):
+            self.assertLess((newer - older) % (1 << 24), 1 << 23, numbers)  # RFC 7641 section 3.4
+            self.assertNotEqual(newer, older)
+
+    def test_observation_goes_on_through_an_upgrade(self):
+        self.begin()
+        self.put("one")
+        p = self.observe()
+        self.saved()
+        first = self.server.process
+        first.send_signal(signal.SIGUSR2)
+        heir = int(self.wait_for(r'"event":"handed_over".*?"pid":(\d+)').group(1))
+        first.wait(WAIT_S)
+        self.assertIn('"sessions":1', self.wait_for(r'"event":"sessions_restored".*').group())
+        self.put("two")
+        self.expect(p, "two")
+        os.kill(heir, signal.SIGTERM)
+        self.wait_for('"event":"stopped"')
+
+    def test_registrations_go_with_their_session(self):
+        self.begin()
+        self.put("one")
+        p = self.observe()
+        self.saved()
+        p.kill()  # without a word: the session is there until its peer makes a new one, or for good
+        p.wait()
+        self.end(signal.SIGKILL)
+        self.begin()
+        self.wait_for("ready")
+        end = time.monotonic() + WAIT_S
+        while self.server.counters().get("registrations_dangling", 0) < 1:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
+        self.restart()
+        n = self.server.counters()
+        self.assertNotIn("registrations_dangling", n)
+        self.assertNotIn("registrations_restored", n)
+
+    def test_closed_session_leaves_no_registration(self):
+        self.begin()
+        self.put("one")
+        p = self.copal("observe", "--count", "1", self.uri())
+        self.expect(p, "one")
+        p.wait(WAIT_S)
+        end = time.monotonic() + WAIT_S
+        while True:
+            n = self.server.counters()
+            if n.get("registrations_saved", 0) == n.get("registrations_removed", 0):
+                break
+            self.assertLess(time.monotonic(), end, n)
+            time.sleep(0.1)
+        self.restart()
+        n = self.server.counters()
+        self.assertNotIn("registrations_dangling", n)
+        self.assertNotIn("registrations_restored", n)
+
+
+class Sealed(Bed):
+    """The file of sessions."""
+
+    def stop_with_a_session(self):
+        self.begin()
+        self.put("one")
+        relay = Recorder(self.port)
+        self.addCleanup(relay.close)
+        p = self.copal("observe", self.uri(port=relay.port))
+        self.expect(p, "one")
+        return self.end()
+
+    def check_lost(self, reason):
+        self.begin()
+        line = self.wait_for(r'"event":"sessions_lost".*').group()
+        self.assertIn(reason, line)
+        self.assertNotIn("sessions_restored", self.server.counters())
+        self.assertFalse(os.path.exists(self.file("sessions")))
+        self.put("alive")
+
+    def change(self, name, at):
+        with open(self.file(name), "r+b") as f:
+            at = f.seek(at, os.SEEK_SET if at >= 0 else os.SEEK_END)
+            byte = f.read(1)[0]
+            f.seek(at)
+            f.write(bytes([byte ^ 1]))
+
+    def test_file_is_sealed_and_of_its_owner_alone(self):
+        log = self.stop_with_a_session()
+        self.assertIn('"event":"sessions_saved"', log)
+        for name in ("sessions", "sessions.key"):
+            self.assertEqual(stat.S_IMODE(os.stat(self.file(name)).st_mode), 0o600)
+        with open(self.file("sessions"), "rb") as f:
+            sealed = f.read()
+        self.assertNotIn(b"device", sealed)  # the identity, which stands there in clear if anything does
+        self.begin()
+        self.assertEqual(self.server.counters()["sessions_restored"], 1)
+        for name in ("sessions", "sessions.key"):
+            self.assertFalse(os.path.exists(self.file(name)))
+
+    def test_changed_file_is_refused(self):
+        self.stop_with_a_session()
+        for at in (3, 11, 14, 20, 60, -1):
+            with self.subTest(at=at):
+                self.change("sessions", at)
+                self.check_lost("was changed, or sealed with another key")
+                self.end()
+
+    def test_cut_file_is_refused(self):
+        self.stop_with_a_session()
+        os.truncate(self.file("sessions"), 50)
+        self.check_lost("was changed")
+
+    def test_file_of_somebody_else_is_refused(self):
+        self.stop_with_a_session()
+        self.change("sessions.key", 5)
+        self.check_lost("another key than sessions.key")
+
+    def test_file_without_its_key_is_refused(self):
+        self.stop_with_a_session()
+        os.remove(self.file("sessions.key"))
+        self.check_lost("cannot use the key sessions.key")
+
+    def test_copy_of_the_file_is_worth_nothing_once_it_was_read(self):
+        self.stop_with_a_session()
+        copy = os.path.join(self.data, "copy")
+        shutil.copy(self.file("sessions"), copy)
+        self.begin()
+        self.assertEqual(self.server.counters()["sessions_restored"], 1)
+        self.end()
+        shutil.copy(copy, self.file("sessions"))
+        self.check_lost("was changed, or sealed with another key")
+
+    def test_key_in_a_place_of_its_own_stays(self):
+        key = os.path.join(self.data, "elsewhere")
+        self.dtls = 'saved_key = "%s";' % key
+        self.stop_with_a_session()
+        self.assertEqual(stat.S_IMODE(os.stat(key).st_mode), 0o600)
+        self.assertFalse(os.path.exists(self.file("sessions.key")))
+        self.begin()
+        self.assertEqual(self.server.counters()["sessions_restored"], 1)
+        self.assertTrue(os.path.exists(key))
+        self.end()
+        os.chmod(key, 0o644)
+        self.check_lost("can be read by everybody")
+
+
+class Crashes(Bed):
+    """The process is killed. RFC 9175 section 2.3."""
+
+    def setUp(self):
+        super().setUp()
+        self.dtls = 'after_crash = "challenge"; checkpoint = "1s";'
+        self.extra = ("--log-level", "debug")
+
+    def checkpoint(self, sessions):
+        """Waits for a checkpoint with that many sessions."""
+        self.wait_for(r'"event":"checkpoint_written".*"sessions":%d\b' % sessions)
+
+    def test_session_goes_on_and_no_number_comes_twice(self):
+        self.begin()
+        self.put("0")
+        relay = Recorder(self.port)
+        self.addCleanup(relay.close)
+        p = self.copal("observe", self.uri(port=relay.port))
+        self.expect(p, "0")
+        self.saved()
+        for round in range(1, 5):
+            self.checkpoint(1)
+            self.put("%d" % (10 * round))
+            self.expect(p, "%d" % (10 * round))
+            # After the checkpoint; so that numbers were used that the file does not tell of.
+            self.restart(signal.SIGKILL if round != 3 else signal.SIGTERM)
+            self.put("%d" % (10 * round + 1))
+            self.expect(p, "%d" % (10 * round + 1))
+            n = self.server.counters()
+            self.assertEqual(n["sessions_restored"], 1, n)
+            self.assertEqual(n.get("handshakes_completed", 0), 1, n)
+            # Stale until an Echo comes, and this peer sends nothing but acknowledgements.
+            self.assertEqual(n.get("sessions_restored_stale", 0), 1, n)
+        numbers = relay.numbers()
+        self.assertGreater(len(numbers), 8)
+        self.assertEqual(len(numbers), len(set(numbers)), sorted(numbers))
+
+    def open_client(self, port):
+        """s_client, which sends what it reads as messages of one session."""
+        p = subprocess.Popen(
+            ["openssl", "s_client", "-dtls1_2", "-quiet", "-nocommands", "-connect", "127.0.0.1:%d" % port,
+             "-psk_identity", "device", "-psk", KEY.encode().hex(), "-cipher", "PSK-AES128-CCM8:@SECLEVEL=0"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(p.stdin.close)
+        self.clients.append(p)
+        self.wait_for('"event":"session_opened"')
+        return p
+
+    def say(self, p, message):
+        p.stdin.write(message)
+        p.stdin.flush()
+
+    def put_once(self, p, value, echo=b""):
+        """One PUT; returns the code and the Echo value of the answer."""
+        self.mid += 1
+        options = b"\xb1x" + (b"\xdd\xe4" + bytes([len(echo) - 13]) + echo if len(echo) > 12 else
+                              bytes([0xd0 | len(echo), 252 - 11 - 13]) + echo if echo else b"")
+        self.say(p, bytes([0x40, 3]) + self.mid.to_bytes(2, "big") + options + b"\xff" + value.encode())
+        heard, end = b"", time.monotonic() + WAIT_S
+        while time.monotonic() < end:
+            if select.select([p.stdout], [], [], 0.2)[0]:
+                heard += os.read(p.stdout.fileno(), 65536)
+            at = heard.find(bytes([0x60]))
+            while at >= 0 and heard[at + 2:at + 4] != self.mid.to_bytes(2, "big"):
+                at = heard.find(bytes([0x60]), at + 1)
+            if at >= 0:
+                echo = re.match(rb"\xdc\xef(.{12})", heard[at + 4:], re.S)
+                return heard[at + 1], echo.group(1) if echo else b""
+        raise AssertionError("no answer; heard %r" % heard)
+
+    def wait_count(self, name, least):
+        end = time.monotonic() + WAIT_S
+        while self.server.counters().get(name, 0) < least:
+            self.assertLess(time.monotonic(), end, self.server.counters())
+            time.sleep(0.1)
+
+    def value(self):
+        return copal(self.server.keys, "get", self.uri()).stdout.decode().strip()
+
+    @needed("openssl")
+    def test_unsafe_requests_need_an_echo_and_replays_have_none(self):
+        self.mid = 100
+        self.begin()
+        relay = Recorder(self.port)
+        self.addCleanup(relay.close)
+        p = self.open_client(relay.port)
+        self.assertEqual(self.put_once(p, "one"), (CREATED, b""))
+        self.checkpoint(1)
+        self.assertEqual(self.put_once(p, "two"), (CHANGED, b""))
+        recorded = relay.up[-1]
+        self.assertEqual(self.put_once(p, "three"), (CHANGED, b""))
+        self.restart(signal.SIGKILL)
+        self.assertEqual(self.server.counters()["sessions_restored_stale"], 1)
+        # The checkpoint knows nothing of this record, so it is taken; but it has no effect.
+        relay.back.sendto(recorded, relay.server)
+        self.wait_count("doubted", 1)
+        self.assertEqual(self.value(), "three")
+        code, echo = self.put_once(p, "four")
+        self.assertEqual((code, len(echo)), (UNAUTHORIZED, 12))
+        self.assertEqual(self.value(), "three")
+        self.assertEqual(self.put_once(p, "four", echo), (CHANGED, b""))
+        self.assertEqual(self.value(), "four")
+        self.assertEqual(self.server.counters()["sessions_proven"], 1)
+        # Another record of before the crash is now known to be old; and nobody is asked again.
+        relay.back.sendto(relay.up[-4], relay.server)
+        self.wait_count("dtls_rx_replayed", 1)
+        self.assertEqual(self.value(), "four")
+        self.assertEqual(self.put_once(p, "five"), (CHANGED, b""))
+        self.assertEqual(self.server.counters()["doubted"], 2)
+
+    def test_sessions_are_dropped_when_that_is_wanted(self):
+        self.dtls = ""
+        self.begin()
+        self.put("0")
+        p = self.copal("observe", self.uri())
+        self.expect(p, "0")
+        self.saved()
+        self.restart(signal.SIGKILL)
+        self.assertFalse(os.path.exists(self.file("sessions")))
+        self.assertNotIn("sessions_restored", self.server.counters())
+
+    def test_checkpoint_is_not_used_when_the_policy_is_another_by_then(self):
+        self.begin()
+        self.put("0")
+        p = self.copal("observe", self.uri())
+        self.expect(p, "0")
+        self.checkpoint(1)
+        self.dtls = 'after_crash = "drop";'
+        self.restart(signal.SIGKILL)
+        self.assertIn("after_crash is drop", self.wait_for(r'"event":"sessions_lost".*').group())
+        self.assertNotIn("sessions_restored", self.server.counters())
+        self.assertFalse(os.path.exists(self.file("sessions")))
+
+
+if __name__ == "__main__":
+    sys.exit(0 if unittest.main(exit=False, verbosity=2).result.wasSuccessful() else 1)
