@@ -61,11 +61,11 @@ typedef struct conf_dtls {
   uint32_t idle_s;     /* seconds; 0: for ever */
   conf_switch has_cid; /* RFC 9146 */
   conf_switch has_tickets;
-  uint32_t ticket_s;        /* seconds until the key of tickets is drawn anew; 0: never */
+  uint32_t ticket_s;              /* seconds until the key of tickets is drawn anew; 0: never */
   char saved_key[CONF_TEXT_SIZE]; /* file of the key that seals saved sessions; "": beside them */
   conf_crash after_crash;
   copal_dur checkpoint; /* between two checkpoints */
-  uint16_t mtu; /* bytes of a datagram of a handshake */
+  uint16_t mtu;         /* bytes of a datagram of a handshake */
   copal_dur retransmit, timeout;
   conf_clients clients; /* that show no pre-shared key */
   conf_name name;       /* of those that show a certificate */

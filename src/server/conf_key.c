@@ -118,7 +118,7 @@ const conf_key conf_keys[] = {
 
     TEXT("dtls", "psk_file", psk_file, 0),
     TEXT("dtls", "certificate", dtls_certificate, 0),
-    TEXT("dtls", "saved_key", dtls.saved_key, 0),
+    TEXT("dtls", "key", dtls_key, 0),
     TEXT("dtls", "ca", dtls_ca, 0),
     TEXT("dtls", "crl", dtls_crl, 0),
     TEXT("dtls", "raw_key", dtls_raw_key, 0),

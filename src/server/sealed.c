@@ -201,8 +201,7 @@ static int read_key(const sealed_file *f, int dir, uint8_t key[SEALED_KEY_SIZE])
 {
   char room[NAME_MAX_SIZE];
   struct stat st;
-  const int fd =
-      openat(has_own_key(f) ? dir : AT_FDCWD, key_name(f, room), O_RDONLY | O_CLOEXEC);
+  const int fd = openat(has_own_key(f) ? dir : AT_FDCWD, key_name(f, room), O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return -errno;
   int rc = fstat(fd, &st) == 0 ? 0 : -errno;

@@ -32,8 +32,8 @@ typedef struct secure_shared {
 int secure_shared_init(secure_shared *all, dtls_credentials *credentials, const identities *people);
 void secure_shared_wipe(secure_shared *all);
 
-/* Draws another key of tickets: those given out are void when the shards have been told. Thread: the
- * main thread. Returns 0 or -errno, and then the key stays. */
+/* Draws another key of tickets: those given out are void when the shards have been told. Thread:
+ * the main thread. Returns 0 or -errno, and then the key stays. */
 int secure_shared_rotate(secure_shared *all);
 
 /* What can change while a shard runs. Secret. */

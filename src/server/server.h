@@ -42,8 +42,8 @@ typedef struct server_watcher {
 typedef struct server_section {
   const char *name;
 
-  /* Reads what was saved; may be NULL, as save(). All shards exist and have their sockets; no thread runs yet. What is
-   * missing or damaged is left out, which is the section's to log. */
+  /* Reads what was saved; may be NULL, as save(). All shards exist and have their sockets; no
+   * thread runs yet. What is missing or damaged is left out, which is the section's to log. */
   void (*restore)(struct server_section *n, server *s);
 
   /* Saves. All threads of shards have ended, endpoints and store are still there; no request is

@@ -110,8 +110,7 @@ static bool restore(const record *r, server *s, identities *known, uint64_t age_
   dtls_sessions *table = home.owner != NULL ? session_form_table(home.owner) : NULL;
   if (table == NULL || (here.local = local_of(&home, r)) == 0)
     return false;
-  if (r->kind != IDENTITY_ANONYMOUS &&
-      identity_hold(known, r->kind, r->name, &here.identity) < 0)
+  if (r->kind != IDENTITY_ANONYMOUS && identity_hold(known, r->kind, r->name, &here.identity) < 0)
     return false;
   if (dtls_saved_import(table, r->form, &here, clock_now()) == COPAL_OK)
     return true;

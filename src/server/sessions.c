@@ -135,10 +135,9 @@ static void on_report(server_section *hook, server *s, const shard_report *r, co
   if (r->kind == SHARD_WANTS_SAVE)
     checkpoint_hurry(&all->checkpoint, now);
   else if (checkpoint_collected(&all->checkpoint))
-    checkpoint_finish(&all->checkpoint, s,
-                      checkpoint_is_whole(&all->checkpoint) ? write_checkpoint(all)
-                                                            : CHECKPOINT_FAILED,
-                      now);
+    checkpoint_finish(
+        &all->checkpoint, s,
+        checkpoint_is_whole(&all->checkpoint) ? write_checkpoint(all) : CHECKPOINT_FAILED, now);
 }
 
 /* ------------------------------------------------------------------------------------------------

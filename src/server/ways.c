@@ -152,8 +152,8 @@ static bool is_mine(handler_ways *hook, const handler_way *way)
   const int first = find_first(w, &bound);
   if (first < 0)
     return w->shard == 0;
-  const uint32_t index = key.len > 0 ? index_of_session(w, first, &remote, key)
-                                     : index_of(w, first, &remote);
+  const uint32_t index =
+      key.len > 0 ? index_of_session(w, first, &remote, key) : index_of(w, first, &remote);
   return listener_shard(index, w->shards) == w->shard;
 }
 

@@ -3,8 +3,8 @@
  * this process. Thread: the shard's. RFC 7252 section 1.2 (endpoint).
  *
  * who    version (1 byte) | IP address (16) | port (2) | length and name of the interface that the
- *        address is bound to | length and key of the security session. Where the session is found by
- *        a connection ID, address and port are zero, and the key begins with what steers its records
+ *        address is bound to | length and key of the security session. Where the session is found
+ * by a connection ID, address and port are zero, and the key begins with what steers its records
  * side   IP address (16) and port (2) of the socket | local IP address that was asked (16) |
  *        flags (2) | length and name of the interface
  *

@@ -52,9 +52,9 @@ struct dtls {
   copal_timerq timers; /* of greetings */
   void *wheel;
   uint64_t seed;
-  copal_time now;   /* of the present call */
-  uint8_t lane;     /* of the socket the present datagram came to */
-  copal_mspan room; /* where it is written */
+  copal_time now;            /* of the present call */
+  uint8_t lane;              /* of the socket the present datagram came to */
+  copal_mspan room;          /* where it is written */
   const dtls_about *leaving; /* of the session on_close() is being told of; NULL: of none */
   uint32_t ended_count;
   dtls_ended ended[DTLS_ENDED_MAX];

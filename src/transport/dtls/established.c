@@ -29,9 +29,8 @@ copal_path dtls_path_of(const dtls *d, const dtls_session *s)
 
 dtls_about dtls_about_of(const dtls *d, const dtls_session *s)
 {
-  dtls_about about = {.path = dtls_path_of(d, s),
-                      .local = s->local,
-                      .has_cid = (s->flags & DTLS_SESSION_CID) != 0};
+  dtls_about about = {
+      .path = dtls_path_of(d, s), .local = s->local, .has_cid = (s->flags & DTLS_SESSION_CID) != 0};
   dtls_session_name(d->sessions, s, about.name);
   return about;
 }

@@ -448,8 +448,7 @@ dtls_session *dtls_session_by_cid(dtls_sessions *all, copal_span bytes)
   return s;
 }
 
-void dtls_session_name(const dtls_sessions *all, const dtls_session *s,
-                       uint8_t out[DTLS_NAME_SIZE])
+void dtls_session_name(const dtls_sessions *all, const dtls_session *s, uint8_t out[DTLS_NAME_SIZE])
 {
   const dtls_cid cid = dtls_session_own_cid(all, s);
   copal_wr w = copal_wr_init((copal_mspan){out, DTLS_NAME_SIZE});
@@ -467,8 +466,9 @@ dtls_session *dtls_session_named(const dtls_sessions *all, copal_span name)
   cid.generation = copal_rd_be(&r, 4);
   const copal_span rest = copal_rd_rest(&r);
   dtls_session *s = r.err == COPAL_OK ? find_cid(all, &cid) : NULL;
-  const bool is_it = s != NULL && s->state == DTLS_SESSION_UP &&
-                     copal_span_is_equal(rest, copal_span_of(s->verify_data, sizeof s->verify_data));
+  const bool is_it =
+      s != NULL && s->state == DTLS_SESSION_UP &&
+      copal_span_is_equal(rest, copal_span_of(s->verify_data, sizeof s->verify_data));
   return is_it ? s : NULL;
 }
 

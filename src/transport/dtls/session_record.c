@@ -93,8 +93,8 @@ int dtls_session_open(dtls_sessions *all, dtls_session *s, const dtls_arrival *a
 
 void dtls_session_prove(dtls_sessions *all, dtls_session *s, bool is_fresh)
 {
-  const unsigned proven = is_fresh ? DTLS_SESSION_UNPROVEN | DTLS_SESSION_STALE
-                                   : DTLS_SESSION_UNPROVEN;
+  const unsigned proven =
+      is_fresh ? DTLS_SESSION_UNPROVEN | DTLS_SESSION_STALE : DTLS_SESSION_UNPROVEN;
   if ((s->flags & proven) == 0)
     return;
   if (is_fresh && dtls_session_is_stale(s))

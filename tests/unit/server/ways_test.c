@@ -143,6 +143,86 @@ static void a_client_belongs_to_the_shard_it_is_steered_to(void **state)
   udp_close(p.udp);
 }
 
+/* Sessions of the test: one, found by its CID or not. */
+typedef struct one_session {
+  ways_sessions hook; /* first */
+  ways_session session;
+} one_session;
+
+static bool describe_one(ways_sessions *hook, uint32_t session, ways_session *out)
+{
+  *out = ((one_session *)hook)->session;
+  return session == out->path.session;
+}
+
+static bool find_one(ways_sessions *hook, copal_span key, ways_session *out)
+{
+  *out = ((one_session *)hook)->session;
+  return copal_span_is_equal(key, copal_span_of(out->key, out->key_len));
+}
+
+static one_session session_of(process *p, bool has_cid)
+{
+  one_session one = {
+      .hook = {describe_one, find_one},
+      .session = {.path = {.remote = loopback(40000), .session = 77, .flags = COPAL_PATH_SECURE},
+                  .local = path_of(p, 0).local,
+                  .has_cid = has_cid,
+                  .key_len = 5,
+                  .key = {2, 'n', 'a', 'm', 'e'}}};
+  return one;
+}
+
+static void a_session_with_a_cid_is_the_same_client_wherever_it_is(void **state)
+{
+  process p;
+  handler_way way, moved;
+  copal_path path;
+  (void)state;
+  begin(&p);
+  bind_to(&p, 0);
+  one_session one = session_of(&p, true);
+  p.ways.sessions = &one.hook;
+  handler_ways *hook = &p.ways.hook;
+  assert_int_equal(hook->describe(hook, &one.session.path, &way), COPAL_OK);
+  one.session.path.remote = loopback(40001);
+  assert_int_equal(hook->describe(hook, &one.session.path, &moved), COPAL_OK);
+  assert_int_equal(way.who_len, moved.who_len);
+  assert_memory_equal(way.who, moved.who, way.who_len);
+  one.session.path.session = 99; /* as after a restart */
+  assert_int_equal(hook->recall(hook, &way, &path), COPAL_OK);
+  assert_memory_equal(&path, &one.session.path, sizeof path);
+  one.session.key[1]++;
+  assert_int_equal(hook->recall(hook, &way, &path), COPAL_ENOTFOUND);
+  p.ways.sessions = NULL;
+  assert_int_equal(hook->recall(hook, &way, &path), COPAL_ENOTFOUND);
+  udp_close(p.udp);
+}
+
+static void a_session_belongs_to_the_shard_its_records_are_steered_to(void **state)
+{
+  process p;
+  handler_way way;
+  (void)state;
+  begin(&p);
+  bind_to(&p, 0);
+  p.steered[0] = 16;
+  p.ways.shards = 4;
+  for (uint8_t lane = 0; lane < 64; lane++) {
+    one_session one = session_of(&p, lane % 2 == 0);
+    one.session.path.remote.port = (uint16_t)(1000 + lane);
+    one.session.key[0] = lane;
+    p.ways.sessions = &one.hook;
+    assert_int_equal(p.ways.hook.describe(&p.ways.hook, &one.session.path, &way), COPAL_OK);
+    const uint32_t index =
+        one.session.has_cid ? lane % 16 : steer_index(&one.session.path.remote, 16);
+    for (p.ways.shard = 0; p.ways.shard < 4; p.ways.shard++)
+      assert_int_equal(p.ways.hook.is_mine(&p.ways.hook, &way),
+                       listener_shard(index, 4) == p.ways.shard);
+  }
+  udp_close(p.udp);
+}
+
 static void damaged_bytes_lead_nowhere(void **state)
 {
   process p;
@@ -181,6 +261,8 @@ int main(void)
       cmocka_unit_test(an_address_that_is_served_no_longer_is_a_way_to_nowhere),
       cmocka_unit_test(a_session_that_nobody_keeps_ends_with_the_process),
       cmocka_unit_test(a_client_belongs_to_the_shard_it_is_steered_to),
+      cmocka_unit_test(a_session_with_a_cid_is_the_same_client_wherever_it_is),
+      cmocka_unit_test(a_session_belongs_to_the_shard_its_records_are_steered_to),
       cmocka_unit_test(damaged_bytes_lead_nowhere),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
