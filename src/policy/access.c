@@ -86,6 +86,18 @@ bool access_name_fits(copal_span pattern, copal_span name)
   return p == pattern.len;
 }
 
+/* The groups that the credentials put somebody in, as far as the rules know them. */
+static void join_given_groups(const access_rules *rules, copal_span groups, uint64_t *broad)
+{
+  copal_span group;
+  while (identity_next_group(&groups, &group))
+    for (uint32_t i = BROAD_FREE; i < rules->broad_count; i++) {
+      const access_broad *b = &rules->broads[i];
+      if (b->is_group && copal_span_is_equal(access_text_span(rules, b->text), group))
+        access_bits_join(broad, b->implied.words);
+    }
+}
+
 access_profile access_profile_of(const access_rules *rules, const identity *id, uint8_t over)
 {
   access_profile p = {.id = id, .over = over};
@@ -98,6 +110,7 @@ access_profile access_profile_of(const access_rules *rules, const identity *id, 
   p.exact = access_exact_find(rules, id->kind, id->name);
   if (p.exact != 0)
     access_bits_join(p.broad, access_exact_at(rules, p.exact)->groups.words);
+  join_given_groups(rules, id->groups, p.broad);
   for (uint32_t i = BROAD_FREE; i < rules->broad_count; i++) {
     const access_broad *b = &rules->broads[i];
     if (!b->is_group && (b->kinds >> id->kind & 1) != 0 &&

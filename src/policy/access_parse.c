@@ -184,22 +184,17 @@ static void join_group(access_rules *a, uint32_t member, uint32_t group)
       access_bits_join(access_exact_at(a, i)->groups.words, implied);
 }
 
-static bool is_group_name(const char *name)
-{
-  const size_t len = strlen(name);
-  return len > 0 && len == strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                        "0123456789-_.");
-}
-
-/* group NAME = WHO, WHO ... */
+/* group NAME = WHO, WHO ...; or group NAME, whose members the credentials tell. */
 static void read_group(reading *r)
 {
-  if (!lines_item(&r->l, "=") || !is_group_name(r->l.item)) {
+  if (!lines_item(&r->l, "=") || !identity_group_is_valid(copal_span_of(r->l.item, r->l.len))) {
     lines_wrong(&r->l, "a group's name has letters, digits, \"-\", \"_\" and \".\"");
     return;
   }
   const uint32_t group = take_broad(r, true, 0, copal_span_of(r->l.item, r->l.len));
   if (group == ACCESS_BROAD_MAX)
+    return;
+  if (lines_is_over(&r->l))
     return;
   if (!lines_skip(&r->l, '=')) {
     lines_wrong(&r->l, "\"=\" is expected behind the group's name");

@@ -35,11 +35,17 @@ struct identities {
 
 static const identity anonymous = {.kind = IDENTITY_ANONYMOUS};
 
-static uint32_t hash_of(const identities *all, identity_kind kind, copal_span name)
+static uint64_t hash_on(uint64_t h, copal_span bytes)
 {
-  uint64_t h = (all->seed ^ (uint64_t)kind) * UINT64_C(0x9e3779b97f4a7c15);
-  for (size_t i = 0; i < name.len; i++)
-    h = (h ^ name.ptr[i]) * UINT64_C(0x100000001b3); /* FNV-1a from a random start */
+  for (size_t i = 0; i < bytes.len; i++)
+    h = (h ^ bytes.ptr[i]) * UINT64_C(0x100000001b3); /* FNV-1a from a random start */
+  return h;
+}
+
+static uint32_t hash_of(const identities *all, const identity *id)
+{
+  uint64_t h = (all->seed ^ (uint64_t)id->kind) * UINT64_C(0x9e3779b97f4a7c15);
+  h = hash_on(hash_on(h, id->name), id->groups);
   return (uint32_t)(h ^ h >> 32);
 }
 
@@ -75,12 +81,48 @@ bool identity_name_is_valid(copal_span name)
   return true;
 }
 
-static uint32_t find(const identities *all, identity_kind kind, copal_span name, uint32_t hash)
+bool identity_group_is_valid(copal_span group)
+{
+  static const char others[] = "-_.";
+  for (size_t i = 0; i < group.len; i++) {
+    const uint8_t c = group.ptr[i];
+    if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+        (c == 0 || strchr(others, c) == NULL))
+      return false;
+  }
+  return group.len > 0;
+}
+
+bool identity_next_group(copal_span *groups, copal_span *group)
+{
+  if (groups->len == 0)
+    return false;
+  const uint8_t *end = memchr(groups->ptr, ',', groups->len);
+  const size_t len = end != NULL ? (size_t)(end - groups->ptr) : groups->len;
+  const size_t past = end != NULL ? len + 1 : len;
+  *group = copal_span_of(groups->ptr, len);
+  *groups = copal_span_of(groups->ptr + past, groups->len - past);
+  return true;
+}
+
+bool identity_groups_are_valid(copal_span groups)
+{
+  copal_span group;
+  if (groups.len > IDENTITY_GROUPS_MAX || groups.len == 0 || groups.ptr[groups.len - 1] == ',')
+    return false;
+  while (identity_next_group(&groups, &group))
+    if (!identity_group_is_valid(group))
+      return false;
+  return true;
+}
+
+static uint32_t find(const identities *all, const identity *id, uint32_t hash)
 {
   uint32_t at = all->buckets[hash & all->mask];
   for (; at != NONE; at = all->entries[at].next) {
     const entry *e = &all->entries[at];
-    if (e->hash == hash && e->id.kind == kind && copal_span_is_equal(e->id.name, name))
+    if (e->hash == hash && e->id.kind == id->kind && copal_span_is_equal(e->id.name, id->name) &&
+        copal_span_is_equal(e->id.groups, id->groups))
       break;
   }
   return at;
@@ -97,20 +139,25 @@ static uint32_t take(identities *all)
 }
 
 /* Returns NONE when there is no room. */
-static uint32_t make(identities *all, identity_kind kind, copal_span name, uint32_t hash)
+static uint32_t make(identities *all, const identity *id, uint32_t hash)
 {
-  uint8_t *copy = malloc(name.len);
+  const size_t len = id->name.len, more = id->groups.len;
+  uint8_t *copy = malloc(len + more);
   const uint32_t at = copy != NULL ? take(all) : NONE;
   if (at == NONE) {
     free(copy);
     return NONE;
   }
-  memcpy(copy, name.ptr, name.len);
+  memcpy(copy, id->name.ptr, len);
+  if (more > 0)
+    memcpy(copy + len, id->groups.ptr, more);
   uint32_t *bucket = &all->buckets[hash & all->mask];
-  all->entries[at] =
-      (entry){.id = {.kind = kind, .name = copal_span_of(copy, name.len), .serial = ++all->serial},
-              .next = *bucket,
-              .hash = hash};
+  all->entries[at] = (entry){.id = {.kind = id->kind,
+                                    .name = copal_span_of(copy, len),
+                                    .groups = copal_span_of(copy + len, more),
+                                    .serial = ++all->serial},
+                             .next = *bucket,
+                             .hash = hash};
   *bucket = at;
   all->count++;
   return at;
@@ -131,16 +178,23 @@ static void unmake(identities *all, uint32_t at)
 
 int identity_hold(identities *all, identity_kind kind, copal_span name, identity_ref *ref)
 {
+  return identity_hold_in(all, kind, name, copal_span_of(NULL, 0), ref);
+}
+
+int identity_hold_in(identities *all, identity_kind kind, copal_span name, copal_span groups,
+                     identity_ref *ref)
+{
+  const identity id = {.kind = kind, .name = name, .groups = groups};
   *ref = NONE;
   if (kind == IDENTITY_ANONYMOUS)
     return COPAL_OK;
-  if (!identity_name_is_valid(name))
+  if (!identity_name_is_valid(name) || (groups.len > 0 && !identity_groups_are_valid(groups)))
     return COPAL_EINVAL;
-  const uint32_t hash = hash_of(all, kind, name);
+  const uint32_t hash = hash_of(all, &id);
   pthread_mutex_lock(&all->lock);
-  uint32_t at = find(all, kind, name, hash);
+  uint32_t at = find(all, &id, hash);
   if (at == NONE)
-    at = make(all, kind, name, hash);
+    at = make(all, &id, hash);
   if (at != NONE)
     all->entries[at].holders++;
   pthread_mutex_unlock(&all->lock);

@@ -2,7 +2,9 @@
 /* Who a peer has proved to be. Not tied to a transport: DTLS and TLS sessions, and OSCORE contexts,
  * refer to one by a number of 4 bytes. RFC 7252 section 9.1.
  *
- * Identities are interned: equal ones share a number, which lives while it is held. Thread: any. */
+ * Identities are interned: equal ones share a number, which lives while it is held. Those with
+ * other groups are not equal: who was put into another group is another from the next session on.
+ * Thread: any. */
 #ifndef POLICY_IDENTITY_H
 #define POLICY_IDENTITY_H
 
@@ -20,13 +22,17 @@ typedef enum identity_kind {
   IDENTITY_OSCORE,    /* `name` is the context's */
 } identity_kind;
 
-enum { IDENTITY_NAME_MAX = 255 }; /* bytes */
+enum {
+  IDENTITY_NAME_MAX = 255, /* bytes */
+  IDENTITY_GROUPS_MAX = 255,
+};
 
 /* Lent while its number is held. `name` is well-formed UTF-8 without control characters. */
 typedef struct identity {
   identity_kind kind;
   copal_span name;
-  uint64_t serial; /* never used twice; 0: anonymous. Tells it from others with its number */
+  copal_span groups; /* that its credentials put it in: names, separated by "," */
+  uint64_t serial;   /* never used twice; 0: anonymous. Tells it from others with its number */
 } identity;
 
 /* The number of an identity; 0 is anonymous, for which nothing need be held. */
@@ -37,6 +43,13 @@ typedef struct identities identities;
 /* True for 1 to IDENTITY_NAME_MAX bytes of well-formed UTF-8 without control characters. */
 bool identity_name_is_valid(copal_span name);
 
+/* True for a name of letters, digits, "-", "_" and "."; and for a list of such. */
+bool identity_group_is_valid(copal_span group);
+bool identity_groups_are_valid(copal_span groups);
+
+/* Takes the first name from a list of groups. False at its end. */
+bool identity_next_group(copal_span *groups, copal_span *group);
+
 /* At most `max` identities at a time. Returns NULL without memory. */
 identities *identities_open(uint32_t max);
 void identities_close(identities *all);
@@ -44,6 +57,10 @@ void identities_close(identities *all);
 /* Holds the number of an identity once, making it when it is new; `name` is copied. Returns 0 or
  * COPAL_ENOSLOT, or COPAL_EINVAL for a name that cannot be one. */
 int identity_hold(identities *all, identity_kind kind, copal_span name, identity_ref *ref);
+
+/* The same, in groups: a list that identity_groups_are_valid(), or nothing. */
+int identity_hold_in(identities *all, identity_kind kind, copal_span name, copal_span groups,
+                     identity_ref *ref);
 
 /* Holds it once more. */
 void identity_hold_again(identities *all, identity_ref ref);

@@ -33,7 +33,7 @@ bool session_form_put(state_writer *w, shard *owner, const identities *known, dt
   const copal_time now = clock_now();
   const size_t len = kind == SESSION_FORM_LAST ? dtls_saved_export(table, s, form, now)
                                                : dtls_saved_checkpoint(table, s, form, now);
-  state_put_uint(w, PLACE_SIZE + 2 + who->name.len + len, 4);
+  state_put_uint(w, PLACE_SIZE + 3 + who->name.len + who->groups.len + len, 4);
   state_put(w, copal_span_of(bound.ip, sizeof bound.ip));
   state_put_uint(w, bound.port, 2);
   state_put(w, copal_span_of(side.ip, sizeof side.ip));
@@ -41,6 +41,8 @@ bool session_form_put(state_writer *w, shard *owner, const identities *known, dt
   state_put_uint(w, (uint64_t)who->kind, 1);
   state_put_uint(w, who->name.len, 1);
   state_put(w, who->name);
+  state_put_uint(w, who->groups.len, 1);
+  state_put(w, who->groups);
   state_put(w, copal_span_of(form, len));
   explicit_bzero(form, sizeof form);
   return true;
@@ -53,7 +55,7 @@ typedef struct record {
   copal_addr bound;
   udp_side side;
   identity_kind kind;
-  copal_span name;
+  copal_span name, groups;
   copal_span form;
   dtls_saved_home home;
 } record;
@@ -74,6 +76,7 @@ static bool parse(copal_rd r, record *out)
   out->side.ifindex = copal_rd_be(&r, 4);
   const uint8_t kind = copal_rd_u8(&r);
   out->name = copal_rd_span(&r, copal_rd_u8(&r));
+  out->groups = copal_rd_span(&r, copal_rd_u8(&r));
   out->form = copal_rd_rest(&r);
   if (r.err != COPAL_OK || kind > IDENTITY_OSCORE ||
       (kind == IDENTITY_ANONYMOUS) != (out->name.len == 0))
@@ -110,7 +113,8 @@ static bool restore(const record *r, server *s, identities *known, uint64_t age_
   dtls_sessions *table = home.owner != NULL ? session_form_table(home.owner) : NULL;
   if (table == NULL || (here.local = local_of(&home, r)) == 0)
     return false;
-  if (r->kind != IDENTITY_ANONYMOUS && identity_hold(known, r->kind, r->name, &here.identity) < 0)
+  if (r->kind != IDENTITY_ANONYMOUS &&
+      identity_hold_in(known, r->kind, r->name, r->groups, &here.identity) < 0)
     return false;
   if (dtls_saved_import(table, r->form, &here, clock_now()) == COPAL_OK)
     return true;

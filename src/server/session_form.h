@@ -4,7 +4,7 @@
  *
  *   length of the rest (4 bytes) | IP address (16) and port (2) of the socket | local IP address
  *   that was asked (16) | interface (4) | kind of the identity (1) | length (1) and bytes of its
- *   name | the session, see transport/dtls/saved.h
+ *   name, and of its groups | the session, see transport/dtls/saved.h
  *
  * All numbers are big-endian. The bytes are secret. Thread: writing, the shard's, or any while it
  * does not run; reading, the main thread while no shard runs. */

@@ -199,6 +199,24 @@ static void groups_hold_names_patterns_and_groups(void **state)
   access_release(a);
 }
 
+static void groups_that_the_credentials_tell(void **state)
+{
+  (void)state;
+  access_rules *a = rules_of("group lamps\n"
+                             "group all = group:lamps\n"
+                             "allow group:lamps PUT /lamps/**\n"
+                             "allow group:all READ /**\n"
+                             "default deny\n");
+  identity lamp = psk("x");
+  lamp.groups = copal_span_str("others,lamps");
+  assert_int_equal(decides(a, lamp, ACCESS_PUT, "/lamps/1"), 3);
+  assert_int_equal(decides(a, lamp, ACCESS_GET, "/"), 4);
+  assert_int_equal(decides(a, psk("x"), ACCESS_GET, "/"), -5);
+  lamp.groups = copal_span_str("lamp,lampsx");
+  assert_int_equal(decides(a, lamp, ACCESS_GET, "/"), -5);
+  access_release(a);
+}
+
 static void rights_and_their_shorthands(void **state)
 {
   (void)state;
@@ -469,6 +487,7 @@ int main(void)
       cmocka_unit_test(an_identity_is_one_segment_whatever_its_bytes),
       cmocka_unit_test(names_patterns_and_kinds),
       cmocka_unit_test(groups_hold_names_patterns_and_groups),
+      cmocka_unit_test(groups_that_the_credentials_tell),
       cmocka_unit_test(rights_and_their_shorthands),
       cmocka_unit_test(over_says_how_the_request_is_protected),
       cmocka_unit_test(mistakes_name_line_and_what_is_expected),

@@ -150,10 +150,45 @@ static void kinds_have_names(void **state)
   assert_string_equal(identity_kind_name(IDENTITY_OSCORE), "oscore");
 }
 
+static void others_groups_are_another_identity(void **state)
+{
+  (void)state;
+  identities *all = open_all(MAX);
+  identity_ref a, b, c;
+  const copal_span name = copal_span_str("alice");
+  assert_int_equal(identity_hold_in(all, IDENTITY_PSK, name, copal_span_str("x,y"), &a), COPAL_OK);
+  assert_int_equal(identity_hold_in(all, IDENTITY_PSK, name, copal_span_str("x,y"), &b), COPAL_OK);
+  assert_int_equal(identity_hold_in(all, IDENTITY_PSK, name, copal_span_str("x"), &c), COPAL_OK);
+  assert_int_equal(a, b);
+  assert_int_not_equal(a, c);
+  assert_int_not_equal(a, hold(all, IDENTITY_PSK, "alice"));
+  assert_true(copal_span_is_equal(identity_of(all, a)->groups, copal_span_str("x,y")));
+  assert_true(copal_span_is_equal(identity_of(all, a)->name, name));
+  identities_close(all);
+}
+
+static void groups_are_names_between_commas(void **state)
+{
+  static const char *const bad[] = {",", "a,", ",a", "a,,b", "a b", "a\n", "a/b", ""};
+  copal_span list = copal_span_str("a-b,C_2,d.e"), group;
+  (void)state;
+  assert_true(identity_groups_are_valid(list));
+  assert_true(identity_next_group(&list, &group));
+  assert_true(copal_span_is_equal(group, copal_span_str("a-b")));
+  assert_true(identity_next_group(&list, &group));
+  assert_true(identity_next_group(&list, &group));
+  assert_true(copal_span_is_equal(group, copal_span_str("d.e")));
+  assert_false(identity_next_group(&list, &group));
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_false(identity_groups_are_valid(copal_span_str(bad[i])));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(zero_is_anonymous_and_needs_no_holding),
+      cmocka_unit_test(others_groups_are_another_identity),
+      cmocka_unit_test(groups_are_names_between_commas),
       cmocka_unit_test(equal_identities_share_a_number_while_held),
       cmocka_unit_test(a_number_used_again_has_another_serial),
       cmocka_unit_test(beyond_the_maximum_there_is_no_slot_until_one_is_released),
