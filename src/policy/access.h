@@ -76,6 +76,9 @@ const char *access_name(const access_rules *rules);
 copal_span access_line(const access_rules *rules, unsigned line);
 size_t access_count(const access_rules *rules);
 
+/* True when a name fits a pattern, in which LINES_STAR stands for any run of bytes. */
+bool access_name_fits(copal_span pattern, copal_span name);
+
 /* How the rules know somebody. */
 access_profile access_profile_of(const access_rules *rules, const identity *id, uint8_t over);
 

@@ -163,9 +163,6 @@ uint32_t access_exact_find(const access_rules *a, identity_kind kind, copal_span
 /* Adds it unless it is there. Returns its number, or 0 without memory. */
 uint32_t access_exact_add(access_rules *a, identity_kind kind, copal_span name);
 
-/* True when a name fits a pattern, in which LINES_STAR stands for any run of bytes. */
-bool access_name_fits(copal_span pattern, copal_span name);
-
 /* Makes the tree of all rules. Returns 0 or COPAL_ENOSPC. */
 int access_build(access_rules *a);
 

@@ -114,7 +114,8 @@ typedef struct conf {
   guard_cfg guard;      /* but for its networks, which stand in `trusted` */
   conf_strings trusted; /* networks */
 
-  char psk_file[CONF_TEXT_SIZE]; /* "": none */
+  char psk_file[CONF_TEXT_SIZE];    /* "": none */
+  char credentials[CONF_TEXT_SIZE]; /* "": none */
   /* Names of files; "": none. */
   char dtls_certificate[CONF_TEXT_SIZE], dtls_key[CONF_TEXT_SIZE];
   char dtls_ca[CONF_TEXT_SIZE], dtls_crl[CONF_TEXT_SIZE];

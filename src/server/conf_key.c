@@ -117,6 +117,7 @@ const conf_key conf_keys[] = {
     LIST("amplification", "trusted", trusted, false),
 
     TEXT("dtls", "psk_file", psk_file, 0),
+    TEXT("dtls", "credentials", credentials, 0),
     TEXT("dtls", "certificate", dtls_certificate, 0),
     TEXT("dtls", "key", dtls_key, 0),
     TEXT("dtls", "ca", dtls_ca, 0),

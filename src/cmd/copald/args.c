@@ -16,6 +16,7 @@ enum {
   OPT_MERGE,
   OPT_BACKUP,
   OPT_PSK,
+  OPT_CREDENTIALS,
   OPT_PRINT,
   OPT_STORE,
   OPT_DATA,
@@ -31,6 +32,7 @@ static const struct option long_options[] = {
     {"store", required_argument, NULL, OPT_STORE},
     {"data", required_argument, NULL, OPT_DATA},
     {"psk-file", required_argument, NULL, OPT_PSK},
+    {"credentials", required_argument, NULL, OPT_CREDENTIALS},
     {"access", required_argument, NULL, OPT_ACCESS},
     {"explain", required_argument, NULL, OPT_EXPLAIN},
     {"check", required_argument, NULL, OPT_CHECK},
@@ -94,6 +96,7 @@ static int take_option(args *a, int option, const char *value, FILE *err)
   case OPT_STORE: return take_store(a, value, err);
   case OPT_DATA: a->data_dir = value; return 0;
   case OPT_PSK: a->psk_file = value; return 0;
+  case OPT_CREDENTIALS: a->credentials = value; return 0;
   case OPT_ACCESS: a->access_file = value; return 0;
   case OPT_EXPLAIN:
     a->action = ARGS_EXPLAIN;
@@ -140,6 +143,9 @@ int args_parse(args *a, int argc, char **argv, FILE *err)
     return usage_error(err, "--data", a->data_dir, "not the name of a directory");
   if (a->psk_file != NULL && strlen(a->psk_file) >= CONF_TEXT_SIZE)
     return usage_error(err, "--psk-file", a->psk_file, "not the name of a file");
+  if (a->credentials != NULL &&
+      (*a->credentials == '\0' || strlen(a->credentials) >= CONF_TEXT_SIZE))
+    return usage_error(err, "--credentials", a->credentials, "not the name of a file");
   if (a->access_file != NULL &&
       (*a->access_file == '\0' || strlen(a->access_file) >= CONF_TEXT_SIZE))
     return usage_error(err, "--access", a->access_file, "not the name of a file");
@@ -173,6 +179,8 @@ void args_help(FILE *out)
         "      --data DIR        keep resources in files below DIR (--store lmdb)\n"
         "      --psk-file FILE   serve coaps to clients whose keys are in FILE, lines of\n"
         "                        identity:hexkey\n"
+        "      --credentials FILE  serve coaps to those whom FILE names, see\n"
+        "                        copald.credentials(5)\n"
         "      --access FILE     the access rules: who may do what, see copald.access(5)\n"
         "      --explain TEXT    say which access rule decides on 'IDENTITY METHOD PATH', such as\n"
         "                        'psk:dev-1 PUT /devices/dev-1/t', and exit: 0 allowed, 1 denied\n"

@@ -34,6 +34,7 @@ typedef struct args {
   const char *config_file; /* NULL: none */
   const char *data_dir;    /* NULL: none */
   const char *psk_file;    /* NULL: none */
+  const char *credentials; /* NULL: not given */
   const char *access_file; /* NULL: not given */
   const char *question;    /* ARGS_EXPLAIN */
   const char *work_dir;    /* ARGS_CHECK, ARGS_DUMP, ARGS_LOAD, ARGS_BACKUP */

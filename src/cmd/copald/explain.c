@@ -8,6 +8,7 @@
 #include "cmd/copald/args.h"
 #include "copal/error.h"
 #include "copal/uri.h"
+#include "policy/credfile.h"
 
 enum { DENIED = 1, TEXT_SIZE = 4096 };
 
@@ -18,6 +19,7 @@ typedef struct question {
   unsigned right;
   copal_span key;
   char name[LINES_ITEM_MAX + 1];
+  char groups[IDENTITY_GROUPS_MAX + 1];
   char method[LINES_ITEM_MAX + 1];
   uint8_t path[3 * LINES_ITEM_MAX];
 } question;
@@ -125,9 +127,29 @@ static int show(const access_rules *rules, const question *q, FILE *out)
   return v.is_allowed ? 0 : DENIED;
 }
 
-int explain(const access_rules *rules, const char *text, FILE *out, FILE *err)
+/* The groups that the credentials file puts somebody in. False when it cannot be read, which has
+ * been said. */
+static bool add_groups(const conf *c, question *q, FILE *err)
+{
+  mistakes m = {.count = 0};
+  credfile *f = NULL;
+  identities *nobody = c->credentials[0] != '\0' ? identities_open(1) : NULL;
+  if (nobody == NULL)
+    return true;
+  const int rc = credfile_open(c->credentials, nobody, &f, &m);
+  if (rc < 0)
+    fprintf(err, "%s", m.text);
+  else if (credfile_groups(f, q->id.kind, q->id.name, q->groups))
+    q->id.groups = copal_span_str(q->groups);
+  credfile_close(f);
+  identities_close(nobody);
+  return rc == COPAL_OK;
+}
+
+int explain(const conf *c, const char *text, FILE *out, FILE *err)
 {
   question q;
+  const access_rules *rules = c->rules;
   if (!read_question(text, &q)) {
     fprintf(err,
             "copald: --explain \"%s\": expected is IDENTITY METHOD PATH, such as "
@@ -140,5 +162,5 @@ int explain(const access_rules *rules, const char *text, FILE *out, FILE *err)
                  "configuration\n");
     return 0;
   }
-  return show(rules, &q, out);
+  return add_groups(c, &q, err) ? show(rules, &q, out) : EXIT_USAGE;
 }

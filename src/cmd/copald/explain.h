@@ -5,10 +5,11 @@
 
 #include <stdio.h>
 
-#include "policy/access.h"
+#include "server/conf.h"
 
-/* Answers "IDENTITY METHOD PATH [over any|secure|oscore]". `rules` may be NULL: there are none.
- * Returns the exit code: 0 allowed, 1 denied, 2 the question is not one. */
-int explain(const access_rules *rules, const char *question, FILE *out, FILE *err);
+/* Answers "IDENTITY METHOD PATH [over any|secure|oscore]". The rules, if any, and the
+ * credentials file are those of `c`. Returns the exit code: 0 allowed, 1 denied, 2 the question is
+ * not one. */
+int explain(const conf *c, const char *question, FILE *out, FILE *err);
 
 #endif

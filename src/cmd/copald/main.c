@@ -94,6 +94,8 @@ static int load_conf(const args *a, conf *c, conf_errors *errors)
     memcpy(c->data, a->data_dir, strlen(a->data_dir) + 1);
   if (a->psk_file != NULL)
     memcpy(c->psk_file, a->psk_file, strlen(a->psk_file) + 1);
+  if (a->credentials != NULL)
+    memcpy(c->credentials, a->credentials, strlen(a->credentials) + 1);
   if (a->access_file != NULL)
     memcpy(c->access_file, a->access_file, strlen(a->access_file) + 1);
   if (a->log_level >= 0)
@@ -409,7 +411,7 @@ static int run(const args *a, char *const *argv)
   } else if (a->action == ARGS_PRINT_CONFIG) {
     conf_print(&c, stdout);
   } else if (a->action == ARGS_EXPLAIN) {
-    rc = explain(c.rules, a->question, stdout, stderr);
+    rc = explain(&c, a->question, stdout, stderr);
   } else if (a->action == ARGS_SERVE) {
     rc = start(a, &c, argv);
   }

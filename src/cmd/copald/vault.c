@@ -24,30 +24,54 @@ static bool has_secure_address(const conf *c)
   return false;
 }
 
-static bool has_certs(const conf *c)
-{
-  return c->dtls_certificate[0] != '\0' || c->dtls_raw_key[0] != '\0';
-}
-
 bool vault_is_wanted(const conf *c)
 {
-  return c->psk_file[0] != '\0' || has_certs(c);
+  return c->psk_file[0] != '\0' || c->credentials[0] != '\0' || c->dtls_certificate[0] != '\0' ||
+         c->dtls_raw_key[0] != '\0';
+}
+
+/* The files of certificates and raw public keys: the configuration goes before the credentials
+ * file. */
+typedef struct sources {
+  const char *files[CREDFILE_NAME_COUNT]; /* NULL: none */
+  const char *raw_peers;
+  bool has_certs;      /* there is something to show */
+  bool knows_clients;  /* and somebody to believe */
+  bool has_file_peers; /* raw public keys in the credentials file */
+} sources;
+
+static const char *or_null(const char *text)
+{
+  return text[0] != '\0' ? text : NULL;
+}
+
+static sources sources_of(const vault *v, const conf *c)
+{
+  sources s = {.files = {or_null(c->dtls_certificate), or_null(c->dtls_key), or_null(c->dtls_ca),
+                         or_null(c->dtls_crl), or_null(c->dtls_raw_key)},
+               .raw_peers = or_null(c->dtls_raw_peers)};
+  for (size_t i = 0; v->file != NULL && i < CREDFILE_NAME_COUNT; i++)
+    if (s.files[i] == NULL)
+      s.files[i] = credfile_file(v->file, (credfile_name)i);
+  s.has_file_peers = v->file != NULL && credfile_facts_now(v->file).raw_keys > 0;
+  s.has_certs = s.files[CREDFILE_CERTIFICATE] != NULL || s.files[CREDFILE_RAW_KEY] != NULL;
+  s.knows_clients = s.files[CREDFILE_CA] != NULL || s.raw_peers != NULL || s.has_file_peers;
+  return s;
 }
 
 /* Says what is missing, or returns 0. */
-static int check(const conf *c, char why[VAULT_WHY_SIZE])
+static int check(const conf *c, const sources *s, char why[VAULT_WHY_SIZE])
 {
   const char *wrong = NULL;
-  const bool knows_clients = c->dtls_ca[0] != '\0' || c->dtls_raw_peers[0] != '\0';
   if (!vault_is_wanted(c) && has_secure_address(c))
-    wrong = "a coaps address needs credentials: give --psk-file, or psk_file, certificate and key, "
-            "or raw_key in the section dtls";
-  else if (c->dtls_key[0] != '\0' && c->dtls_certificate[0] == '\0')
+    wrong = "a coaps address needs credentials: give --psk-file or --credentials, or psk_file, "
+            "credentials, certificate and key, or raw_key in the section dtls";
+  else if (s->files[CREDFILE_KEY] != NULL && s->files[CREDFILE_CERTIFICATE] == NULL)
     wrong = "dtls.key needs the certificate that belongs to it: give dtls.certificate";
-  else if (!has_certs(c) && knows_clients)
-    wrong = "dtls.ca and dtls.raw_peers need something to show to clients: give dtls.certificate "
-            "and dtls.key, or dtls.raw_key";
-  else if (has_certs(c) && c->dtls.clients != CONF_CLIENTS_NONE && !knows_clients)
+  else if (!s->has_certs && s->knows_clients)
+    wrong = "dtls.ca, dtls.raw_peers and raw keys of clients need something to show to them: give "
+            "dtls.certificate and dtls.key, or dtls.raw_key";
+  else if (s->has_certs && c->dtls.clients != CONF_CLIENTS_NONE && !s->knows_clients)
     wrong = "nothing says which clients to believe: give dtls.ca or dtls.raw_peers, or make "
             "dtls.clients \"none\"";
   if (wrong != NULL)
@@ -55,7 +79,7 @@ static int check(const conf *c, char why[VAULT_WHY_SIZE])
   return wrong != NULL ? -EINVAL : 0;
 }
 
-static int open_certs(vault *v, const conf *c, char why[VAULT_WHY_SIZE])
+static int open_certs(vault *v, const conf *c, const sources *s, char why[VAULT_WHY_SIZE])
 {
   static const certs_clients clients[] = {[CONF_CLIENTS_NONE] = CERTS_CLIENTS_NONE,
                                           [CONF_CLIENTS_OPTIONAL] = CERTS_CLIENTS_OPTIONAL,
@@ -64,17 +88,47 @@ static int open_certs(vault *v, const conf *c, char why[VAULT_WHY_SIZE])
                                      [CONF_NAME_SAN] = CERTS_NAME_SAN,
                                      [CONF_NAME_SUBJECT] = CERTS_NAME_SUBJECT,
                                      [CONF_NAME_FINGERPRINT] = CERTS_NAME_FINGERPRINT};
-  const certs_cfg cfg = {.certificate = c->dtls_certificate,
-                         .key = c->dtls_key,
-                         .ca = c->dtls_ca,
-                         .crl = c->dtls_crl,
-                         .raw_key = c->dtls_raw_key,
-                         .raw_peers = c->dtls_raw_peers,
+  const certs_cfg cfg = {.certificate = s->files[CREDFILE_CERTIFICATE],
+                         .key = s->files[CREDFILE_KEY],
+                         .ca = s->files[CREDFILE_CA],
+                         .crl = s->files[CREDFILE_CRL],
+                         .raw_key = s->files[CREDFILE_RAW_KEY],
+                         .raw_peers = s->raw_peers,
                          .clients = clients[c->dtls.clients],
                          .name = names[c->dtls.name],
                          .all = v->identities,
                          .psks = v->psks != NULL ? pskfile_credentials(v->psks) : NULL};
   return certs_open(&cfg, &v->certs, why) < 0 ? -EINVAL : 0;
+}
+
+/* The first of the mistakes. */
+static void first_mistake(const mistakes *m, char why[VAULT_WHY_SIZE])
+{
+  snprintf(why, VAULT_WHY_SIZE, "%.*s", (int)strcspn(m->text, "\n"), m->text);
+}
+
+static int open_file(vault *v, const conf *c, char why[VAULT_WHY_SIZE])
+{
+  mistakes m = {.count = 0};
+  if (credfile_open(c->credentials, v->identities, &v->file, &m) == COPAL_OK)
+    return 0;
+  first_mistake(&m, why);
+  return -EINVAL;
+}
+
+/* Who is asked first, and passes on what it does not know: the file, certificates, the file of
+ * keys. */
+static dtls_credentials *first_of(vault *v)
+{
+  dtls_credentials *first = NULL;
+  if (v->certs != NULL)
+    first = certs_credentials(v->certs);
+  else if (v->psks != NULL)
+    first = pskfile_credentials(v->psks);
+  if (v->file == NULL)
+    return first;
+  credfile_set_next(v->file, first);
+  return credfile_credentials(v->file);
 }
 
 int vault_open(vault *v, const conf *c, char why[VAULT_WHY_SIZE])
@@ -83,15 +137,16 @@ int vault_open(vault *v, const conf *c, char why[VAULT_WHY_SIZE])
   snprintf(why, VAULT_WHY_SIZE, "out of memory");
   if (v->identities == NULL)
     return -ENOMEM;
-  int rc = check(c, why);
+  int rc = c->credentials[0] != '\0' ? open_file(v, c, why) : 0;
+  const sources s = sources_of(v, c);
+  if (rc == 0)
+    rc = check(c, &s, why);
   if (rc == 0 && c->psk_file[0] != '\0')
     rc = pskfile_open(c->psk_file, v->identities, &v->psks, why) < 0 ? -EINVAL : 0;
-  if (rc == 0 && has_certs(c))
-    rc = open_certs(v, c, why);
+  if (rc == 0 && s.has_certs)
+    rc = open_certs(v, c, &s, why);
   if (rc == 0 && vault_is_wanted(c))
-    rc = secure_shared_init(
-        &v->shared, v->certs != NULL ? certs_credentials(v->certs) : pskfile_credentials(v->psks),
-        v->identities);
+    rc = secure_shared_init(&v->shared, first_of(v), v->identities);
   if (rc < 0)
     vault_close(v);
   return rc;
@@ -99,6 +154,7 @@ int vault_open(vault *v, const conf *c, char why[VAULT_WHY_SIZE])
 
 void vault_close(vault *v)
 {
+  credfile_close(v->file);
   certs_close(v->certs);
   pskfile_close(v->psks);
   if (v->identities != NULL)
@@ -132,8 +188,33 @@ static void report_certs(certs *c, logger *log)
     LOG(log, LOG_LEVEL_WARN, "revocation_list_outdated", log_text("since", day(f.outdated, when)));
 }
 
+static void report_file(credfile *f, logger *log)
+{
+  const credfile_facts facts = credfile_facts_now(f);
+  LOG(log, LOG_LEVEL_INFO, "credentials_read", log_number("psks", facts.psks),
+      log_number("raw_keys", facts.raw_keys), log_number("subjects", facts.subjects));
+}
+
+static void reload_file(credfile *f, logger *log)
+{
+  mistakes m = {.count = 0};
+  if (credfile_reload(f, &m) == COPAL_OK) {
+    report_file(f, log);
+    return;
+  }
+  for (const char *at = m.text; *at != '\0'; at += strspn(at, "\n")) {
+    char line[VAULT_WHY_SIZE];
+    const size_t len = strcspn(at, "\n");
+    snprintf(line, sizeof line, "%.*s", (int)len, at);
+    LOG(log, LOG_LEVEL_ERROR, "credentials_refused", log_text("error", line));
+    at += len;
+  }
+}
+
 void vault_report(const vault *v, logger *log)
 {
+  if (v->file != NULL)
+    report_file(v->file, log);
   if (v->certs != NULL)
     report_certs(v->certs, log);
 }
@@ -144,6 +225,8 @@ void vault_reload(vault *v, logger *log)
   const int rc = secure_shared_rotate(&v->shared); /* who is out now must not resume a session */
   if (rc < 0)
     LOG(log, LOG_LEVEL_ERROR, "ticket_key_kept", log_text("error", strerror(-rc)));
+  if (v->file != NULL)
+    reload_file(v->file, log);
   if (v->certs != NULL && certs_reload(v->certs, why) < 0)
     LOG(log, LOG_LEVEL_ERROR, "credentials_refused", log_text("error", why));
   else if (v->certs != NULL)
@@ -158,5 +241,5 @@ void vault_reload(vault *v, logger *log)
 
 const secure_shared *vault_secure(const vault *v)
 {
-  return v->psks != NULL || v->certs != NULL ? &v->shared : NULL;
+  return v->shared.credentials != NULL ? &v->shared : NULL;
 }

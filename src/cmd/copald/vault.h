@@ -5,6 +5,7 @@
 #define COPALD_VAULT_H
 
 #include "policy/certs.h"
+#include "policy/credfile.h"
 #include "policy/identity.h"
 #include "policy/pskfile.h"
 #include "server/conf.h"
@@ -15,8 +16,9 @@ enum { VAULT_WHY_SIZE = PSKFILE_WHY_SIZE };
 
 typedef struct vault {
   identities *identities;
-  pskfile *psks; /* NULL: no file is configured */
-  certs *certs;  /* NULL: neither certificates nor raw public keys are */
+  credfile *file; /* NULL: none is configured, as the next */
+  pskfile *psks;
+  certs *certs; /* NULL: neither certificates nor raw public keys are */
   secure_shared shared;
 } vault;
 
