@@ -8,7 +8,7 @@
 #include <strings.h>
 
 #include "copal/registry.h"
-#include "copal/uri.h"
+#include "server/key.h"
 
 /* Answers with an error code and a diagnostic payload, RFC 7252 section 5.5.2. */
 static int answer(pipeline *p, copal_code code, const char *text, copal_time now)
@@ -30,40 +30,17 @@ static bool is_served_host(const pipeline *p, copal_span options)
   return false;
 }
 
-/* "." and ".." are resolved before a URI becomes options. RFC 7252 section 5.10.1. */
-static bool is_dot_segment(copal_span segment)
-{
-  return (segment.len == 1 || segment.len == 2) && memcmp(segment.ptr, "..", segment.len) == 0;
-}
-
-static int write_key(copal_wr *w, copal_span options)
-{
-  copal_opt_iter it = copal_opt_iter_init(options);
-  for (copal_opt opt; copal_opt_next(&it, &opt) && opt.number <= COPAL_OPT_URI_PATH;) {
-    if (opt.number != COPAL_OPT_URI_PATH)
-      continue;
-    if (is_dot_segment(opt.value))
-      return COPAL_EURI;
-    copal_wr_u8(w, '/');
-    copal_uri_put_segment(w, opt.value);
-  }
-  if (w->len == 0)
-    copal_wr_u8(w, '/');
-  return w->err;
-}
-
 /* Writes the canonical path of a request into memory of the arena. Returns COPAL_OK, COPAL_ENOSLOT
  * when the arena is spent, COPAL_ENOSPC when the path is longer than allowed, or COPAL_EURI when it
  * has a dot segment. */
 static int make_key(pipeline *p, copal_span options, copal_span *key)
 {
-  /* Percent-encoding triples a byte at most, and an option has a byte of its own for the slash. */
-  const size_t room = 3 * options.len + 1;
+  const size_t room = key_room(options.len);
   uint8_t *buf = arena_take(&p->arena, room);
   if (buf == NULL)
     return COPAL_ENOSLOT;
   copal_wr w = copal_wr_init((copal_mspan){buf, room});
-  const int rc = write_key(&w, options);
+  const int rc = key_write(&w, options);
   if (rc < 0)
     return rc;
   *key = copal_wr_done(&w);

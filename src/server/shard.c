@@ -14,6 +14,7 @@
 
 #include "server/clock.h"
 #include "server/entropy.h"
+#include "server/foresight.h"
 #include "server/listener.h"
 #include "server/pipeline.h"
 #include "server/secure.h"
@@ -180,12 +181,12 @@ static void take_batch(shard *s, uint32_t socket, const udp_slot *slots, int cou
   s->stats.batches++;
   s->now = clock_now();
   store_view_renew(s->port);
-  for (int i = 0; i < count; i++) {
+  foresight_look(s->port, slots, is_secure ? 0 : count);
+  for (int i = 0; i < count; i++)
     if (is_secure)
       secure_input(s->secure, (int)socket, &slots[i], s->now);
     else
       take_plain(s, &slots[i]);
-  }
 }
 
 /* A message may have told the shard to stop reading while it was at it. */

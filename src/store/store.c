@@ -40,6 +40,17 @@ static bool is_plain_state(const store_op *op)
          op->attrs.len == 0 && !op->must_be_present && op->must_be_rev == 0 && op->etag_count == 0;
 }
 
+size_t store_foresight(store_port *p)
+{
+  const store_engine *engine = p->store->engine;
+  return engine->foresight != NULL ? engine->foresight(p) : 0;
+}
+
+void store_foresee(store_port *p, const copal_span *keys, size_t count)
+{
+  p->store->engine->foresee(p, keys, count);
+}
+
 int store_commit(store_port *p, store_op *op, copal_time now)
 {
   if (op->key.len > STORE_KEY_MAX || op->etag_count > STORE_ETAG_MAX ||

@@ -184,6 +184,8 @@ typedef struct store_engine {
   void (*view_renew)(store_port *p);
   store_status (*get)(store_port *p, store_space space, copal_span key, store_item *item,
                       copal_time now);
+  size_t (*foresight)(store_port *p); /* NULL: as if it returned 0 */
+  void (*foresee)(store_port *p, const copal_span *keys, size_t count);
   int (*commit)(store_port *p, store_op *op, copal_time now);
   int (*drain)(store_port *p, int max);
   int (*list)(store_port *p, const store_range *range, store_each *each, void *ctx, copal_time now);
@@ -216,6 +218,14 @@ void store_view_renew(store_port *p);
  * has seen. What has reached the end of its lifetime at `now` is absent. Returns STORE_OK,
  * STORE_ABSENT, or STORE_FAILED: it is there, but damaged or not to be read. Never blocks. */
 store_status store_get(store_port *p, copal_span key, store_item *item, copal_time now);
+
+/* For how many keys at once store_foresee() is worth its work now: 0 when what is stored is little
+ * enough to be in the cache, or the engine has no use for it. */
+size_t store_foresight(store_port *p);
+
+/* Fetches what reading or changing these keys will need into the cache, while there is something
+ * else to do. At most store_foresight() keys, borrowed. */
+void store_foresee(store_port *p, const copal_span *keys, size_t count);
 
 /* The same in the space STORE_STATE. */
 store_status store_get_state(store_port *p, copal_span key, store_item *item, copal_time now);

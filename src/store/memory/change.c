@@ -8,11 +8,13 @@
 /* One change on its way through the engine. The stripe's lock is held for writing. */
 typedef struct change {
   memory_store *s;
+  grace_seat *seat;
   stripe *st;
   const store_op *op;
   uint64_t hash;
   copal_time now;
-  entry *e; /* what is there, or NULL */
+  entry *e;       /* what is there, or NULL */
+  store_item old; /* its item */
   store_result result;
 } change;
 
@@ -70,14 +72,20 @@ static uint64_t former_size(const former *f)
     return 0;
   uint64_t size = sizeof *f + f->count * sizeof f->reps[0];
   for (uint32_t i = 0; i < f->count; i++)
-    size += representation_size(&f->reps[i]->item);
+    size += representation_size(f->reps[i]);
   return size;
+}
+
+/* The present representation: nobody replaces it while the stripe is locked. */
+static representation *rep_of(const entry *e)
+{
+  return atomic_load_explicit(&e->rep, memory_order_relaxed);
 }
 
 /* Bytes that an entry takes now. */
 static uint64_t present_size(copal_span key, const entry *e)
 {
-  return entry_size(key) + representation_size(&e->rep->item) + former_size(e->former) +
+  return entry_size(key) + representation_size(rep_of(e)) + former_size(e->former) +
          (e->due != NULL ? due_size(key) : 0);
 }
 
@@ -85,10 +93,10 @@ static uint64_t present_size(copal_span key, const entry *e)
 static bool keeps_former(const change *c, const store_item *item)
 {
   return c->e != NULL && c->op->space == STORE_RESOURCES && c->s->cfg.history > 0 &&
-         memcmp(c->e->rep->item.etag.bytes, item->etag.bytes, STORE_ETAG_SIZE) != 0;
+         memcmp(c->old.etag.bytes, item->etag.bytes, STORE_ETAG_SIZE) != 0;
 }
 
-/* The present representation in front of those before it. References are taken by make_begin(). */
+/* The present representation in front of those before it. */
 static former *former_make(const change *c)
 {
   const former *old = c->e->former;
@@ -98,7 +106,7 @@ static former *former_make(const change *c)
   if (f == NULL)
     return NULL;
   f->count = count;
-  f->reps[0] = c->e->rep;
+  f->reps[0] = rep_of(c->e);
   for (uint32_t i = 1; i < count; i++)
     f->reps[i] = old->reps[i - 1];
   return f;
@@ -106,7 +114,7 @@ static former *former_make(const change *c)
 
 static void making_drop(making *m)
 {
-  representation_give(m->rep);
+  free(m->rep);
   free(m->due);
   free(m->former);
 }
@@ -117,7 +125,7 @@ static bool making_init(making *m, const change *c, const store_item *item)
   const copal_span key = c->op->key;
   const bool has_due = item->lifetime_s != 0;
   const bool has_former = keeps_former(c, item);
-  *m = (making){.rep = representation_make(item)};
+  *m = (making){.rep = representation_make(item, c->s->epoch)};
   if (has_due)
     m->due = due_make(c->op->space, key, item);
   if (has_former)
@@ -127,8 +135,8 @@ static bool making_init(making *m, const change *c, const store_item *item)
     return false;
   }
   const former *f = m->former != NULL || c->e == NULL ? m->former : c->e->former;
-  m->size =
-      entry_size(key) + representation_size(item) + former_size(f) + (has_due ? due_size(key) : 0);
+  m->size = entry_size(key) + representation_size(m->rep) + former_size(f) +
+            (has_due ? due_size(key) : 0);
   return true;
 }
 
@@ -142,16 +150,18 @@ static bool take_growth(change *c, uint64_t before, uint64_t after)
 /* ------------------------------------------------------------------------------------------------
  * putting */
 
-/* Gives the present representation up, or hands it to the former ones. */
-static void replace_former(entry *e, former *f)
+/* Gives the representation up that was there, or hands it to the former ones. It stays readable for
+ * this change. */
+static void replace_former(const change *c, representation *old, former *f)
 {
+  entry *e = c->e;
   if (f == NULL) {
-    representation_give(e->rep);
+    grace_retire(c->seat, old);
     return;
   }
   /* It took over the present one and the newest of the others; the rest goes. */
   for (uint32_t i = f->count - 1; e->former != NULL && i < e->former->count; i++)
-    representation_give(e->former->reps[i]);
+    grace_retire(c->seat, e->former->reps[i]);
   free(e->former);
   e->former = f;
 }
@@ -174,26 +184,26 @@ static void change_replace(change *c, const store_item *item)
   }
   if (m.size < before)
     budget_give(&s->bytes, before - m.size);
-  representation *old = e->rep;
-  representation_take(old); /* until followers have been told */
-  replace_former(e, m.former);
-  e->rep = m.rep;
+  representation *old = rep_of(e);
+  atomic_store(&e->rep, m.rep);
+  replace_former(c, old, m.former);
   due_remove(s, e->due);
   e->due = m.due;
   due_insert(s, e->due);
   c->result = (store_result){.status = STORE_OK, .rev = item->rev, .etag = item->etag};
-  change_tell(c, &old->item, &e->rep->item);
-  representation_give(old);
+  change_tell(c, &c->old, item);
 }
 
 /* An entry in no table yet, which takes over what was made. NULL without memory. */
 static entry *entry_make(const change *c, const making *m)
 {
   const copal_span key = c->op->key;
-  entry *e = malloc(sizeof *e + key.len);
+  const size_t size = offsetof(entry, key) + key.len;
+  entry *e = malloc(size > sizeof *e ? size : sizeof *e);
   if (e == NULL)
     return NULL;
-  *e = (entry){.hash = c->hash, .rep = m->rep, .due = m->due};
+  *e = (entry){.due = m->due, .key_len = (uint16_t)key.len};
+  atomic_init(&e->rep, m->rep);
   if (key.len > 0)
     memcpy(e->key, key.ptr, key.len);
   return e;
@@ -202,14 +212,18 @@ static entry *entry_make(const change *c, const making *m)
 /* Inserts a new entry. Returns false without memory. */
 static bool insert_entry(change *c, const making *m)
 {
-  entry *e = stripe_grow(c->st) ? entry_make(c, m) : NULL;
+  entry *e = stripe_grow(c->st, &c->s->secret, c->seat) ? entry_make(c, m) : NULL;
   if (e == NULL)
     return false;
   shelf *sh = &c->s->shelves[c->op->space];
-  stripe_insert(c->st, e);
   pthread_rwlock_wrlock(&sh->keys_lock);
-  keytree_insert(&sh->keys, &e->node, copal_span_of(e->key, c->op->key.len), 0);
+  const bool is_listed = keylist_insert(&sh->keys, e);
   pthread_rwlock_unlock(&sh->keys_lock);
+  if (!is_listed) {
+    free(e);
+    return false;
+  }
+  stripe_insert(c->st, e, c->hash);
   due_insert(c->s, e->due);
   c->e = e;
   return true;
@@ -251,13 +265,13 @@ static void change_create(change *c, const store_item *item)
   }
   c->result =
       (store_result){.status = STORE_OK, .rev = item->rev, .etag = item->etag, .created = true};
-  change_tell(c, NULL, &c->e->rep->item);
+  change_tell(c, NULL, item);
 }
 
 static void change_put(change *c)
 {
   const store_op *op = c->op;
-  const store_item *old = c->e != NULL ? &c->e->rep->item : NULL;
+  const store_item *old = c->e != NULL ? &c->old : NULL;
   const store_rev rev = next_rev(c->s);
   const store_item item = {
       .rev = rev,
@@ -282,7 +296,7 @@ static void change_set_attrs(change *c)
     c->result.status = STORE_ABSENT;
     return;
   }
-  store_item item = c->e->rep->item;
+  store_item item = c->old;
   item.rev = next_rev(c->s);
   item.attrs = c->op->attrs;
   change_replace(c, &item);
@@ -291,21 +305,31 @@ static void change_set_attrs(change *c)
 /* ------------------------------------------------------------------------------------------------
  * deleting */
 
+/* The memory of an entry that nobody finds any more. */
+static void retire_entry(const change *c, entry *e)
+{
+  grace_retire(c->seat, rep_of(e));
+  for (uint32_t i = 0; e->former != NULL && i < e->former->count; i++)
+    grace_retire(c->seat, e->former->reps[i]);
+  free(e->former);
+  grace_retire(c->seat, e);
+}
+
 /* Deletes what is there. */
 static void remove_entry(change *c)
 {
   memory_store *s = c->s;
   entry *e = c->e;
   shelf *sh = &s->shelves[c->op->space];
-  stripe_remove(c->st, e);
+  stripe_remove(c->st, e, c->hash);
   pthread_rwlock_wrlock(&sh->keys_lock);
-  keytree_remove(&sh->keys, keytree_key(&e->node));
+  keylist_remove(&sh->keys, entry_key(e));
   pthread_rwlock_unlock(&sh->keys_lock);
   give_one(c);
   budget_give(&s->bytes, present_size(c->op->key, e));
   due_remove(s, e->due);
-  change_tell(c, &e->rep->item, NULL);
-  entry_free(e);
+  change_tell(c, &c->old, NULL);
+  retire_entry(c, e);
   c->e = NULL;
 }
 
@@ -319,7 +343,7 @@ static void change_delete(change *c)
 /* What has expired is deleted first, as the sweeper would: whoever follows hears of the end. */
 static void change_lapse(change *c)
 {
-  if (c->e == NULL || !store_is_expired(&c->e->rep->item, c->now))
+  if (c->e == NULL || !store_is_expired(&c->old, c->now))
     return;
   if (c->op->space == STORE_RESOURCES)
     count_up(&c->s->counters.expired);
@@ -332,7 +356,7 @@ static void change_lapse(change *c)
 static void change_do(change *c)
 {
   change_lapse(c);
-  const store_item *item = c->e != NULL ? &c->e->rep->item : NULL;
+  const store_item *item = c->e != NULL ? &c->old : NULL;
   c->result = (store_result){.status = STORE_PRECONDITION};
   if (item != NULL) {
     c->result.rev = item->rev;
@@ -351,15 +375,17 @@ static void change_begin(change *c)
 {
   c->hash = keyhash(&c->s->secret, c->op->key);
   c->st = shelf_stripe(c->s, c->op->space, c->hash);
-  pthread_rwlock_wrlock(&c->st->lock);
+  pthread_mutex_lock(&c->st->lock);
   c->e = stripe_find(c->st, c->hash, c->op->key);
+  if (c->e != NULL)
+    c->old = representation_item(rep_of(c->e), c->s->epoch);
 }
 
 static void change_run(change *c)
 {
   change_begin(c);
   change_do(c);
-  pthread_rwlock_unlock(&c->st->lock);
+  pthread_mutex_unlock(&c->st->lock);
 }
 
 /* Answers as the first time. The key is copied: the name may be forgotten before it is read. */
@@ -398,9 +424,10 @@ static void change_run_named(change *c)
   pthread_mutex_unlock(&s->names_lock);
 }
 
-void memory_change(memory_store *s, const store_op *op, copal_time now, store_result *result)
+void memory_change(memory_store *s, grace_seat *seat, const store_op *op, copal_time now,
+                   store_result *result)
 {
-  change c = {.s = s, .op = op, .now = now};
+  change c = {.s = s, .seat = seat, .op = op, .now = now};
   if (store_op_is_named(op))
     change_run_named(&c);
   else
@@ -408,11 +435,12 @@ void memory_change(memory_store *s, const store_op *op, copal_time now, store_re
   *result = c.result;
 }
 
-void memory_expire(memory_store *s, store_space space, copal_span key, copal_time now)
+void memory_expire(memory_store *s, grace_seat *seat, store_space space, copal_span key,
+                   copal_time now)
 {
   const store_op op = {.verb = STORE_DELETE, .space = space, .key = key};
-  change c = {.s = s, .op = &op, .now = now};
+  change c = {.s = s, .seat = seat, .op = &op, .now = now};
   change_begin(&c);
   change_lapse(&c);
-  pthread_rwlock_unlock(&c.st->lock);
+  pthread_mutex_unlock(&c.st->lock);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of the memory engine share.
  *
- * Locks, in this order: the names; one stripe; then the index of keys, what ends, or what a
+ * Who reads an entry takes no lock (grace.h); who changes one locks its stripe.
+ *
+ * Locks, in this order: the names; one stripe; then the list of keys, what ends, or what a
  * follower locks. Nothing is called with one of the last held. */
 #ifndef STORE_MEMORY_ENGINE_H
 #define STORE_MEMORY_ENGINE_H
@@ -12,16 +14,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "store/keytree.h"
+#include "store/keylist.h"
+#include "store/memory/grace.h"
 #include "store/memory/keyhash.h"
 #include "store/memory/memory.h"
 #include "store/memory/representation.h"
 #include "store/store.h"
 
-enum {
-  MEMORY_CACHE_LINE = 64,
-  MEMORY_SPACES = 2,
-};
+enum { MEMORY_SPACES = 2 };
 
 struct due;
 
@@ -31,22 +31,19 @@ typedef struct former {
   representation *reps[];
 } former;
 
-/* A resource or a record of the state. Its key never changes; its representation is replaced under
- * the stripe's lock. */
+/* A resource or a record of the state. Its key never changes; its representation is replaced. What
+ * an entry had is retired. */
 typedef struct memory_entry {
-  keytree_node node;
-  struct memory_entry *next; /* of the same slot */
-  uint64_t hash;
-  representation *rep;
-  struct due *due;       /* NULL: it never ends */
+  _Atomic(representation *) rep;
+  struct due *due;       /* NULL: it never ends; under the stripe's lock, as the next */
   struct former *former; /* NULL: none */
+  uint16_t key_len;
   uint8_t key[];
 } entry;
 
 typedef struct stripe {
-  _Alignas(MEMORY_CACHE_LINE) pthread_rwlock_t lock;
-  entry **slots;
-  uint32_t slot_count; /* a power of two, or 0 */
+  _Alignas(GRACE_LINE) pthread_mutex_t lock;
+  atomic_uintptr_t table; /* see table.c; 0: none yet */
   uint32_t count;
 } stripe;
 
@@ -54,7 +51,7 @@ typedef struct stripe {
 typedef struct shelf {
   stripe *stripes;
   pthread_rwlock_t keys_lock;
-  keytree keys;
+  keylist keys; /* of entries */
 } shelf;
 
 /* When an entry ends: a node of the tree of those that do. */
@@ -83,6 +80,7 @@ typedef struct memory_store {
   memory_store_cfg cfg;
   keyhash_secret secret;
   uint64_t epoch;
+  grace grace;
   uint64_t opened; /* the system's monotonic clock at cfg.now */
   shelf shelves[MEMORY_SPACES];
   store_follower *followers; /* complete before the first commit, constant from then on */
@@ -100,6 +98,7 @@ typedef struct memory_store {
   pthread_cond_t due_sooner; /* the first of what ends is another, or it is over */
   keytree dues;
   copal_time names_due; /* COPAL_NEVER: no names */
+  grace_seat *sweeper_seat;
   bool has_sweeper;
   bool is_ending;
   pthread_t sweeper;
@@ -122,33 +121,49 @@ static inline void budget_give(atomic_uint_fast64_t *used, uint64_t n)
  * table.c */
 
 /* Returns false without memory. */
-bool shelf_init(shelf *sh, uint32_t stripe_count, uint64_t seed);
+bool shelf_init(shelf *sh, uint32_t stripe_count);
 
 /* Frees all entries. Safe on a zeroed object. */
 void shelf_wipe(shelf *sh, uint32_t stripe_count);
 
 stripe *shelf_stripe(const memory_store *s, store_space space, uint64_t hash);
 
-/* The caller holds the stripe's lock. */
+/* The entry of that key, or NULL. The caller is inside its seat or holds the stripe's lock. */
 entry *stripe_find(const stripe *st, uint64_t hash, copal_span key);
-bool stripe_grow(stripe *st);
-void stripe_insert(stripe *st, entry *e);
-void stripe_remove(stripe *st, entry *e);
+
+/* Fetches the place where an entry with that hash would be into the cache. */
+void stripe_foresee(const stripe *st, uint64_t hash);
+
+/* What the entry with that hash might be; good for fetching it only. NULL: no guess. The caller is
+ * inside its seat. */
+const entry *stripe_guess(const stripe *st, uint64_t hash);
+
+/* The caller holds the stripe's lock. stripe_grow() makes room for one more insertion; returns
+ * false without memory. */
+bool stripe_grow(stripe *st, const keyhash_secret *secret, grace_seat *seat);
+void stripe_insert(stripe *st, entry *e, uint64_t hash);
+void stripe_remove(stripe *st, entry *e, uint64_t hash);
+
+/* The key of an `entry`. */
+copal_span entry_key(const void *e);
 
 /* Bytes that an entry takes beside its representations. */
 uint64_t entry_size(copal_span key);
 
+/* Frees an entry that nobody looks at, with its representations. */
 void entry_free(entry *e);
 
 /* ------------------------------------------------------------------------------------------------
  * change.c */
 
-/* Carries the change out and sets its result; the key of a repeat is the caller's to free. Any
- * thread. */
-void memory_change(memory_store *s, const store_op *op, copal_time now, store_result *result);
+/* Carries the change out and sets its result; the key of a repeat is the caller's to free. `seat`
+ * is the caller's. */
+void memory_change(memory_store *s, grace_seat *seat, const store_op *op, copal_time now,
+                   store_result *result);
 
-/* Deletes an entry if its lifetime is over. Any thread. */
-void memory_expire(memory_store *s, store_space space, copal_span key, copal_time now);
+/* Deletes an entry if its lifetime is over. */
+void memory_expire(memory_store *s, grace_seat *seat, store_space space, copal_span key,
+                   copal_time now);
 
 /* ------------------------------------------------------------------------------------------------
  * names.c; the caller holds `names_lock` */

@@ -14,7 +14,8 @@ enum {
   PENDING_MAX_DEFAULT = 4096,
   NAME_MAX_DEFAULT = 1000000,
   STRIPE_COUNT_DEFAULT = 1024,
-  LENT_FIRST = 64, /* of a port's list of what it lent; doubled when full */
+  FORESEE_MIN = 8192, /* resources: fewer are in the cache anyway */
+  FORESEE_MAX = 64,   /* keys at once */
 };
 
 /* A change that took effect or did not, and waits to be told. */
@@ -27,9 +28,8 @@ typedef struct memory_port {
   store_port base;
   store_waker *waker;
   completion *ring;
-  uint32_t head, count; /* of the ring, whose size is cfg.pending_max */
-  representation **lent;
-  size_t lent_count, lent_cap;
+  uint32_t head, count;       /* of the ring, whose size is cfg.pending_max */
+  grace_seat *seat;           /* looks from the first reading until the view is renewed */
   uint8_t key[STORE_KEY_MAX]; /* where a listing stands */
 } memory_port;
 
@@ -46,28 +46,24 @@ static int memory_port_open(store *s, store_waker *waker, store_port **port)
   const memory_store *m = (const memory_store *)s;
   memory_port *p = calloc(1, sizeof *p);
   completion *ring = calloc(m->cfg.pending_max, sizeof *ring);
-  representation **lent = calloc(LENT_FIRST, sizeof(representation *));
-  if (p == NULL || ring == NULL || lent == NULL) {
+  grace_seat *seat = grace_open(&((memory_store *)s)->grace);
+  if (p == NULL || ring == NULL || seat == NULL) {
     free(p);
     free(ring);
-    free(lent);
+    grace_close(seat);
     return COPAL_ENOSLOT;
   }
   p->base.store = s;
   p->waker = waker;
   p->ring = ring;
-  p->lent = lent;
-  p->lent_cap = LENT_FIRST;
+  p->seat = seat;
   *port = &p->base;
   return COPAL_OK;
 }
 
 static void memory_view_renew(store_port *base)
 {
-  memory_port *p = (memory_port *)base;
-  for (size_t i = 0; i < p->lent_count; i++)
-    representation_give(p->lent[i]);
-  p->lent_count = 0;
+  grace_leave(((memory_port *)base)->seat);
 }
 
 static void completion_wipe(const completion *c)
@@ -79,51 +75,64 @@ static void completion_wipe(const completion *c)
 static void memory_port_close(store_port *base)
 {
   memory_port *p = (memory_port *)base;
-  memory_view_renew(base);
+  grace_close(p->seat);
   for (uint32_t i = 0; i < p->count; i++)
     completion_wipe(&p->ring[((uint64_t)p->head + i) % store_of(base)->cfg.pending_max]);
-  free(p->lent);
   free(p->ring);
   free(p);
 }
 
-/* Remembers what must be given back. Without memory for the list the representation is given up:
- * it leaks, and nobody reads what was freed. */
-static void port_lend(memory_port *p, representation *rep)
-{
-  if (p->lent_count == p->lent_cap) {
-    representation **wider = realloc(p->lent, 2 * p->lent_cap * sizeof(representation *));
-    if (wider == NULL)
-      return;
-    p->lent = wider;
-    p->lent_cap *= 2;
-  }
-  p->lent[p->lent_count++] = rep;
-}
-
-/* The representation of a key with a reference for the caller, or NULL. */
-static representation *store_find(memory_store *s, store_space in, copal_span key, copal_time now)
+/* The representation of a key, or NULL. The caller is inside its seat. */
+static const representation *store_find(memory_store *s, store_space in, copal_span key,
+                                        copal_time now)
 {
   const uint64_t hash = keyhash(&s->secret, key);
-  stripe *st = shelf_stripe(s, in, hash);
-  pthread_rwlock_rdlock(&st->lock);
-  const entry *e = stripe_find(st, hash, key);
-  representation *rep = e != NULL && !store_is_expired(&e->rep->item, now) ? e->rep : NULL;
-  if (rep != NULL)
-    representation_take(rep);
-  pthread_rwlock_unlock(&st->lock);
-  return rep;
+  const entry *e = stripe_find(shelf_stripe(s, in, hash), hash, key);
+  const representation *rep = e != NULL ? atomic_load(&e->rep) : NULL;
+  return rep != NULL && !representation_is_expired(rep, now) ? rep : NULL;
 }
 
 static store_status memory_get(store_port *base, store_space in, copal_span key, store_item *item,
                                copal_time now)
 {
-  representation *rep = store_find(store_of(base), in, key, now);
+  memory_store *s = store_of(base);
+  grace_enter(((memory_port *)base)->seat);
+  const representation *rep = store_find(s, in, key, now);
   if (rep == NULL)
     return STORE_ABSENT;
-  *item = rep->item;
-  port_lend((memory_port *)base, rep);
+  *item = representation_item(rep, s->epoch);
   return STORE_OK;
+}
+
+static size_t memory_foresight(store_port *base)
+{
+  const memory_store *s = store_of(base);
+  const uint64_t count = atomic_load_explicit(&s->resources, memory_order_relaxed);
+  return count < FORESEE_MIN ? 0 : FORESEE_MAX;
+}
+
+/* Goes one step down for all keys before the next, so that the memory is asked for all at once. */
+static void memory_foresee(store_port *base, const copal_span *keys, size_t count)
+{
+  memory_store *s = store_of(base);
+  uint64_t hashes[FORESEE_MAX];
+  const stripe *stripes[FORESEE_MAX];
+  const entry *entries[FORESEE_MAX];
+  grace_enter(((memory_port *)base)->seat);
+  for (size_t i = 0; i < count; i++) {
+    hashes[i] = keyhash(&s->secret, keys[i]);
+    stripes[i] = shelf_stripe(s, STORE_RESOURCES, hashes[i]);
+    __builtin_prefetch(&stripes[i]->table);
+  }
+  for (size_t i = 0; i < count; i++)
+    stripe_foresee(stripes[i], hashes[i]);
+  for (size_t i = 0; i < count; i++) {
+    entries[i] = stripe_guess(stripes[i], hashes[i]);
+    __builtin_prefetch(entries[i]);
+  }
+  for (size_t i = 0; i < count; i++)
+    if (entries[i] != NULL)
+      representation_foresee(atomic_load(&entries[i]->rep));
 }
 
 static void port_complete(memory_port *p, store_op *op, const store_result *result)
@@ -145,7 +154,9 @@ static int memory_commit(store_port *base, store_op *op, copal_time now)
     count_up(&s->counters.pending_refused);
     return COPAL_ENOSLOT;
   }
-  memory_change(s, op, now, &result);
+  if (grace_is_due(p->seat))
+    grace_leave(p->seat);
+  memory_change(s, p->seat, op, now, &result);
   port_complete(p, op, &result);
   return COPAL_OK;
 }
@@ -175,11 +186,11 @@ static bool port_next_key(memory_port *p, const store_range *range, copal_span f
 {
   shelf *sh = &store_of(&p->base)->shelves[range->space];
   pthread_rwlock_rdlock(&sh->keys_lock);
-  const keytree_node *n = keytree_first(&sh->keys, from, edge);
-  const bool is_there = n != NULL && copal_span_has_prefix(keytree_key(n), range->prefix);
+  const entry *e = keylist_first(&sh->keys, from, edge);
+  const bool is_there = e != NULL && copal_span_has_prefix(entry_key(e), range->prefix);
   if (is_there) {
-    *key = copal_span_of(p->key, n->key_len);
-    memcpy(p->key, n->key, n->key_len);
+    *key = copal_span_of(p->key, e->key_len);
+    memcpy(p->key, e->key, e->key_len);
   }
   pthread_rwlock_unlock(&sh->keys_lock);
   return is_there;
@@ -189,6 +200,7 @@ static int memory_list(store_port *base, const store_range *range, store_each *e
                        copal_time now)
 {
   memory_port *p = (memory_port *)base;
+  memory_store *s = store_of(base);
   const bool is_inside = range->after.len > 0 && keytree_compare(range->after, range->prefix) >= 0;
   copal_span key = is_inside ? range->after : range->prefix;
   keytree_edge edge = is_inside ? KEYTREE_BEHIND : KEYTREE_BEFORE;
@@ -196,11 +208,12 @@ static int memory_list(store_port *base, const store_range *range, store_each *e
   while ((size_t)calls < range->max && calls < INT32_MAX &&
          port_next_key(p, range, key, edge, &key)) {
     edge = KEYTREE_BEHIND;
-    representation *rep = store_find(store_of(base), range->space, key, now);
+    grace_enter(p->seat);
+    const representation *rep = store_find(s, range->space, key, now);
     if (rep == NULL)
       continue; /* deleted since, or expired */
-    const int stop = each(ctx, key, &rep->item);
-    representation_give(rep);
+    const store_item item = representation_item(rep, s->epoch);
+    const int stop = each(ctx, key, &item);
     calls++;
     if (stop != 0)
       return stop < 0 ? stop : calls;
@@ -211,24 +224,23 @@ static int memory_list(store_port *base, const store_range *range, store_each *e
 /* ------------------------------------------------------------------------------------------------
  * history */
 
-/* All representations of a key with references for the caller, the present one first; their number.
- * `reps` has room for `max`. */
+/* All representations of a key, the present one first; their number. `reps` has room for `max`. The
+ * caller is inside its seat. */
 static uint32_t store_find_all(memory_store *s, copal_span key, copal_time now, uint32_t max,
-                               representation **reps)
+                               const representation **reps)
 {
   const uint64_t hash = keyhash(&s->secret, key);
   stripe *st = shelf_stripe(s, STORE_RESOURCES, hash);
   uint32_t count = 0;
-  pthread_rwlock_rdlock(&st->lock);
+  pthread_mutex_lock(&st->lock);
   const entry *e = stripe_find(st, hash, key);
-  if (e != NULL && !store_is_expired(&e->rep->item, now)) {
-    reps[count++] = e->rep;
+  const representation *present = e != NULL ? atomic_load(&e->rep) : NULL;
+  if (present != NULL && !representation_is_expired(present, now)) {
+    reps[count++] = present;
     for (uint32_t i = 0; e->former != NULL && i < e->former->count && count < max; i++)
       reps[count++] = e->former->reps[i];
   }
-  for (uint32_t i = 0; i < count; i++)
-    representation_take(reps[i]);
-  pthread_rwlock_unlock(&st->lock);
+  pthread_mutex_unlock(&st->lock);
   return count;
 }
 
@@ -238,21 +250,19 @@ static int memory_history(store_port *base, copal_span key, size_t max, store_ea
   memory_store *s = store_of(base);
   const uint32_t kept = s->cfg.history + 1;
   const uint32_t cap = max < kept ? (uint32_t)max : kept;
-  representation **reps = cap > 0 ? malloc(cap * sizeof(representation *)) : NULL;
+  const representation **reps = cap > 0 ? malloc(cap * sizeof(const representation *)) : NULL;
   if (reps == NULL)
     return 0;
+  grace_enter(((memory_port *)base)->seat);
   const uint32_t count = store_find_all(s, key, now, cap, reps);
-  int calls = 0;
+  uint32_t calls = 0;
   int stop = 0;
-  for (uint32_t i = 0; i < count; i++) {
-    if (stop == 0) {
-      stop = each(ctx, key, &reps[i]->item);
-      calls++;
-    }
-    representation_give(reps[i]);
+  while (calls < count && stop == 0) {
+    const store_item item = representation_item(reps[calls++], s->epoch);
+    stop = each(ctx, key, &item);
   }
   free(reps);
-  return stop < 0 ? stop : calls;
+  return stop < 0 ? stop : (int)calls;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -282,6 +292,7 @@ static void memory_close(store *base)
   sweep_wipe(s);
   for (int i = 0; i < MEMORY_SPACES; i++)
     shelf_wipe(&s->shelves[i], s->cfg.stripe_count);
+  grace_wipe(&s->grace);
   free(s);
 }
 
@@ -306,6 +317,8 @@ static const store_engine memory_engine = {
     .port_close = memory_port_close,
     .view_renew = memory_view_renew,
     .get = memory_get,
+    .foresight = memory_foresight,
+    .foresee = memory_foresee,
     .commit = memory_commit,
     .drain = memory_drain,
     .list = memory_list,
@@ -335,14 +348,17 @@ static memory_store_cfg with_defaults(const memory_store_cfg *given)
 /* Random bytes for the hash, the trees and the entity-tags; then the tables. */
 static bool memory_init(memory_store *s)
 {
-  uint64_t random[4 + MEMORY_SPACES];
+  uint64_t random[4];
   if (!store_random((copal_mspan){(uint8_t *)random, sizeof random}))
     return false;
   s->secret = (keyhash_secret){{random[0], random[1]}};
   s->epoch = random[2];
   s->dues = keytree_init(random[3]);
+  s->sweeper_seat = grace_open(&s->grace);
+  if (s->sweeper_seat == NULL)
+    return false;
   for (int i = 0; i < MEMORY_SPACES; i++)
-    if (!shelf_init(&s->shelves[i], s->cfg.stripe_count, random[4 + i]))
+    if (!shelf_init(&s->shelves[i], s->cfg.stripe_count))
       return false;
   return true;
 }
@@ -352,9 +368,11 @@ store *memory_store_open(const memory_store_cfg *given)
   const memory_store_cfg cfg = with_defaults(given);
   if ((cfg.stripe_count & (cfg.stripe_count - 1)) != 0 || cfg.pending_max > INT32_MAX)
     return NULL;
-  memory_store *s = calloc(1, sizeof *s);
+  memory_store *s = aligned_alloc(GRACE_LINE, sizeof *s);
   if (s == NULL)
     return NULL;
+  memset(s, 0, sizeof *s);
+  grace_init(&s->grace);
   s->base.engine = &memory_engine;
   s->cfg = cfg;
   sweep_init(s);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine that keeps representations in memory: nothing survives the process.
  *
- * Threads: as store.h says. Reads lock one of many stripes for the time of a hash look-up; changes
- * are applied inside store_commit() under the stripe's lock, their results wait for store_drain().
- * What a port lends is an immutable representation, kept until the port's view is renewed. */
+ * Threads: as store.h says. Reads take no lock and write to no memory that another thread writes
+ * to; changes are applied inside store_commit() under the lock of one of many stripes, their
+ * results wait for store_drain(). What a port lends is an immutable representation, which is freed
+ * at the earliest when the port's view is renewed: a port that reads and never renews its view
+ * keeps all that is replaced meanwhile. */
 #ifndef STORE_MEMORY_H
 #define STORE_MEMORY_H
 

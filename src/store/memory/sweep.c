@@ -80,7 +80,8 @@ static copal_time first_due(const memory_store *s)
 static void sleep_until(memory_store *s, copal_time at, copal_time now)
 {
   struct timespec until;
-  const uint64_t longest = s->cfg.clock != NULL ? LOOK_MAX : SLEEP_MAX;
+  const uint64_t longest =
+      s->cfg.clock != NULL || grace_waits(s->sweeper_seat) ? LOOK_MAX : SLEEP_MAX;
   const uint64_t delay = at - now < longest ? at - now : longest;
   clock_gettime(CLOCK_MONOTONIC, &until);
   until.tv_sec += (time_t)(delay / COPAL_SECOND);
@@ -100,7 +101,8 @@ static void sweep_entry(memory_store *s, copal_time now)
   const size_t len = n->key_len;
   memcpy(key, n->key, len);
   pthread_mutex_unlock(&s->due_lock);
-  memory_expire(s, (store_space)key[AT_SPACE], copal_span_of(key + AT_KEY, len - AT_KEY), now);
+  memory_expire(s, s->sweeper_seat, (store_space)key[AT_SPACE],
+                copal_span_of(key + AT_KEY, len - AT_KEY), now);
   pthread_mutex_lock(&s->due_lock);
 }
 
@@ -124,7 +126,8 @@ static void *sweeper_main(void *arg)
   while (!s->is_ending) {
     const copal_time at = first_due(s);
     const copal_time now = at == COPAL_NEVER ? 0 : clock_of(s);
-    if (at == COPAL_NEVER) {
+    grace_leave(s->sweeper_seat);
+    if (at == COPAL_NEVER && !grace_waits(s->sweeper_seat)) {
       pthread_cond_wait(&s->due_sooner, &s->due_lock);
     } else if (at > now) {
       sleep_until(s, at, now);

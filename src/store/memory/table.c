@@ -1,55 +1,269 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the memory engine keeps entries: striped hash tables. */
+/* Where the memory engine keeps entries: striped hash tables whose buckets are a cache line each.
+ * Readers take no lock. Entries never move between buckets of one table; a table that is too small
+ * is replaced by another, and readers of the old one see what was there when they began. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/memory/engine.h"
 
-enum { SLOTS_FIRST = 4 /* of a stripe's table; doubled when full */ };
+enum {
+  BUCKET_MAX = 7, /* entries of a bucket */
+  PASSED_SHIFT = 56,
+  PASSED_MAX = 255, /* sticks */
+  FULL_TENTHS = 8,  /* of all places are taken: the table is doubled */
+  TABLE_LOG_MAX = 28,
+};
+
+#define ONES  UINT64_C(0x0001010101010101) /* in each tag */
+#define HIGHS UINT64_C(0x0080808080808080)
+
+/* `marks` has a tag for each place, 0 for a free one, and in its highest byte how many entries of
+ * the table did not find room here and were put into a bucket further on. */
+typedef struct bucket {
+  _Alignas(GRACE_LINE) atomic_uint_fast64_t marks;
+  _Atomic(entry *) places[BUCKET_MAX];
+} bucket;
+
+_Static_assert(sizeof(bucket) == GRACE_LINE, "a bucket is a cache line");
+
+/* A table as it stands in a stripe: the address of its buckets with the logarithm of their number
+ * in the bits that are zero. */
+typedef struct table {
+  bucket *buckets;
+  size_t mask;
+} table;
+
+static table table_at(uintptr_t word)
+{
+  return (table){.buckets = (bucket *)(word & ~(uintptr_t)(GRACE_LINE - 1)),
+                 .mask = ((size_t)1 << (word & (GRACE_LINE - 1))) - 1};
+}
+
+static size_t table_home(const table *t, uint64_t hash)
+{
+  return (hash >> 32) & t->mask; /* the low bits of the hash chose the stripe */
+}
+
+/* Never 0. */
+static uint64_t tag_of(uint64_t hash)
+{
+  const uint64_t tag = hash >> 24 & 0xff;
+  return tag != 0 ? tag : 1;
+}
+
+/* The highest bit of each tag in `marks` that is `tag`. */
+static uint64_t places_of(uint64_t marks, uint64_t tag)
+{
+  const uint64_t differ = marks ^ tag * ONES;
+  return ~(((differ & (HIGHS - ONES)) + (HIGHS - ONES)) | differ) & HIGHS;
+}
+
+static unsigned first_place(uint64_t places)
+{
+  return (unsigned)__builtin_ctzll(places) / 8;
+}
 
 uint64_t entry_size(copal_span key)
 {
-  return sizeof(entry) + key.len + sizeof(entry *);
+  enum { PLACES = 28 }; /* in the table and in the list of keys */
+  return offsetof(entry, key) + key.len + PLACES;
 }
+
+/* ------------------------------------------------------------------------------------------------
+ * looking */
+
+entry *stripe_find(const stripe *st, uint64_t hash, copal_span key)
+{
+  const uintptr_t word = atomic_load(&st->table);
+  if (word == 0)
+    return NULL;
+  const table t = table_at(word);
+  const uint64_t tag = tag_of(hash);
+  size_t at = table_home(&t, hash);
+  for (size_t n = 0; n <= t.mask; n++, at = (at + 1) & t.mask) {
+    const uint64_t marks = atomic_load(&t.buckets[at].marks);
+    for (uint64_t left = places_of(marks, tag); left != 0; left &= left - 1) {
+      entry *e = atomic_load(&t.buckets[at].places[first_place(left)]);
+      if (copal_span_is_equal(entry_key(e), key))
+        return e;
+    }
+    if (marks >> PASSED_SHIFT == 0)
+      return NULL;
+  }
+  return NULL;
+}
+
+void stripe_foresee(const stripe *st, uint64_t hash)
+{
+  const uintptr_t word = atomic_load(&st->table);
+  const table t = table_at(word);
+  if (word != 0)
+    __builtin_prefetch(&t.buckets[table_home(&t, hash)]);
+}
+
+const entry *stripe_guess(const stripe *st, uint64_t hash)
+{
+  const uintptr_t word = atomic_load(&st->table);
+  if (word == 0)
+    return NULL;
+  const table t = table_at(word);
+  bucket *b = &t.buckets[table_home(&t, hash)];
+  const uint64_t places = places_of(atomic_load(&b->marks), tag_of(hash));
+  return places != 0 ? atomic_load(&b->places[first_place(places)]) : NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * changing */
+
+/* Counts one more or one less that did not find room in a bucket. */
+static void bucket_pass(bucket *b, bool is_more)
+{
+  const uint64_t marks = atomic_load(&b->marks);
+  const uint64_t one = UINT64_C(1) << PASSED_SHIFT;
+  if (marks >> PASSED_SHIFT != PASSED_MAX)
+    atomic_store(&b->marks, is_more ? marks + one : marks - one);
+}
+
+/* The table has room. */
+static void table_insert(const table *t, entry *e, uint64_t hash)
+{
+  size_t at = table_home(t, hash);
+  uint64_t free_places;
+  while ((free_places = places_of(atomic_load(&t->buckets[at].marks), 0)) == 0) {
+    bucket_pass(&t->buckets[at], true);
+    at = (at + 1) & t->mask;
+  }
+  bucket *b = &t->buckets[at];
+  const unsigned place = first_place(free_places);
+  atomic_store(&b->places[place], e);
+  atomic_store(&b->marks, atomic_load(&b->marks) | tag_of(hash) << (8 * place));
+}
+
+/* True when the entry was in that bucket; it is not any more. */
+static bool bucket_drop(bucket *b, const entry *e, uint64_t tag)
+{
+  const uint64_t marks = atomic_load(&b->marks);
+  for (uint64_t left = places_of(marks, tag); left != 0; left &= left - 1) {
+    const unsigned place = first_place(left);
+    if (atomic_load(&b->places[place]) != e)
+      continue;
+    atomic_store(&b->marks, marks & ~(UINT64_C(0xff) << (8 * place)));
+    return true;
+  }
+  return false;
+}
+
+void stripe_insert(stripe *st, entry *e, uint64_t hash)
+{
+  const table t = table_at(atomic_load(&st->table));
+  table_insert(&t, e, hash);
+  st->count++;
+}
+
+void stripe_remove(stripe *st, entry *e, uint64_t hash)
+{
+  const table t = table_at(atomic_load(&st->table));
+  size_t at = table_home(&t, hash);
+  while (!bucket_drop(&t.buckets[at], e, tag_of(hash))) {
+    bucket_pass(&t.buckets[at], false);
+    at = (at + 1) & t.mask;
+  }
+  st->count--;
+}
+
+static void table_copy(const table *from, const table *to, const keyhash_secret *secret)
+{
+  for (size_t i = 0; i <= from->mask; i++) {
+    const uint64_t marks = atomic_load(&from->buckets[i].marks);
+    for (unsigned place = 0; place < BUCKET_MAX; place++) {
+      entry *e = atomic_load(&from->buckets[i].places[place]);
+      if ((marks >> (8 * place) & 0xff) != 0)
+        table_insert(to, e, keyhash(secret, entry_key(e)));
+    }
+  }
+}
+
+/* Returns the word of an empty table, 0 without memory. */
+static uintptr_t table_make(unsigned log)
+{
+  const size_t size = sizeof(bucket) << log;
+  bucket *buckets = aligned_alloc(GRACE_LINE, size);
+  if (buckets == NULL)
+    return 0;
+  memset(buckets, 0, size);
+  return (uintptr_t)buckets | log;
+}
+
+/* Makes room for one more. A crowded table works, slowly. */
+bool stripe_grow(stripe *st, const keyhash_secret *secret, grace_seat *seat)
+{
+  const uintptr_t word = atomic_load(&st->table);
+  const table old = table_at(word);
+  const size_t all = word != 0 ? (old.mask + 1) * BUCKET_MAX : 0;
+  const unsigned log = word != 0 ? (unsigned)(word & (GRACE_LINE - 1)) + 1 : 0;
+  if (st->count < all * FULL_TENTHS / 10 || log > TABLE_LOG_MAX)
+    return st->count < all;
+  const uintptr_t wider = table_make(log);
+  if (wider == 0)
+    return st->count < all;
+  if (word != 0) {
+    const table t = table_at(wider);
+    table_copy(&old, &t, secret);
+  }
+  atomic_store(&st->table, wider);
+  if (word != 0)
+    grace_retire(seat, old.buckets);
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * shelves */
+
+copal_span entry_key(const void *e)
+{
+  return copal_span_of(((const entry *)e)->key, ((const entry *)e)->key_len);
+}
+
+static const keylist_kind by_key = {.key = entry_key};
 
 void entry_free(entry *e)
 {
-  representation_give(e->rep);
-  if (e->former != NULL)
-    for (uint32_t i = 0; i < e->former->count; i++)
-      representation_give(e->former->reps[i]);
+  free(atomic_load(&e->rep));
+  for (uint32_t i = 0; e->former != NULL && i < e->former->count; i++)
+    free(e->former->reps[i]);
   free(e->former);
   free(e);
 }
 
-bool shelf_init(shelf *sh, uint32_t stripe_count, uint64_t seed)
+bool shelf_init(shelf *sh, uint32_t stripe_count)
 {
-  stripe *stripes = aligned_alloc(MEMORY_CACHE_LINE, stripe_count * sizeof *stripes);
+  stripe *stripes = aligned_alloc(GRACE_LINE, stripe_count * sizeof *stripes);
   if (stripes == NULL)
     return false;
   memset(stripes, 0, stripe_count * sizeof *stripes);
   for (uint32_t i = 0; i < stripe_count; i++)
-    pthread_rwlock_init(&stripes[i].lock, NULL);
+    pthread_mutex_init(&stripes[i].lock, NULL);
   pthread_rwlock_init(&sh->keys_lock, NULL);
   sh->stripes = stripes;
-  sh->keys = keytree_init(seed);
+  sh->keys = keylist_init(&by_key);
   return true;
 }
 
-static void drop_entry(void *ctx, keytree_node *n)
+static void drop_entry(void *ctx, void *e)
 {
   (void)ctx;
-  entry_free((entry *)n); /* its first member */
+  entry_free(e);
 }
 
 void shelf_wipe(shelf *sh, uint32_t stripe_count)
 {
   if (sh->stripes == NULL)
     return;
-  keytree_clear(&sh->keys, drop_entry, NULL);
+  keylist_clear(&sh->keys, drop_entry, NULL);
   for (uint32_t i = 0; i < stripe_count; i++) {
-    free(sh->stripes[i].slots);
-    pthread_rwlock_destroy(&sh->stripes[i].lock);
+    free(table_at(atomic_load(&sh->stripes[i].table)).buckets);
+    pthread_mutex_destroy(&sh->stripes[i].lock);
   }
   pthread_rwlock_destroy(&sh->keys_lock);
   free(sh->stripes);
@@ -59,58 +273,4 @@ void shelf_wipe(shelf *sh, uint32_t stripe_count)
 stripe *shelf_stripe(const memory_store *s, store_space space, uint64_t hash)
 {
   return &s->shelves[space].stripes[hash & (s->cfg.stripe_count - 1)];
-}
-
-/* The low bits of the hash chose the stripe, the high ones choose the slot. */
-static entry **slot_of(const stripe *st, uint64_t hash)
-{
-  return &st->slots[(hash >> 32) & (st->slot_count - 1)];
-}
-
-entry *stripe_find(const stripe *st, uint64_t hash, copal_span key)
-{
-  if (st->slot_count == 0)
-    return NULL;
-  for (entry *e = *slot_of(st, hash); e != NULL; e = e->next)
-    if (e->hash == hash && copal_span_is_equal(keytree_key(&e->node), key))
-      return e;
-  return NULL;
-}
-
-/* Makes room for one more. Only the first table is needed: a crowded one works, slowly. */
-bool stripe_grow(stripe *st)
-{
-  if (st->count < st->slot_count || st->slot_count > UINT32_MAX / 2)
-    return true;
-  stripe wider = {.slot_count = st->slot_count == 0 ? SLOTS_FIRST : st->slot_count * 2};
-  wider.slots = calloc(wider.slot_count, sizeof *wider.slots);
-  if (wider.slots == NULL)
-    return st->slot_count != 0;
-  for (uint32_t i = 0; i < st->slot_count; i++)
-    for (entry *e = st->slots[i], *next; e != NULL; e = next) {
-      next = e->next;
-      e->next = *slot_of(&wider, e->hash);
-      *slot_of(&wider, e->hash) = e;
-    }
-  free(st->slots);
-  st->slots = wider.slots;
-  st->slot_count = wider.slot_count;
-  return true;
-}
-
-void stripe_insert(stripe *st, entry *e)
-{
-  entry **slot = slot_of(st, e->hash);
-  e->next = *slot;
-  *slot = e;
-  st->count++;
-}
-
-void stripe_remove(stripe *st, entry *e)
-{
-  entry **at = slot_of(st, e->hash);
-  while (*at != e)
-    at = &(*at)->next;
-  *at = e->next;
-  st->count--;
 }

@@ -14,7 +14,7 @@
 #include "copal/error.h"
 #include "store/memory/memory.h"
 
-enum { THREADS = 4, INCREMENTS = 2000, CHURN = 3000 };
+enum { THREADS = 4, INCREMENTS = 2000, CHURN = 3000, GROWTH = 6000 };
 
 typedef struct worker {
   store_op op; /* first: found by its completion */
@@ -174,11 +174,66 @@ static void churn_keeps_bytes_order_and_accounts(void **state)
   pthread_mutex_destroy(&w.lock);
 }
 
+/* One thread makes tables grow and entries come and go; the others read without a lock. */
+static void *grow_or_read(void *arg)
+{
+  worker *w = arg;
+  for (unsigned i = 0; i < GROWTH && !w->failed; i++) {
+    char key[16];
+    store_item item;
+    snprintf(key, sizeof key, "/g/%u", w->number == 0 ? i : i / 2);
+    if (i % 8 == 0)
+      store_view_renew(w->p);
+    if (w->number == 0) {
+      w->op = (store_op){.done = on_done,
+                         .verb = STORE_PUT,
+                         .key = copal_span_str(key),
+                         .body = copal_span_str(key)};
+      w->failed = store_commit(w->p, &w->op, 0) != COPAL_OK;
+      if (i % 3 == 0) { /* again, and away */
+        w->failed |= store_commit(w->p, &w->op, 0) != COPAL_OK;
+        w->op.verb = STORE_DELETE;
+        w->failed |= store_commit(w->p, &w->op, 0) != COPAL_OK;
+      }
+      store_drain(w->p, 3);
+    } else {
+      w->failed = store_get(w->p, copal_span_str("/always"), &item, 0) != STORE_OK;
+      const copal_span wanted = copal_span_str(key);
+      store_foresee(w->p, &wanted, 1);
+      if (store_get(w->p, wanted, &item, 0) == STORE_OK)
+        w->failed |= !copal_span_is_equal(item.body, wanted);
+    }
+  }
+  return NULL;
+}
+
+static void readers_see_whole_entries_while_tables_grow(void **state)
+{
+  (void)state;
+  store *s = memory_store_open(&(memory_store_cfg){.stripe_count = 2});
+  worker w = {.s = s};
+  assert_int_equal(store_port_open(s, NULL, &w.p), COPAL_OK);
+  w.op = (store_op){.done = on_done, .verb = STORE_PUT, .key = copal_span_str("/always")};
+  assert_int_equal(store_commit(w.p, &w.op, 0), COPAL_OK);
+  assert_int_equal(store_drain(w.p, 1), 1);
+  run_all(s, grow_or_read);
+  for (unsigned i = 0; i < GROWTH; i++) {
+    char key[16];
+    store_item item;
+    snprintf(key, sizeof key, "/g/%u", i);
+    assert_int_equal(store_get(w.p, copal_span_str(key), &item, 0),
+                     i % 3 == 0 ? STORE_ABSENT : STORE_OK);
+  }
+  store_port_close(w.p);
+  store_close(s);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(compare_and_swap_loses_no_update),
       cmocka_unit_test(churn_keeps_bytes_order_and_accounts),
+      cmocka_unit_test(readers_see_whole_entries_while_tables_grow),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
