@@ -25,8 +25,7 @@ static copal_qblock qblock_default(void)
 void conf_init(conf *c)
 {
   *c = (conf){
-      .store = CONF_STORE_MEMORY,
-      .data = "/var/lib/copal",
+      .store = CONF_STORE_DEFAULT,
       .drain_timeout = 10 * COPAL_SECOND,
       .log_level = LOG_LEVEL_INFO,
       .log_format = LOG_FORMAT_AUTO,

@@ -75,6 +75,7 @@ typedef enum conf_store {
   CONF_STORE_MEMORY,
   CONF_STORE_LMDB,
   CONF_STORE_JOURNAL, /* in front of LMDB */
+  CONF_STORE_DEFAULT = CONF_STORE_LMDB,
 } conf_store;
 
 /* Counts are for the whole process; conf_ep() has a shard's part. */
@@ -82,7 +83,7 @@ typedef struct conf {
   conf_strings listen; /* URIs; empty: loopback */
   conf_strings names;  /* hosts answered for; empty: all */
   conf_store store;
-  char data[CONF_TEXT_SIZE];        /* directory of the durable store */
+  char data[CONF_TEXT_SIZE];        /* directory of the durable store; empty: the user's own */
   char access_file[CONF_TEXT_SIZE]; /* of access rules; empty: everything is allowed */
   access_rules *rules;              /* read from it by conf_load_rules(); held */
   rate_cfg rate;

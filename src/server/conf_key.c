@@ -55,7 +55,7 @@ const conf_key conf_keys[] = {
     LIST("", "listen", listen, false),
     LIST("", "names", names, true),
     WORD("", "store", store, store_words, false),
-    TEXT("", "data", data, 1),
+    TEXT("", "data", data, 0),
     TEXT("", "pid_file", pid_file, 0),
     LIVE_TEXT("", "access_file", access_file),
     LIVE("", "drain_timeout", CONF_DURATION, drain_timeout, 0, UINT32_MAX),

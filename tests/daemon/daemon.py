@@ -17,21 +17,25 @@ GET, POST, PUT, DELETE = 1, 2, 3, 4
 CONTENT, CREATED = 0x45, 0x41
 
 
-def run(*args, env=None):
+def run(*args, env=None, **more):
     """Runs copald to its end; returns (exit code, stdout, stderr)."""
-    done = subprocess.run([COPALD, *args], capture_output=True, text=True, timeout=WAIT_S, env=env)
+    done = subprocess.run([COPALD, *args], capture_output=True, text=True, timeout=WAIT_S, env=env,
+                          **more)
     return done.returncode, done.stdout, done.stderr
 
 
 class Daemon:
-    """A running copald on a port the system picked."""
+    """A running copald on a port the system picked. It keeps its resources in memory unless it is told
+    where; `store=None`: as it chooses itself."""
 
-    def __init__(self, *args, listen=("coap://127.0.0.1:0",), env=None):
+    def __init__(self, *args, listen=("coap://127.0.0.1:0",), env=None, store="memory", **more):
         command = [COPALD, *args]
+        if store is not None and not {"--store", "--data"} & set(args):
+            command += ["--store", store]
         for uri in listen:
             command += ["--listen", uri]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        text=True, env=env)
+                                        text=True, env=env, **more)
         self.ready = self._read_ready()
         self.err = ""
 

@@ -92,10 +92,13 @@ class Storage(unittest.TestCase):
             self.assertIn(b"</a>", listing)
 
     def test_configuration_names_the_store(self):
-        with ConfigFile(f'store = "lmdb"\ndata = "{self.data}"\n') as f, \
-                Daemon("--config", f.name) as d:
-            self.assertIn(f"(store: {self.data})", d.ready)
-        with ConfigFile('data = ""\n') as f:
+        for store in ('store = "lmdb"\n', ""):
+            with ConfigFile(f'{store}data = "{self.data}"\n') as f, \
+                    Daemon("--config", f.name, store=None) as d:
+                self.assertIn(f"(store: {self.data})", d.ready)
+        with ConfigFile('store = "memory"\n') as f, Daemon("--config", f.name, store=None) as d:
+            self.assertIn("(store: memory)", d.ready)
+        with ConfigFile("data = 7\n") as f:
             code, _, err = run("--config", f.name, "--check-config")
             self.assertEqual(code, CONFIG)
             self.assertIn("data: a string is expected", err)
@@ -111,6 +114,7 @@ class Storage(unittest.TestCase):
             code, out, err = run("--data", self.data, "--listen", "coap://127.0.0.1:0")
             self.assertEqual((code, out), (RUNTIME, ""))
             self.assertIn(f"in use by another copald, process {d.process.pid}", err)
+            self.assertIn("a directory of its own: --data DIR", err)
             code, _, err = run("--check", self.data)
             self.assertEqual(code, RUNTIME)
             self.assertIn("in use", err)
@@ -119,6 +123,7 @@ class Storage(unittest.TestCase):
         code, _, err = run("--data", "/proc/copald", "--listen", "coap://127.0.0.1:0")
         self.assertEqual(code, RUNTIME)
         self.assertIn("/proc/copald", err)
+        self.assertIn("or keep nothing: --store memory", err)
 
     def test_check_says_what_is_there_and_changes_nothing(self):
         with Daemon("--data", self.data) as d:
@@ -153,6 +158,79 @@ class Storage(unittest.TestCase):
             self.assertEqual((code, out), (RUNTIME, ""))
             self.assertIn("is no data directory", err)
         self.assertEqual(os.listdir(self.top.name), [])
+
+
+class DurableByDefault(unittest.TestCase):
+    """copald that nobody has told where to keep resources."""
+
+    def setUp(self):
+        self.top = tempfile.TemporaryDirectory()
+        self.addCleanup(self.top.cleanup)
+        self.env = {k: v for k, v in os.environ.items()
+                    if k not in ("STATE_DIRECTORY", "XDG_STATE_HOME", "HOME")}
+
+    def keep(self, where, **more):
+        """A resource outlives kill -9 in that directory, which is made for its owner alone."""
+        with Daemon(store=None, env=self.env, **more) as d:
+            self.assertIn(f"(store: {where})", d.ready, d.err)
+            self.assertEqual(exchange(d.port, PUT, "a", payload=b"1")[1], CREATED)
+            d.stop(signal.SIGKILL)
+        self.assertEqual(os.stat(where).st_mode & 0o777, 0o700)
+        with Daemon(store=None, env=self.env, **more) as d:
+            self.assertEqual(exchange(d.port, GET, "a")[1:], (CONTENT, 1, b"1"))
+
+    def user(self):
+        """Somebody who is not root."""
+        if os.geteuid() != 0:
+            return {}
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+        try:
+            code, _, _ = run("--version", **nobody)
+        except PermissionError:
+            code = RUNTIME
+        if code != OK:
+            self.skipTest("others may not run this copald")
+        os.chown(self.top.name, 65534, 65534)
+        return nobody
+
+    def test_service_manager_names_the_directory(self):
+        where = os.path.join(self.top.name, "state", "copal")
+        self.env["STATE_DIRECTORY"] = where + ":/elsewhere"
+        self.keep(where)
+
+    def test_user_has_a_directory_for_state(self):
+        user = self.user()
+        self.env["XDG_STATE_HOME"] = self.top.name
+        self.keep(os.path.join(self.top.name, "copal"), **user)
+
+    def test_user_has_a_home(self):
+        user = self.user()
+        self.env["HOME"] = self.top.name
+        self.keep(os.path.join(self.top.name, ".local/state/copal"), **user)
+
+    def test_root_has_var_lib(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        code, out, _ = run("--print-config", env=self.env)
+        self.assertEqual(code, OK)
+        self.assertIn('\ndata = "/var/lib/copal"\n', "\n" + out)
+        self.assertRegex(out, '(?m)^store = "(lmdb|journal)"$')
+
+    def test_user_without_any_is_told_and_nothing_is_kept_in_memory_instead(self):
+        user = self.user()
+        code, out, err = run("--listen", "coap://127.0.0.1:0", env=self.env, **user)
+        self.assertEqual((code, out), (CONFIG, ""))
+        self.assertIn("use --data DIR, or --store memory", err)
+        with Daemon("--store", "memory", env=self.env, **user) as d:
+            self.assertIn("(store: memory)", d.ready)
+
+    def test_directory_that_cannot_be_made_ends_the_start(self):
+        user = self.user()
+        self.env["HOME"] = "/proc/nothing"
+        code, out, err = run("--listen", "coap://127.0.0.1:0", env=self.env, **user)
+        self.assertEqual((code, out), (RUNTIME, ""))
+        self.assertIn("/proc/nothing/.local/state/copal: cannot be made", err)
+        self.assertIn("--data DIR", err)
 
 
 class Configuration(unittest.TestCase):

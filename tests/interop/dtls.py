@@ -43,8 +43,9 @@ class Server:
             os.fchmod(out.fileno(), 0o600)
             out.write("device:%s\n" % KEY.encode().hex())
         self.log = open(os.path.join(self.dir, "log"), "wb+")
+        store = () if "--data" in options else ("--store", "memory")
         self.process = subprocess.Popen(
-            [os.path.join(BUILD, "copald"), "--psk-file", self.keys, *listen,
+            [os.path.join(BUILD, "copald"), "--psk-file", self.keys, *listen, *store,
              "--log-level", "info", *options],
             stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline().decode()

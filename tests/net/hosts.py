@@ -149,7 +149,7 @@ class Server:
         self.conf.flush()
         self.log = tempfile.TemporaryFile("w+")
         self.process = host.start(
-            os.path.join(BUILD, "copald"), "--config", self.conf.name,
+            os.path.join(BUILD, "copald"), "--config", self.conf.name, "--store", "memory",
             "--listen", "coap://0.0.0.0:%d" % port, "--listen", "coap://[::]:%d" % port,
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         if not select.select([self.process.stdout], [], [], 20)[0]:

@@ -174,9 +174,10 @@ void args_help(FILE *out)
         "  -c, --config FILE     read the configuration from FILE, see copald.conf(5)\n"
         "  -l, --listen URI      serve this address, such as coap://192.0.2.1 or coap://[::];\n"
         "                        may be repeated; replaces the addresses of the configuration\n"
-        "      --store KIND      where resources are kept: memory (the default), or lmdb or\n"
-        "                        journal: in files, so that what was acknowledged survives\n"
-        "      --data DIR        keep resources in files below DIR (--store lmdb)\n"
+        "      --data DIR        keep what clients rely on in files below DIR; without it below\n"
+        "                        /var/lib/copal as root, else ~/.local/state/copal\n"
+        "      --store KIND      lmdb (the default) or journal: in files, so that what was\n"
+        "                        acknowledged survives; or memory: nothing survives\n"
         "      --psk-file FILE   serve coaps to clients whose keys are in FILE, lines of\n"
         "                        identity:hexkey\n"
         "      --credentials FILE  serve coaps to those whom FILE names, see\n"
@@ -199,6 +200,7 @@ void args_help(FILE *out)
         "  -h, --help            print this help and exit\n"
         "\n"
         "Without --config and --listen it serves the loopback interface only.\n"
+        "What was acknowledged survives the process unless --store memory is given.\n"
         "Exit codes: 0 ended as asked, 1 failed, 2 wrong usage, 3 wrong configuration.\n",
         out);
 }

@@ -10,6 +10,7 @@
 
 #include "cmd/copald/args.h"
 #include "cmd/copald/backup.h"
+#include "cmd/copald/datadir.h"
 #include "cmd/copald/dump.h"
 #include "cmd/copald/explain.h"
 #include "cmd/copald/load.h"
@@ -76,6 +77,18 @@ static int use_loopback(conf *c)
   return rc;
 }
 
+/* A directory that nobody has named is the user's own. Resources in memory need none. */
+static void find_data(conf *c, conf_errors *errors)
+{
+  const datadir_facts facts = datadir_facts_now();
+  if (c->data[0] != '\0' || datadir_choose(&facts, c->data, sizeof c->data) == 0)
+    return;
+  c->data[0] = '\0';
+  if (c->store != CONF_STORE_MEMORY)
+    conf_error(errors, "data: no directory is named, and neither XDG_STATE_HOME nor HOME has one: "
+                       "use --data DIR, or --store memory to keep nothing");
+}
+
 /* Defaults, then the file, then the command line. */
 static int load_conf(const args *a, conf *c, conf_errors *errors)
 {
@@ -89,9 +102,10 @@ static int load_conf(const args *a, conf *c, conf_errors *errors)
   if (a->store >= 0)
     c->store = (conf_store)a->store;
   else if (a->data_dir != NULL && c->store == CONF_STORE_MEMORY)
-    c->store = CONF_STORE_LMDB;
+    c->store = CONF_STORE_DEFAULT;
   if (a->data_dir != NULL)
     memcpy(c->data, a->data_dir, strlen(a->data_dir) + 1);
+  find_data(c, errors);
   if (a->psk_file != NULL)
     memcpy(c->psk_file, a->psk_file, strlen(a->psk_file) + 1);
   if (a->credentials != NULL)
@@ -251,6 +265,14 @@ static server_section *list_chores(chores *all, process *p)
   return &all->tickets.hook;
 }
 
+static void log_failure(process *p, const char *why, const char *advice)
+{
+  if (advice != NULL)
+    LOG(p->log, LOG_LEVEL_ERROR, "start_failed", log_text("error", why), log_text("hint", advice));
+  else
+    LOG(p->log, LOG_LEVEL_ERROR, "start_failed", log_text("error", why));
+}
+
 /* Serves until a signal ends it, or a new process is to go on. Returns 0, SERVER_YIELDED, or what
  * is wrong, which has been said. */
 static int serve_once(process *p)
@@ -277,7 +299,7 @@ static int serve_once(process *p)
     rc = server_open(&with, &s, why);
   }
   if (rc < 0) {
-    LOG(p->log, LOG_LEVEL_ERROR, "start_failed", log_text("error", why));
+    log_failure(p, why, in_use.store == NULL ? storage_advice(p->conf, rc) : NULL);
     heir_fails(&p->heir, why);
   } else {
     announce(p, s);

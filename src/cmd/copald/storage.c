@@ -2,12 +2,15 @@
 /* The store that the configuration asks for. */
 #include "cmd/copald/storage.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/copald/args.h"
+#include "cmd/copald/datadir.h"
 #include "copal/error.h"
 #include "server/clock.h"
 #include "store/journal/journal.h"
@@ -32,6 +35,20 @@ static void on_event(lmdb_listener *l, lmdb_event event, const char *why)
   }
 }
 
+/* The way to the directory that nobody has named may be missing; to one that somebody has, it means
+ * a mistake. */
+static int make_way(const conf *c, char why[SERVER_WHY_SIZE])
+{
+  char own[CONF_TEXT_SIZE];
+  const datadir_facts facts = datadir_facts_now();
+  if (datadir_choose(&facts, own, sizeof own) < 0 || strcmp(own, c->data) != 0)
+    return 0;
+  const int rc = datadir_make_parents(own);
+  if (rc < 0)
+    snprintf(why, SERVER_WHY_SIZE, "%.180s: cannot be made: %s", own, strerror(-rc));
+  return rc;
+}
+
 static int open_durable(storage *st, const conf *c, char why[SERVER_WHY_SIZE])
 {
   const lmdb_store_cfg cfg = {
@@ -41,6 +58,9 @@ static int open_durable(storage *st, const conf *c, char why[SERVER_WHY_SIZE])
       .now = clock_now(),
       .listener = &st->listener,
   };
+  const int rc = make_way(c, why);
+  if (rc < 0)
+    return rc;
   if (c->store == CONF_STORE_JOURNAL)
     return journal_store_open(c->data, &(journal_store_cfg){.common = cfg}, &st->store, why);
   return lmdb_store_open(c->data, &cfg, &st->store, why);
@@ -60,6 +80,25 @@ int storage_open(storage *st, const conf *c, const logger *log, char why[SERVER_
                                 .now = clock_now()};
   st->store = memory_store_open(&cfg);
   return st->store != NULL ? COPAL_OK : COPAL_ENOSPC;
+}
+
+const char *storage_advice(const conf *c, int rc)
+{
+  if (c->store == CONF_STORE_MEMORY)
+    return NULL;
+  switch (rc) {
+  case -EBUSY:
+    return "end that one, or give this one a directory of its own: --data DIR; "
+           "or keep nothing: --store memory";
+  case -EACCES:
+  case -EPERM:
+  case -EROFS:
+  case -ENOENT:
+  case -ENOTDIR:
+  case -ENAMETOOLONG: return "choose a directory: --data DIR; or keep nothing: --store memory";
+  case COPAL_EFORMAT: return "see what is wrong: copald --check DIR";
+  }
+  return NULL;
 }
 
 void storage_close(storage *st)

@@ -22,6 +22,9 @@ typedef struct storage {
  * with a sentence in `why`. */
 int storage_open(storage *st, const conf *c, const logger *log, char why[SERVER_WHY_SIZE]);
 
+/* What may be done about `rc` of storage_open(), or NULL. */
+const char *storage_advice(const conf *c, int rc);
+
 /* Safe on a zeroed object. */
 void storage_close(storage *st);
 
