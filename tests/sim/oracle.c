@@ -26,6 +26,7 @@ static const char *const RULE_NAMES[RULE_COUNT] = {
     [RULE_FORMAT] = "format",
     [RULE_ALIVE] = "alive",
     [RULE_API] = "api",
+    [RULE_OBSERVE] = "observe",
 };
 
 const char *oracle_rule_name(oracle_rule r)
@@ -130,6 +131,7 @@ void oracle_reset(oracle *o, const copal_params *params, copal_dur tick, size_t 
   o->lag = 0;
   o->has_refusals = false;
   memset(o->stats, 0, sizeof(o->stats));
+  o->observe = NULL;
   o->track_count = 0;
   o->seen_count = 0;
   o->request_count = 0;

@@ -37,6 +37,7 @@ typedef enum oracle_rule {
   RULE_FORMAT,     /* what leaves is well formed and not too large */
   RULE_ALIVE,      /* an endpoint answers after whatever it went through */
   RULE_API,        /* calls return what the header says */
+  RULE_OBSERVE,    /* what a server sends to its observers. RFC 7641 section 4 */
   RULE_COUNT,
 } oracle_rule;
 
@@ -126,6 +127,7 @@ typedef struct oracle {
   bool has_refusals; /* a sink refused datagrams: transmissions are missing on the wire */
   bool is_verbose;
   const copal_stats *stats[NET_NODES_MAX];
+  struct oracle_observe *observe; /* watches notifications, or NULL */
 
   /* what was seen */
   oracle_track tracks[ORACLE_TRACKS_MAX];

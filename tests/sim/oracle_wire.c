@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "oracle.h"
+#include "oracle_observe.h"
 #include "oracle_table.h"
 
 /* ------------------------------------------------------------------------------------------------
@@ -295,6 +296,8 @@ void oracle_on_send(oracle *o, uint8_t from, uint8_t to, const uint8_t *bytes, s
   }
   if (peek_is_response(&p))
     on_response(o, from, to, &p, is_first, now);
+  if (o->observe != NULL)
+    oracle_observe_on_send(o, from, to, &p, now);
 }
 
 static void on_delivered_message(oracle *o, const net_event *e, const peek *p)
@@ -364,6 +367,8 @@ void oracle_on_deliver(oracle *o, const net_event *e)
   o->ack_mid = p.mid;
   if (!p.has_head)
     return;
+  if (o->observe != NULL)
+    oracle_observe_on_deliver(o, e, &p);
   if (p.type == PEEK_ACK || p.type == PEEK_RST) {
     on_delivered_reply(o, e, &p);
     return;

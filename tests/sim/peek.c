@@ -64,7 +64,11 @@ static void read_options(cursor *c, peek *p)
     const uint8_t *value = skip(c, len);
     if (number > UINT16_MAX)
       c->failed = true;
-    p->has_observe |= number == OBSERVE;
+    if (!c->failed && number == OBSERVE) {
+      cursor v = {value, len, false};
+      p->has_observe = true;
+      p->observe = take(&v, len);
+    }
     if (!c->failed && number == URI_PATH && ++segments == 2 && len == PEEK_NONCE_SIZE)
       p->nonce = value;
   }

@@ -22,6 +22,7 @@ typedef struct peek {
   const uint8_t *payload;
   size_t payload_len;
   bool has_observe;     /* the Observe option is there */
+  uint32_t observe;     /* its value */
   const uint8_t *nonce; /* second Uri-Path segment when it has PEEK_NONCE_SIZE bytes, else NULL */
 } peek;
 

@@ -84,7 +84,7 @@ static void sink_commit(copal_sink *base, const copal_path *path, size_t len)
   fault_after_send(w, s->node, to, bytes, left);
   if (!w->is_closing && rng_percent(&w->rng, w->cfg.inject_percent))
     mimic(w, s->node, to, bytes, left);
-  net_send(&w->net, s->node, to, bytes, left, w->now);
+  net_send(&w->net, w->address[s->node], to, bytes, left, w->now);
   w->total_datagrams++;
 }
 
@@ -230,6 +230,17 @@ static void deliver(world *w, const net_event *e)
     spoof(w, e);
 }
 
+/* Finds the node that has the address `*to` now. */
+static bool find_node(const world *w, uint8_t *to)
+{
+  for (uint8_t i = 0; i < w->cfg.node_count; i++)
+    if (w->address[i] == *to) {
+      *to = i;
+      return true;
+    }
+  return false;
+}
+
 static void dispatch(world *w, const net_event *e)
 {
   switch (e->kind) {
@@ -285,7 +296,8 @@ static bool step(world *w, copal_time until)
   if (arrival <= due) {
     net_event e;
     net_pop(&w->net, &e);
-    dispatch(w, &e);
+    if (e.kind == NET_WAKE || find_node(w, &e.to))
+      dispatch(w, &e);
   } else {
     expire(w, node);
   }
@@ -327,6 +339,8 @@ bool world_open(world *w, const world_cfg *cfg, bool is_verbose)
   w->icmp_mid = -1;
   w->is_closing = false;
   w->has_faulted = false;
+  for (uint8_t i = 0; i < NET_NODES_MAX; i++)
+    w->address[i] = i;
   memset(w->deferred, 0, sizeof(w->deferred));
   memset(w->sent, 0, sizeof(w->sent));
   memset(w->received, 0, sizeof(w->received));
@@ -346,6 +360,15 @@ bool world_open(world *w, const world_cfg *cfg, bool is_verbose)
   for (uint8_t i = 0; i < cfg->node_count; i++)
     node_open(w, i);
   return w->oracle.broken == RULE_NONE;
+}
+
+void world_move(world *w, uint8_t node, uint8_t address)
+{
+  if (address < w->cfg.node_count || address >= NET_NODES_MAX)
+    abort();
+  w->address[node] = address;
+  if (w->net.node_count <= address)
+    w->net.node_count = (uint8_t)(address + 1);
 }
 
 void world_close(world *w)

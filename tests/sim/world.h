@@ -140,7 +140,9 @@ typedef struct world {
   net_event captured[WORLD_CAPTURED_MAX]; /* datagrams seen, for replay and mutation */
   uint32_t captured_count;
   uint64_t steps;
-  int icmp_mid; /* Message ID of the datagram quoted to the call in progress, or -1 */
+  uint8_t
+      address[NET_NODES_MAX]; /* under which the others see a node: its number, until it moves */
+  int icmp_mid;               /* Message ID of the datagram quoted to the call in progress, or -1 */
   uint64_t sent[NET_NODES_MAX];     /* datagrams a node put into its sink */
   uint64_t received[NET_NODES_MAX]; /* datagrams fed to a node */
   bool is_closing;                  /* no new requests, servers answer at once */
@@ -174,6 +176,10 @@ uint8_t world_node_of(const copal_path *path); /* NET_NODES_MAX + 1 when unknown
 bool world_open(world *w, const world_cfg *cfg, bool is_verbose);
 void world_step_until(world *w, copal_time until); /* events and deadlines up to `until` */
 void world_close(world *w);
+
+/* From now on the others see the node under another address, as behind a NAT that has forgotten it;
+ * what is sent to the old one is lost. `address` is the number of no node. */
+void world_move(world *w, uint8_t node, uint8_t address);
 
 /* One random request of a client application, a given one, a GET; and the answer of a server
  * application. */

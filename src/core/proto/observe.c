@@ -245,7 +245,7 @@ relation *observe_begin(copal_ep *ep, copal_subject *s, const copal_path *path, 
   return r;
 }
 
-bool observe_register(copal_ep *ep, const turn *t, copal_time now)
+bool observe_register(copal_ep *ep, turn *t, copal_time now)
 {
   relation *r = observe_find(ep, t->path, t->msg->token);
 
@@ -263,8 +263,12 @@ bool observe_register(copal_ep *ep, const turn *t, copal_time now)
       return false;
     }
   }
-  /* The response counts as a notification: the client may have had others under this token. */
+  /* The response counts as a notification: the client may have had others under this token, and is
+   * to have one that is on its way or waits. */
   r->subject->sequence = observe_next_sequence(ep, r->subject->sequence, now);
+  t->rules.observe = r->subject->sequence & SEQUENCE_MASK;
+  if (r->is_stale || r->observer->in_flight == r)
+    r->subject->sequence = observe_next_sequence(ep, r->subject->sequence, now);
   const bool is_news = !is_known || observe_is_other(r, t);
   r->observer->path = *t->path; /* the local side may differ now */
   r->request_code = t->rules.request_code;

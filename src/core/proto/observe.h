@@ -87,7 +87,7 @@ void observe_settle(copal_ep *ep, turn *t, copal_code code, copal_time now);
 /* Adds the client of the request in `t` to the observers of its subject, or renews its relation.
  * Returns false when there is no room; the request is an ordinary one then. RFC 7641 section 4.1.
  */
-bool observe_register(copal_ep *ep, const turn *t, copal_time now);
+bool observe_register(copal_ep *ep, turn *t, copal_time now);
 
 /* Removes the relation of that client and token if there is one. RFC 7641 section 4.1. */
 void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token);

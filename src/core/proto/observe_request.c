@@ -7,8 +7,7 @@
 enum {
   OBSERVE_REGISTER = 0, /* RFC 7641 section 2 */
   OBSERVE_DEREGISTER = 1,
-  OBSERVE_MASK = 0xffffff, /* 24 bits */
-  BEAT_SHIFT = 20,         /* of relation.confirmed */
+  BEAT_SHIFT = 20, /* of relation.confirmed */
 };
 
 void observe_read(turn *t)
@@ -33,18 +32,31 @@ void observe_cancel(copal_ep *ep, const turn *t)
   observe_deregister(ep, t->path, t->msg->token);
 }
 
+/* A renewal is answered with an error, which ends the observation. The answer tells the client, who
+ * waits for it; unless nobody may wait any more, for the request is a copy of one answered before,
+ * or unless it may be lost. */
+static void answer_ends(copal_ep *ep, const turn *t, copal_code code)
+{
+  relation *r = observe_find(ep, t->path, t->msg->token);
+
+  if (!r || !r->subject || t->is_spent)
+    return;
+  if (t->msg->type != COPAL_CON || (r->has_asked && r->asked == t->msg->mid))
+    observe_refuse(ep, r, code);
+  else
+    observe_deregister(ep, t->path, t->msg->token);
+}
+
 void observe_settle(copal_ep *ep, turn *t, copal_code code, copal_time now)
 {
   if (!t->subject)
     return;
   if (copal_code_class(code) != COPAL_CLASS_SUCCESS) {
-    if (!t->is_spent)
-      observe_deregister(ep, t->path, t->msg->token);
+    answer_ends(ep, t, code);
     t->rules.has_observe = false; /* of a success that could not be written */
     return;
   }
   t->rules.has_observe = observe_register(ep, t, now);
-  t->rules.observe = t->subject->sequence & OBSERVE_MASK;
 }
 
 /* Non-confirmable requests are remembered in any case, and so are those that are kept from running

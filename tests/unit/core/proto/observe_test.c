@@ -421,6 +421,31 @@ static void rfc7641_4_2_error_answers_a_renewal_and_ends_it(void **state)
   expect_no_relations(f);
 }
 
+/* Nobody waits for the answer to a late copy: the client is told once more. */
+static void rfc7641_4_2_an_error_that_answers_a_copy_is_followed_by_the_last_notification(
+    void **state)
+{
+  fixture *f = *state;
+  assert_int_equal(fx_feed(f, "41 01 70 01 aa 60"), COPAL_OK);
+  assert_true(next_note(f).has_observe);
+  asked->code = COPAL_CODE_NOT_FOUND;
+  assert_int_equal(fx_feed(f, "41 01 70 01 aa 60"), COPAL_OK);
+  const note answer = next_note(f);
+  assert_int_equal(answer.type, COPAL_ACK);
+  assert_int_equal(answer.code, COPAL_CODE_NOT_FOUND);
+  assert_int_equal(asked->subject.count, 0);
+  fx_advance(f, 10 * ms);
+  const note last = next_note(f);
+  assert_int_equal(last.type, COPAL_CON);
+  assert_int_equal(last.code, COPAL_CODE_NOT_FOUND);
+  assert_int_equal(fx_feed(f, "41 01 70 01 aa 60"), COPAL_OK); /* does not silence it */
+  (void)next_note(f);
+  fx_advance(f, 4 * second);
+  assert_int_equal(next_note(f).mid, last.mid);
+  ack(f, &last);
+  expect_no_relations(f);
+}
+
 static void rfc7641_4_1_beyond_the_relations_it_is_an_ordinary_get(void **state)
 {
   fixture *f = *state;
@@ -1190,8 +1215,8 @@ static void rfc7641_4_4_retransmission_after_a_renewal_is_a_new_message(void **s
   assert_true(is_newer(n.observe, renewed.observe));
   fx_advance(f, 4 * second);
   const note again = expect_note(f, COPAL_CON, 0xaa, "a1");
-  assert_int_equal(again.observe, renewed.observe); /* current at the time of transmission */
-  assert_int_not_equal(again.mid, n.mid);           /* so it is another message */
+  assert_true(is_newer(renewed.observe, again.observe));
+  assert_int_not_equal(again.mid, n.mid); /* so it is another message */
   ack(f, &again);
   fx_advance(f, 1000 * second);
   fx_expect_nothing(f);
@@ -1506,6 +1531,7 @@ int main(void)
       TEST(rfc10020_3_7_an_error_to_a_group_establishes_nothing),
       TEST(rfc7641_4_2_error_establishes_nothing),
       TEST(rfc7641_4_2_error_answers_a_renewal_and_ends_it),
+      TEST(rfc7641_4_2_an_error_that_answers_a_copy_is_followed_by_the_last_notification),
       TEST(rfc7641_4_1_beyond_the_relations_it_is_an_ordinary_get),
       TEST(rfc7641_4_1_beyond_the_observers_it_is_an_ordinary_get),
       TEST(one_client_has_only_its_share_of_relations),
