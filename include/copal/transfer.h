@@ -13,7 +13,17 @@
  * rooms named in the request are used during calls only, so that all transfers of a thread may
  * share them. A body has at most 2^20 blocks: 1 GiB in blocks of 1024 bytes, 16 MiB in blocks of
  * 16. It takes one exchange of the endpoint at a time, and one more while it observes. Groups are
- * for copal_ep_request(): begin one transfer per responder to fetch what is behind its first block.
+ * for copal_ep_request(): copal_transfer_adopt() fetches what is behind the first block of a
+ * responder.
+ *
+ * With a copal_transfer_window several blocks are under way at once, as far as NSTART of the
+ * endpoint allows (RFC 7252 section 4.7: one, unless configured otherwise). Their number begins
+ * small, grows with each answer and falls by half when a block has to be sent again. Blocks of a
+ * response are asked for ahead and handed on in order (RFC 7959 section 2.4: they can be had in any
+ * order); those of a request body are sent ahead, but for the first, which learns the block size,
+ * and the last, which has the request carried out (section 2.5). What the window cannot judge, such
+ * as another ETag, a challenge or a server that wants blocks in order, is judged without it: what
+ * is out is waited for, then the block that is due goes by itself, or an upload begins again.
  *
  * state      event                            next       action
  * ---------  -------------------------------  ---------  ----------------------------------------
@@ -88,6 +98,37 @@ typedef struct copal_transfer_set {
                             is recycled. RFC 9175 section 3.5.1 */
 } copal_transfer_set;
 
+/* A block under way in a window; the library's. */
+typedef struct copal_transfer_slot {
+  copal_xref exchange; /* outstanding, or 0 */
+  uint32_t offset;
+  uint16_t len;
+  uint8_t state;
+  bool has_more;
+} copal_transfer_slot;
+
+/* Several blocks of one transfer under way at once. Lent until on_done(), to one transfer. It is
+ * not used for observations, for non-confirmable messages, with a token of the caller, nor for
+ * uploads whose body comes from read(). */
+typedef struct copal_transfer_window {
+  copal_transfer_slot *slots; /* zeroed */
+  uint16_t count;             /* of them: blocks under way at most */
+  copal_mspan room; /* for blocks that come before their turn, `count` times the block size; less is
+                       a smaller window, and none is one for uploads only */
+
+  /* The library's. */
+  uint32_t next;      /* offset of the block to ask for or send next */
+  uint32_t recovered; /* blocks before it have been sent again already */
+  uint16_t span;      /* slots in use */
+  uint16_t out;       /* blocks outstanding */
+  uint16_t size;      /* blocks that may be outstanding now */
+  uint16_t threshold; /* beyond it `size` grows slowly */
+  uint16_t credit;    /* answers that have not made it grow yet */
+  uint8_t failures;
+  bool is_draining; /* nothing more is sent until all has ended */
+  bool is_shut;     /* for good */
+} copal_transfer_window;
+
 /* What to transfer. Lent until on_done(), with all it points to. */
 typedef struct copal_transfer_request {
   size_t struct_size; /* filled by COPAL_TRANSFER_REQUEST_INIT */
@@ -95,6 +136,7 @@ typedef struct copal_transfer_request {
   copal_type type; /* of all messages; COPAL_CON unless there is a reason */
   copal_code code;
   copal_span token;      /* of all messages; empty: see `has_fresh_tokens` */
+  bool has_token;        /* `token` is meant, even when empty */
   const copal_opt *opts; /* sorted by number; without Observe, Block1, Block2, Size1, Size2, Echo,
                             which the transfer adds */
   size_t opt_count;
@@ -120,17 +162,19 @@ typedef struct copal_transfer_request {
                               at 0. Empty: whatever there is */
   copal_dur timeout;       /* of each exchange, as in copal_request */
   copal_transfer_set *set; /* NULL: no Request-Tag but that of `opts` */
+  copal_transfer_window *window; /* NULL: one block after the other */
 } copal_transfer_request;
 
 #define COPAL_TRANSFER_REQUEST_INIT                                                                \
   {                                                                                                \
-    sizeof(copal_transfer_request), NULL, COPAL_CON, 0, {NULL, 0}, NULL, 0, NULL, 0, {NULL, 0}, 0, \
-        {NULL, 0}, 0, false, false, false, false, 0, 0, {NULL, 0}, 0, NULL                         \
+    sizeof(copal_transfer_request), NULL, COPAL_CON, 0, {NULL, 0}, false, NULL, 0, NULL, 0,        \
+        {NULL, 0}, 0, {NULL, 0}, 0, false, false, false, false, 0, 0, {NULL, 0}, 0, NULL, NULL     \
   }
 
 /* A part of a response body. Borrowed for the call. */
 typedef struct copal_transfer_part {
-  const copal_msg *msg; /* the response it came in, with its options */
+  const copal_msg *msg; /* the response it came in, with its options; NULL: it came in a window,
+                           and its options are those of the part before it */
   uint32_t offset;      /* of `bytes` in the body */
   copal_span bytes;
   int64_t total; /* size of the body as the server estimates it, or COPAL_TRANSFER_UNKNOWN */
@@ -234,6 +278,17 @@ struct copal_transfer {
  * not fit a datagram), COPAL_ENOSLOT (the endpoint has no room), or what read() said. */
 COPAL_API int copal_transfer_start(copal_transfer *t, copal_ep *ep,
                                    const copal_transfer_request *request, copal_time now);
+
+/* The same with the response to the request at hand, which came otherwise: from a member of a
+ * group, as a notification, in answer to Q-Block1. `request` describes what it is the answer to,
+ * without its body unless that of a FETCH fits a block, and `first` is borrowed for the call.
+ * Nothing is sent but requests for the blocks behind it; when the representation is another one by
+ * then the transfer begins again, as `restarts` allows. All hooks may be called before it returns.
+ * Errors as copal_transfer_start(), and COPAL_EINVAL with `is_observe` or `offset`. RFC 7959
+ * section 2.8. */
+COPAL_API int copal_transfer_adopt(copal_transfer *t, copal_ep *ep,
+                                   const copal_transfer_request *request, const copal_msg *first,
+                                   copal_time now);
 
 /* Goes on after read() or write() returned COPAL_EPENDING, or after COPAL_TRANSFER_STALL. Not from
  * inside those hooks. COPAL_EINVAL when the transfer is not held. */

@@ -56,6 +56,7 @@ typedef struct args {
   uint8_t no_response; /* bit map of RFC 7967 section 2.1 */
   uint8_t szx;
   bool has_szx;
+  uint8_t block_window; /* blocks under way at once; 0: one */
   bool is_qblock;
 
   const char *output; /* NULL: standard output */

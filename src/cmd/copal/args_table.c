@@ -273,6 +273,20 @@ static int apply_block_size(args *a, const char *value, buf *err)
   return 0;
 }
 
+static int apply_block_window(args *a, const char *value, buf *err)
+{
+  enum { WINDOW_MAX = 100 };
+  uint32_t count;
+  if (parse_uint(value, WINDOW_MAX, &count, err) != 0)
+    return -1;
+  if (count == 0) {
+    buf_text(err, "at least one block is under way");
+    return -1;
+  }
+  a->block_window = (uint8_t)count;
+  return 0;
+}
+
 static int apply_host(args *a, const char *value, buf *err)
 {
   if (*value == '\0' || strlen(value) > UINT8_MAX) { /* RFC 7252 section 5.10 */
@@ -569,6 +583,8 @@ const arg_def arg_defs[] = {
      apply_token},
     {0, "block-size", "BYTES", FOR_SENDING, in_request,
      "largest block in either direction, 16 to 1024", apply_block_size},
+    {0, "window", "N", FOR_SINGLES, in_request,
+     "blocks of a large body under way at once, default 1", apply_block_window},
     {0, "qblock", NULL, FOR_SINGLES, in_request,
      "send large bodies in sets of blocks when the server can, RFC 9177", apply_is_qblock},
 

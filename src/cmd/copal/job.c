@@ -91,6 +91,8 @@ copal_params run_params(const args *a)
     p.nstart = UINT8_MAX;
     p.probing_rate = 0;
   }
+  if (a->block_window > p.nstart)
+    p.nstart = a->block_window; /* the user answers for the path: RFC 7252 section 4.7 */
   if (a->ack_timeout > 0) {
     p.ack_timeout = a->ack_timeout;
     p.processing_delay = a->ack_timeout;
@@ -175,6 +177,7 @@ transfer job_transfer(const job *j, const args *a, const copal_path *path)
       .body = buf_span(&j->body),
       .szx = a->has_szx ? a->szx : COPAL_SZX_MAX,
       .has_szx = a->has_szx,
+      .window = a->block_window,
       .is_qblock = a->is_qblock,
       .non_timeout = a->ack_timeout,
       .timeout = a->timeout,

@@ -23,7 +23,10 @@ enum {
   BUFFER = 256 * 1024,
   TOKEN_CAP_DEFAULT = 8,
   EXCHANGES = 128, /* a group is asked on each interface */
-  PEERS = 512,     /* and this many members may answer without being forgotten */
+  CHUNK = 128,
+  CHUNKS = 64,          /* for small requests */
+  CHUNKS_OF_BLOCK = 10, /* 1152 bytes */
+  PEERS = 512,          /* and this many members may answer without being forgotten */
   DEDUPS = 1024,
 };
 
@@ -45,6 +48,7 @@ struct session {
   void *mem;
   trace *trace;
   uint64_t send_errors; /* seen so far */
+  size_t requests;      /* sent, with retransmissions */
   copal_path last_path; /* of the last datagram sent */
   uint8_t quote[QUOTE_MAX];
   size_t quote_len;
@@ -160,6 +164,7 @@ static void relay_commit(copal_sink *sink, const copal_path *path, size_t len)
   s->last_path = *path;
   s->quote_len = len < QUOTE_MAX ? len : QUOTE_MAX;
   memcpy(s->quote, r->room.ptr, s->quote_len);
+  s->requests += len >= COPAL_HEADER_SIZE && copal_code_is_request(r->room.ptr[1]);
   under->commit(under, path, len);
 }
 
@@ -204,6 +209,8 @@ static int make_endpoint(session *s, const session_cfg *cfg)
   ep.exchange_count = EXCHANGES;
   ep.peer_count = PEERS;
   ep.dedup_count = DEDUPS;
+  ep.chunk_size = CHUNK;
+  ep.chunk_count = CHUNKS + CHUNKS_OF_BLOCK * (uint32_t)cfg->params.nstart;
   const size_t size = copal_ep_size(&ep);
   if (size == 0)
     return -EINVAL;
@@ -419,6 +426,11 @@ copal_ep *session_ep(session *s)
 const char *session_why(void)
 {
   return why_insecure;
+}
+
+size_t session_requests(const session *s)
+{
+  return s->requests;
 }
 
 int session_errnum(const session *s)

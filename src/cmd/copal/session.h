@@ -76,6 +76,9 @@ copal_ep *session_ep(session *s);
 /* Why the last DTLS handshake came to nothing, when the network error is EPROTO. */
 const char *session_why(void);
 
+/* Requests sent since it was opened, with retransmissions. */
+size_t session_requests(const session *s);
+
 /* The last network error, ECONNREFUSED, ... */
 int session_errnum(const session *s);
 

@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request with bodies of any size, one block at a time. RFC 7959 sections 2.3 to 2.9. */
+/* A request with bodies of any size, driven over a session: the library's transfer, or a single
+ * exchange where blocks are not wanted. RFC 7959, RFC 9175 section 2.3. */
 #include "cmd/copal/transfer.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "cmd/copal/qtransfer.h"
 #include "copal/error.h"
 #include "copal/registry.h"
-
-enum {
-  RESTARTS_MAX = 3, /* of a body that changes while it is read, or that the server forgets */
-  TOKEN_SIZE = 8,   /* RFC 7252 section 5.3.1 */
-};
-
-typedef enum step { STEP_NEXT, STEP_DONE, STEP_STOP, STEP_RESTART } step;
+#include "copal/transfer.h"
 
 /* A transfer under way. */
 typedef struct run {
+  copal_transfer transfer; /* first */
+  copal_transfer_request request;
+  copal_transfer_window window;
+  optset options; /* those of the caller that the library does not add by itself */
   session *session;
   const transfer *t;
   transfer_result *r;
   copal_time start;
-  buf echo; /* the server's last Echo value */
-  uint8_t szx;
-  unsigned restarts;
-  uint8_t token[TOKEN_SIZE]; /* of all blocks of an upload */
-  bool has_token;
-  size_t resume_at; /* 0: from the beginning */
-  size_t total;     /* of the body, as the server estimates it; 0: unknown */
+  copal_time asked;             /* when what was answered last has been asked for, about */
+  size_t requests, retransmits; /* of the session, before */
+  int status;                   /* how the library says that it ended */
+  bool has_body;                /* a response body has begun, or the last response is kept */
+  bool is_stalled;
+  bool has_sink_failed;
+  bool is_adopted; /* the first response came otherwise */
 } run;
 
 void transfer_result_wipe(transfer_result *r)
@@ -39,494 +39,420 @@ void transfer_result_wipe(transfer_result *r)
   *r = (transfer_result){0};
 }
 
-static bool end(run *x, transfer_outcome outcome, const char *why)
+static void end(run *x, transfer_outcome outcome, const char *why)
 {
   x->r->outcome = outcome;
   x->r->why = why;
+}
+
+static void begin_run(run *x, session *s, const transfer *t, transfer_result *r)
+{
+  *x = (run){.session = s,
+             .t = t,
+             .r = r,
+             .start = session_now(),
+             .requests = session_requests(s),
+             .retransmits = copal_ep_stats(session_ep(s))->tx_retransmits};
+  x->asked = x->start;
+}
+
+static void end_run(run *x)
+{
+  const size_t again = copal_ep_stats(session_ep(x->session))->tx_retransmits - x->retransmits;
+  const size_t sent = session_requests(x->session) - x->requests;
+  x->r->retransmits += (unsigned)again;
+  x->r->exchanges += (unsigned)(sent > again ? sent - again : 0);
+  x->r->total = (copal_dur)(session_now() - x->start);
+}
+
+static copal_time limit_of(const run *x)
+{
+  return x->t->timeout > 0 ? x->start + x->t->timeout : COPAL_NEVER;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * what the library tells */
+
+/* Gives the result's reply away; what is known of how it came stays. */
+static reply give_reply(run *x)
+{
+  const reply given = x->r->reply;
+  x->r->reply.msg = (copal_msg){0};
+  x->r->reply.mem = NULL;
+  x->is_adopted = true;
+  return given;
+}
+
+/* Keeps the response that opens the body, or is the answer itself. */
+static void keep_reply(run *x, const copal_msg *msg)
+{
+  reply *got = &x->r->reply;
+  const copal_time now = session_now();
+  reply_keep(got, msg);
+  x->has_body = true;
+  if (x->is_adopted)
+    return;
+  got->kind = COPAL_EVENT_RESPONSE;
+  got->from = *x->t->path;
+  got->at = now;
+  got->rtt = (copal_dur)(now - x->asked);
+}
+
+static int store_failed(run *x)
+{
+  x->has_sink_failed = true;
+  x->r->reply.errnum = errno;
+  return COPAL_ECANCELED;
+}
+
+static int on_write(copal_transfer *t, const copal_transfer_part *part)
+{
+  run *x = (run *)t;
+  transfer_sink *k = x->t->sink;
+  const bool is_beginning = part->msg && (part->offset == 0 || !x->has_body);
+  if (is_beginning) {
+    keep_reply(x, part->msg);
+    x->r->body.len = 0;
+    x->r->size = part->offset;
+    if (k && k->begin(k, &x->r->reply, part->offset) != 0)
+      return store_failed(x);
+  }
+  if (!k)
+    buf_put_span(&x->r->body, part->bytes);
+  else if (k->put(k, part->bytes) != 0)
+    return store_failed(x);
+  x->r->size += part->bytes.len;
+  return COPAL_OK;
+}
+
+static void report_progress(run *x, const copal_transfer_event *e)
+{
+  transfer_monitor *m = x->t->monitor;
+  const bool is_down = e->received > 0;
+  x->asked = session_now();
+  if (m && is_down)
+    m->on_progress(m, e->received, e->total > 0 ? (size_t)e->total : 0);
+  else if (m)
+    m->on_progress(m, e->sent, x->t->body.len);
+}
+
+static void on_event(copal_transfer *t, const copal_transfer_event *e, copal_time now)
+{
+  run *x = (run *)t;
+  (void)now;
+  switch (e->kind) {
+  case COPAL_TRANSFER_PROGRESS: report_progress(x, e); return;
+  case COPAL_TRANSFER_RESTART: x->has_body = false; return;
+  case COPAL_TRANSFER_STALL: x->is_stalled = true; return;
+  case COPAL_TRANSFER_STATE: return; /* of observations */
+  }
+}
+
+/* An answer that is no representation never reaches a sink. */
+static void keep_answer(run *x, const copal_msg *msg)
+{
+  keep_reply(x, msg);
+  x->r->body.len = 0;
+  buf_put_span(&x->r->body, msg->payload);
+  x->r->size = msg->payload.len;
+}
+
+static void on_done(copal_transfer *t, const copal_transfer_result *result, copal_time now)
+{
+  run *x = (run *)t;
+  const bool is_written = x->has_body && result->code == x->r->reply.msg.code;
+  (void)now;
+  x->status = result->status;
+  if (result->status == COPAL_OK && result->msg && !is_written)
+    keep_answer(x, result->msg);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * how it ended */
+
+static void judge_cancel(run *x)
+{
+  if (x->has_sink_failed)
+    end(x, TRANSFER_STORE, x->t->sink->name);
+  else
+    end(x, session_is_interrupted() ? TRANSFER_INTERRUPTED : TRANSFER_TIMEOUT, NULL);
+}
+
+static void judge_change(run *x)
+{
+  if (x->is_adopted && copal_code_is_safe(x->t->code))
+    end(x, TRANSFER_CHANGED, NULL);
+  else
+    end(x, TRANSFER_INVALID,
+        copal_code_is_safe(x->t->code) ? "the representation keeps changing while it is read"
+                                       : "the response changed while it was read");
+}
+
+static void judge(run *x)
+{
+  switch (x->status) {
+  case COPAL_OK: end(x, TRANSFER_RESPONSE, NULL); return;
+  case COPAL_ETIMEDOUT: end(x, TRANSFER_TIMEOUT, NULL); return;
+  case COPAL_ERESET: end(x, TRANSFER_RESET, NULL); return;
+  case COPAL_EUNREACH:
+    x->r->reply.errnum = session_errnum(x->session);
+    end(x, TRANSFER_UNREACHABLE, NULL);
+    return;
+  case COPAL_ECANCELED: judge_cancel(x); return;
+  case COPAL_EINCOMPLETE: judge_change(x); return;
+  case COPAL_EBLOCK:
+    end(x, TRANSFER_INVALID,
+        "the server answered with another block than the one due, or with one of another size");
+    return;
+  case COPAL_ETOOBIG:
+    end(x, TRANSFER_INVALID, "the body has more blocks than can be numbered");
+    return;
+  case COPAL_ENOSPC: end(x, TRANSFER_FAILED, "the options do not fit a datagram"); return;
+  }
+  end(x, TRANSFER_FAILED, copal_err_name(x->status));
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * driving it */
+
+static bool is_added_by_library(uint16_t number)
+{
+  switch (number) {
+  case COPAL_OPT_OBSERVE:
+  case COPAL_OPT_BLOCK1:
+  case COPAL_OPT_BLOCK2:
+  case COPAL_OPT_SIZE1:
+  case COPAL_OPT_SIZE2:
+  case COPAL_OPT_ECHO: return true;
+  }
   return false;
 }
 
-/* True when there was a response; otherwise the result is final. */
-static bool classify(run *x, const reply *got)
+/* What the window needs; the library uses it as far as that is possible. */
+static void open_window(run *x)
 {
-  switch (got->kind) {
+  const size_t count = x->t->window;
+  if (count < 2)
+    return;
+  x->window.count = (uint16_t)count;
+  x->window.slots = mem_resize(NULL, count * sizeof *x->window.slots);
+  memset(x->window.slots, 0, count * sizeof *x->window.slots);
+  x->window.room.len = count * copal_block_size(COPAL_SZX_MAX);
+  x->window.room.ptr = mem_resize(NULL, x->window.room.len);
+  x->request.window = &x->window;
+}
+
+static void fill_request(run *x)
+{
+  const transfer *t = x->t;
+  const size_t block = copal_block_size(t->szx);
+  copal_transfer_request *rq = &x->request;
+  optset_copy(&x->options, t->options);
+  for (size_t i = t->options->count; i-- > 0;) {
+    if (is_added_by_library(t->options->opts[i].number))
+      optset_remove(&x->options, t->options->opts[i].number);
+  }
+  *rq = (copal_transfer_request)COPAL_TRANSFER_REQUEST_INIT;
+  rq->path = t->path;
+  rq->type = t->type;
+  rq->code = t->code;
+  rq->token = t->token;
+  rq->has_token = t->has_token;
+  rq->opts = x->options.opts;
+  rq->opt_count = x->options.count;
+  rq->opt_cap = x->options.count + COPAL_TRANSFER_OPTS;
+  rq->opt_room = mem_resize(NULL, rq->opt_cap * sizeof *rq->opt_room);
+  rq->block_size = t->has_szx || t->resume_at > 0 ? (uint16_t)block : 0;
+  rq->has_fresh_tokens = t->type != COPAL_CON; /* late answers are not taken for others' */
+  rq->asks_size = optset_has(t->options, COPAL_OPT_SIZE2) || t->window > 1;
+  rq->offset = (uint32_t)(t->resume_at - t->resume_at % block); /* what is behind may be torn */
+  rq->etag = rq->offset > 0 ? t->resume_etag : copal_span_none();
+  open_window(x);
+}
+
+static void wipe_request(run *x)
+{
+  optset_wipe(&x->options);
+  free(x->request.opt_room);
+  free(x->window.slots);
+  free(x->window.room.ptr);
+}
+
+static void make_hooks(run *x)
+{
+  x->transfer.write = on_write;
+  x->transfer.on_event = on_event;
+  x->transfer.on_done = on_done;
+}
+
+/* Until it is over. */
+static void drive(run *x)
+{
+  copal_transfer *t = &x->transfer;
+  const copal_time limit = limit_of(x);
+  while (copal_transfer_is_active(t)) {
+    session_turn(x->session, limit);
+    if (x->is_stalled) {
+      x->is_stalled = false;
+      (void)copal_transfer_resume(t, session_now());
+    }
+    if (copal_transfer_is_active(t) && (session_is_interrupted() || session_now() >= limit))
+      (void)copal_transfer_cancel(t, session_now());
+  }
+}
+
+static void run_blocks(run *x)
+{
+  make_hooks(x);
+  fill_request(x);
+  x->request.body = x->t->body;
+  const int err =
+      copal_transfer_start(&x->transfer, session_ep(x->session), &x->request, session_now());
+  if (err == COPAL_OK)
+    drive(x);
+  else
+    x->status = err;
+  judge(x);
+  wipe_request(x);
+}
+
+/* Completes the body that the result's reply begins. */
+static void run_rest(run *x)
+{
+  const bool is_small = x->t->body.len <= copal_block_size(x->t->szx);
+  reply first = give_reply(x);
+  make_hooks(x);
+  fill_request(x);
+  x->request.restarts = -1;
+  x->request.offset = 0;
+  x->request.etag = copal_span_none();
+  if (x->t->code == COPAL_CODE_FETCH && is_small)
+    x->request.body = x->t->body;
+  const int err = copal_transfer_adopt(&x->transfer, session_ep(x->session), &x->request,
+                                       &first.msg, session_now());
+  if (err == COPAL_OK)
+    drive(x);
+  else
+    x->status = err;
+  judge(x);
+  wipe_request(x);
+  reply_wipe(&first);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * a single exchange */
+
+/* True when there was a response; otherwise the result is final. */
+static bool has_response(run *x)
+{
+  switch (x->r->reply.kind) {
   case COPAL_EVENT_RESPONSE: return true;
-  case COPAL_EVENT_ACK: return end(x, TRANSFER_SILENT, NULL);
-  case COPAL_EVENT_TIMEOUT: return end(x, TRANSFER_TIMEOUT, NULL);
-  case COPAL_EVENT_RESET: return end(x, TRANSFER_RESET, NULL);
-  case COPAL_EVENT_UNREACHABLE: return end(x, TRANSFER_UNREACHABLE, NULL);
+  case COPAL_EVENT_ACK: end(x, TRANSFER_SILENT, NULL); return false;
+  case COPAL_EVENT_TIMEOUT: end(x, TRANSFER_TIMEOUT, NULL); return false;
+  case COPAL_EVENT_RESET: end(x, TRANSFER_RESET, NULL); return false;
+  case COPAL_EVENT_UNREACHABLE: end(x, TRANSFER_UNREACHABLE, NULL); return false;
   default: break; /* canceled */
   }
-  return end(x, session_is_interrupted() ? TRANSFER_INTERRUPTED : TRANSFER_SILENT, NULL);
+  end(x, session_is_interrupted() ? TRANSFER_INTERRUPTED : TRANSFER_SILENT, NULL);
+  return false;
 }
 
-/* Time left of the whole transfer; 0: unlimited. */
-static bool time_left(run *x, copal_dur *left)
-{
-  const copal_time used = session_now() - x->start;
-  *left = 0;
-  if (x->t->timeout == 0)
-    return true;
-  if (used >= x->t->timeout)
-    return end(x, TRANSFER_TIMEOUT, NULL);
-  *left = (copal_dur)(x->t->timeout - used);
-  return true;
-}
-
-static void fill_request(const run *x, const optset *options, copal_span payload, copal_dur timeout,
-                         copal_request *q)
-{
-  q->path = x->t->path;
-  q->type = x->t->type;
-  q->code = x->t->code;
-  q->token = x->has_token ? copal_span_of(x->token, sizeof x->token) : x->t->token;
-  q->has_token = x->has_token || x->t->has_token;
-  q->opts = options->opts;
-  q->opt_count = options->count;
-  q->payload = payload;
-  q->timeout = timeout;
-}
-
-/* One exchange. The reply replaces the result's; returns true for a response. */
-static bool exchange_once(run *x, const optset *options, copal_span payload)
+static bool exchange(run *x, const optset *options)
 {
   copal_request q = COPAL_REQUEST_INIT;
-  copal_dur timeout;
-  if (!time_left(x, &timeout))
-    return false;
-  fill_request(x, options, payload, timeout, &q);
-  reply got;
-  const int e = session_request(x->session, &q, x->t->wait, &got);
-  if (e != COPAL_OK) {
-    reply_wipe(&got);
-    return end(x, TRANSFER_FAILED,
-               e == COPAL_ENOSPC ? "the options do not fit a datagram" : copal_err_name(e));
-  }
+  q.path = x->t->path;
+  q.type = x->t->type;
+  q.code = x->t->code;
+  q.token = x->t->token;
+  q.has_token = x->t->has_token;
+  q.opts = options->opts;
+  q.opt_count = options->count;
+  q.payload = x->t->body;
+  q.timeout = x->t->timeout;
   reply_wipe(&x->r->reply);
-  x->r->reply = got;
-  x->r->exchanges++;
-  x->r->retransmits += got.retransmits;
-  return classify(x, &got);
+  const int e = session_request(x->session, &q, x->t->wait, &x->r->reply);
+  if (e == COPAL_OK)
+    return has_response(x);
+  end(x, TRANSFER_FAILED,
+      e == COPAL_ENOSPC ? "the message does not fit a datagram" : copal_err_name(e));
+  return false;
 }
 
-/* One exchange; a 4.01 with Echo is answered by the same request with that value. RFC 9175 section
- * 2.3. */
-static bool exchange(run *x, optset *options, copal_span payload)
-{
-  for (int tries = 0;; tries++) {
-    copal_span echo;
-    if (x->echo.len > 0)
-      optset_set(options, COPAL_OPT_ECHO, buf_span(&x->echo));
-    if (!exchange_once(x, options, payload))
-      return false;
-    const copal_msg *m = &x->r->reply.msg;
-    if (!copal_opt_find(m->options, COPAL_OPT_ECHO, &echo))
-      return true;
-    x->echo.len = 0;
-    buf_put_span(&x->echo, echo);
-    if (m->code != COPAL_CODE_UNAUTHORIZED || tries > 0)
-      return true;
-  }
-}
-
-static bool find_block(const reply *got, uint16_t number, copal_block *b)
-{
-  copal_span value;
-  return copal_opt_find(got->msg.options, number, &value) &&
-         copal_block_parse(value, b) == COPAL_OK;
-}
-
-static bool is_success(const reply *got)
-{
-  return copal_code_class(got->msg.code) == COPAL_CLASS_SUCCESS;
-}
-
-/* ------------------------------------------------------------------------------------------------
- * download */
-
-static bool has_same_etag(copal_span options, const buf *etag, bool has_etag)
-{
-  copal_span value;
-  const bool has = copal_opt_find(options, COPAL_OPT_ETAG, &value);
-  return has == has_etag && (!has || copal_span_is_equal(value, buf_span(etag)));
-}
-
-static void report_progress(const run *x, size_t done, size_t total)
-{
-  if (x->t->monitor)
-    x->t->monitor->on_progress(x->t->monitor, done, total);
-}
-
-static bool store_failed(run *x)
-{
-  x->r->reply.errnum = errno;
-  return end(x, TRANSFER_STORE, x->t->sink->name);
-}
-
-/* Opens the body at its byte `at`. */
-static bool begin_body(run *x, const reply *first, size_t at)
-{
-  x->r->body.len = 0;
-  x->r->size = at;
-  x->total = copal_opt_uint_or(first->msg.options, COPAL_OPT_SIZE2, 0);
-  return !x->t->sink || x->t->sink->begin(x->t->sink, first, at) == 0 || store_failed(x);
-}
-
-static bool put_body(run *x, copal_span bytes)
-{
-  if (!x->t->sink)
-    buf_put_span(&x->r->body, bytes);
-  else if (x->t->sink->put(x->t->sink, bytes) != 0)
-    return store_failed(x);
-  x->r->size += bytes.len;
-  return true;
-}
-
-/* The response is all there is; what is no representation never reaches a sink. */
-static step take_whole(run *x)
-{
-  const reply *got = &x->r->reply;
-  const bool is_body = is_success(got) && got->msg.code != COPAL_CODE_VALID;
-  end(x, TRANSFER_RESPONSE, NULL);
-  if (x->t->sink && is_body)
-    return begin_body(x, got, 0) && put_body(x, got->msg.payload) ? STEP_DONE : STEP_STOP;
-  x->r->body.len = 0;
-  buf_put_span(&x->r->body, got->msg.payload);
-  x->r->size = got->msg.payload.len;
-  return STEP_DONE;
-}
-
-/* Appends a block that continues the body. Returns false when it cannot. RFC 7959 section 2.2. */
-static bool append_block(run *x, const reply *got, copal_block b)
-{
-  const copal_span payload = got->msg.payload;
-  if (copal_block_offset(b) != x->r->size)
-    return end(x, TRANSFER_INVALID, "the server sent another block than the one asked for");
-  if (b.more ? payload.len != copal_block_size(b.szx) : payload.len > copal_block_size(b.szx))
-    return end(x, TRANSFER_INVALID, "a block has not the size it claims");
-  if (b.more && b.num == COPAL_BLOCK_NUM_MAX)
-    return end(x, TRANSFER_INVALID, "the body has more blocks than can be numbered");
-  if (!put_body(x, payload))
-    return false;
-  report_progress(x, x->r->size, x->total);
-  return true;
-}
-
-/* What the next request for a block is. The payload of a FETCH belongs to the cache key, so it is
- * repeated; other bodies are not. RFC 7959 section 2.7, RFC 8132 section 2. */
-static void continue_options(const run *x, copal_block last, optset *options)
-{
-  const uint32_t at = (uint32_t)x->r->size;
-  const copal_block next = {.num = at >> (last.szx + 4), .more = false, .szx = last.szx};
-  optset_copy(options, x->t->options);
-  optset_remove(options, COPAL_OPT_BLOCK1);
-  optset_remove(options, COPAL_OPT_SIZE1);
-  optset_set_uint(options, COPAL_OPT_BLOCK2, copal_block_value(next));
-}
-
-/* Fetches one block behind those already there. `*first` is kept as the result's reply. */
-static step fetch_block(run *x, reply *first, const buf *etag, bool has_etag, copal_block *last)
+/* A 4.01 with Echo is answered by the same request with that value. */
+static bool exchange_verified(run *x)
 {
   optset options;
-  continue_options(x, *last, &options);
-  const bool is_small_fetch =
-      x->t->code == COPAL_CODE_FETCH && x->t->body.len <= copal_block_size(x->szx);
-  const bool ok = exchange(x, &options, is_small_fetch ? x->t->body : copal_span_none());
-  optset_wipe(&options);
-  if (!ok)
-    return STEP_STOP;
-  const reply *got = &x->r->reply;
-  if (got->msg.code == COPAL_CODE_REQUEST_ENTITY_INCOMPLETE)
-    return STEP_RESTART;
-  if (!is_success(got)) {
-    take_whole(x);
-    return STEP_STOP;
-  }
-  if (got->msg.code != first->msg.code || !has_same_etag(got->msg.options, etag, has_etag))
-    return STEP_RESTART;
-  if (!find_block(got, COPAL_OPT_BLOCK2, last)) {
-    end(x, TRANSFER_INVALID, "a block came without Block2 option");
-    return STEP_STOP;
-  }
-  if (!append_block(x, got, *last))
-    return STEP_STOP;
-  return last->more ? STEP_NEXT : STEP_DONE;
-}
-
-/* Fetches the rest of a body whose first block is the result's reply. */
-static step fetch_rest(run *x, copal_block last, size_t at)
-{
-  reply first = x->r->reply;
-  buf etag = {0};
-  copal_span value;
-  const bool has_etag = copal_opt_find(first.msg.options, COPAL_OPT_ETAG, &value);
-  if (has_etag)
-    buf_put_span(&etag, value);
-  x->r->reply = (reply){0};
-  const bool ok = begin_body(x, &first, at) && append_block(x, &first, last);
-  step next = !ok ? STEP_STOP : last.more ? STEP_NEXT : STEP_DONE;
-  while (next == STEP_NEXT)
-    next = fetch_block(x, &first, &etag, has_etag, &last);
-  if (next == STEP_DONE) {
-    reply_wipe(&x->r->reply);
-    x->r->reply = first;
-    end(x, TRANSFER_RESPONSE, NULL);
-  } else {
-    reply_wipe(&first);
-  }
-  buf_wipe(&etag);
-  if (next == STEP_RESTART && !copal_code_is_safe(x->t->code)) {
-    /* Beginning again would carry the request out twice. */
-    end(x, TRANSFER_INVALID, "the response changed while it was read");
-    return STEP_STOP;
-  }
-  return next;
-}
-
-/* Looks at the response to the request proper and fetches what is missing of its body. */
-static step receive_body(run *x)
-{
-  const reply *got = &x->r->reply;
-  copal_block b;
-  const bool is_single = optset_has(x->t->options, COPAL_OPT_BLOCK2);
-  if (is_single || !is_success(got) || !find_block(got, COPAL_OPT_BLOCK2, &b))
-    return take_whole(x);
-  if (b.num != 0) {
-    end(x, TRANSFER_INVALID, "the server began with another block than the first");
-    return STEP_STOP;
-  }
-  return b.more ? fetch_rest(x, b, 0) : take_whole(x);
-}
-
-/* Answers to the request for a block that mean that there is no such block any more. */
-static bool is_out_of_range(copal_code code)
-{
-  return code == COPAL_CODE_BAD_REQUEST || code == COPAL_CODE_BAD_OPTION ||
-         code == COPAL_CODE_REQUEST_ENTITY_INCOMPLETE;
-}
-
-/* Goes on with a body of which a part is there; when it is no longer the same representation, it
- * begins again. RFC 7959 section 2.4. */
-static step resume_body(run *x)
-{
-  const copal_block from = {.num = (uint32_t)(x->resume_at >> (x->szx + 4)), .szx = x->szx};
-  const size_t at = x->resume_at;
-  const buf etag = {.ptr = (char *)(uintptr_t)x->t->resume_etag.ptr, .len = x->t->resume_etag.len};
-  optset options;
-  copal_block b;
-  x->resume_at = 0; /* one attempt */
+  copal_span echo;
   optset_copy(&options, x->t->options);
-  optset_set_uint(&options, COPAL_OPT_BLOCK2, copal_block_value(from));
-  const bool ok = exchange(x, &options, copal_span_none());
-  optset_wipe(&options);
-  if (!ok)
-    return STEP_STOP;
+  bool ok = exchange(x, &options);
   const reply *got = &x->r->reply;
-  if (is_out_of_range(got->msg.code))
-    return STEP_RESTART;
-  if (!is_success(got))
-    return take_whole(x);
-  if (!has_same_etag(got->msg.options, &etag, true) || !find_block(got, COPAL_OPT_BLOCK2, &b) ||
-      copal_block_offset(b) != at)
-    return STEP_RESTART;
-  return fetch_rest(x, b, at);
-}
-
-/* ------------------------------------------------------------------------------------------------
- * upload */
-
-static void add_early_size(const run *x, optset *options)
-{
-  const copal_block b = {.num = 0, .more = false, .szx = x->t->szx};
-  if (x->t->has_szx && !optset_has(options, COPAL_OPT_BLOCK2))
-    optset_set_uint(options, COPAL_OPT_BLOCK2, copal_block_value(b));
-}
-
-/* Sends the block at `at`. */
-static bool send_block(run *x, size_t at)
-{
-  const size_t left = x->t->body.len - at;
-  const size_t size = copal_block_size(x->szx);
-  const copal_block b = {.num = (uint32_t)(at >> (x->szx + 4)), .more = left > size, .szx = x->szx};
-  optset options;
-  optset_copy(&options, x->t->options);
-  optset_set_uint(&options, COPAL_OPT_BLOCK1, copal_block_value(b));
-  if (at == 0)
-    optset_set_uint(&options, COPAL_OPT_SIZE1, (uint32_t)x->t->body.len);
-  else
-    optset_remove(&options, COPAL_OPT_IF_NONE_MATCH); /* RFC 7959 section 2.10 */
-  if (!b.more)
-    add_early_size(x, &options);
-  const bool ok = exchange(x, &options, copal_span_of(x->t->body.ptr + at, b.more ? size : left));
+  if (ok && got->msg.code == COPAL_CODE_UNAUTHORIZED &&
+      copal_opt_find(got->msg.options, COPAL_OPT_ECHO, &echo)) {
+    optset_set(&options, COPAL_OPT_ECHO, echo);
+    ok = exchange(x, &options);
+  }
   optset_wipe(&options);
   return ok;
 }
 
-/* The server wants smaller blocks than those sent. */
-static bool wants_smaller(const run *x, copal_block *b)
+static void take_whole(run *x)
 {
-  return find_block(&x->r->reply, COPAL_OPT_BLOCK1, b) && b->szx < x->szx;
+  const copal_msg msg = x->r->reply.msg;
+  const copal_transfer_part part = {.msg = &msg, .bytes = msg.payload, .is_last = true};
+  reply got = give_reply(x);
+  x->status = COPAL_OK;
+  if (copal_code_class(msg.code) != COPAL_CLASS_SUCCESS || msg.code == COPAL_CODE_VALID)
+    keep_answer(x, &msg);
+  else
+    x->status = on_write(&x->transfer, &part);
+  reply_wipe(&got);
+  judge(x);
 }
 
-/* Judges the response to a block that is not the last. */
-static step continue_upload(run *x, size_t *at)
+/* Blocks are named by the caller, or nothing is waited for. */
+static void run_single(run *x)
 {
-  const reply *got = &x->r->reply;
-  copal_block b;
-  if (got->msg.code == COPAL_CODE_REQUEST_ENTITY_INCOMPLETE && *at > 0)
-    return STEP_RESTART;
-  if (got->msg.code == COPAL_CODE_REQUEST_ENTITY_TOO_LARGE && wants_smaller(x, &b)) {
-    x->szx = b.szx;
-    return STEP_RESTART;
-  }
-  if (!is_success(got))
-    return STEP_DONE;
-  if (!find_block(got, COPAL_OPT_BLOCK1, &b)) {
-    end(x, TRANSFER_INVALID, "the server answered a block without Block1 option");
-    return STEP_STOP;
-  }
-  if (b.num != *at >> (x->szx + 4)) {
-    end(x, TRANSFER_INVALID, "the server acknowledged another block than the one sent");
-    return STEP_STOP;
-  }
-  *at += copal_block_size(x->szx);
-  if (b.szx < x->szx)
-    x->szx = b.szx;
-  report_progress(x, *at, x->t->body.len);
-  return STEP_NEXT;
-}
-
-/* The response to the last block: that of the whole request, or a reason to begin again. */
-static step finish_upload(run *x, size_t at)
-{
-  const copal_code code = x->r->reply.msg.code;
-  copal_block b;
-  if (code == COPAL_CODE_REQUEST_ENTITY_INCOMPLETE && at > 0)
-    return STEP_RESTART;
-  if (code == COPAL_CODE_REQUEST_ENTITY_TOO_LARGE && wants_smaller(x, &b)) {
-    x->szx = b.szx;
-    return STEP_RESTART;
-  }
-  if (code == COPAL_CODE_CONTINUE) {
-    end(x, TRANSFER_INVALID, "the server waits for more after the last block");
-    return STEP_STOP;
-  }
-  return STEP_DONE;
-}
-
-static step upload_blocks(run *x)
-{
-  size_t at = 0;
-  for (;;) {
-    const bool is_last = x->t->body.len - at <= copal_block_size(x->szx);
-    if (!send_block(x, at))
-      return STEP_STOP;
-    const step next = is_last ? finish_upload(x, at) : continue_upload(x, &at);
-    if (next != STEP_NEXT)
-      return next;
-  }
-}
-
-/* Whether 4.13 is a hint to try Block1, and with which size. A server that names a limit below the
- * body's size means it. RFC 7959 section 2.9.3. */
-static bool is_split_hint(const run *x, uint8_t *szx)
-{
-  const reply *got = &x->r->reply;
-  copal_block b;
-  const size_t len = x->t->body.len;
-  if (got->msg.code != COPAL_CODE_REQUEST_ENTITY_TOO_LARGE || len <= copal_block_size(0) ||
-      optset_has(x->t->options, COPAL_OPT_BLOCK1) ||
-      copal_opt_uint_or(got->msg.options, COPAL_OPT_SIZE1, UINT32_MAX) < len)
-    return false;
-  *szx = find_block(got, COPAL_OPT_BLOCK1, &b) ? b.szx : copal_block_szx_for(len - 1);
-  return copal_block_size(*szx) < len;
-}
-
-static step send_whole(run *x)
-{
-  optset options;
-  optset_copy(&options, x->t->options);
-  add_early_size(x, &options);
-  const bool ok = exchange(x, &options, x->t->body);
-  optset_wipe(&options);
-  if (!ok)
-    return STEP_STOP;
-  return is_split_hint(x, &x->szx) ? upload_blocks(x) : STEP_DONE;
-}
-
-/* Options take room from the payload; a smaller block keeps the datagram within what RFC 7252
- * section 4.6 assumes to pass everywhere. */
-static uint8_t fitting_szx(const transfer *t)
-{
-  enum { DATAGRAM_MAX = 1152, FIXED = COPAL_HEADER_SIZE + COPAL_TOKEN_MAX + 1, BLOCK_OPTIONS = 16 };
-  const size_t used = FIXED + BLOCK_OPTIONS + optset_wire_size(t->options);
-  const uint8_t fits = used + 16 < DATAGRAM_MAX ? copal_block_szx_for(DATAGRAM_MAX - used) : 0;
-  return fits < t->szx ? fits : t->szx;
-}
-
-/* An upload with one token for all its blocks: RFC 7959 does not ask for it, but some servers tell
- * bodies apart by it. Non-confirmable blocks keep tokens of their own, because late answers to them
- * could be taken for answers to the next. */
-static step upload_with_one_token(run *x)
-{
-  x->has_token = x->t->type == COPAL_CON && !x->t->has_token &&
-                 getrandom(x->token, sizeof x->token, 0) == (ssize_t)sizeof x->token;
-  const step next = upload_blocks(x);
-  x->has_token = false;
-  return next;
-}
-
-/* One attempt at all of it. */
-static step run_once(run *x)
-{
-  const transfer *t = x->t;
-  if (x->resume_at > 0)
-    return resume_body(x);
-  const bool is_large = t->body.len > copal_block_size(x->szx);
-  const step next = is_large && !optset_has(t->options, COPAL_OPT_BLOCK1) ? upload_with_one_token(x)
-                                                                          : send_whole(x);
-  return next == STEP_DONE ? receive_body(x) : next;
-}
-
-/* Beginning again has not helped. */
-static void give_up(run *x)
-{
-  const reply *got = &x->r->reply;
-  if (got->kind == COPAL_EVENT_RESPONSE && !is_success(got))
+  if (!exchange_verified(x))
+    return;
+  if (optset_has(x->t->options, COPAL_OPT_BLOCK2))
     take_whole(x);
   else
-    end(x, TRANSFER_INVALID, "the representation keeps changing while it is read");
+    run_rest(x);
+}
+
+/* The library adds these itself, but with other values. */
+static bool is_single(const transfer *t)
+{
+  return t->wait != SESSION_WAIT_RESPONSE || optset_has(t->options, COPAL_OPT_OBSERVE) ||
+         optset_has(t->options, COPAL_OPT_BLOCK1) || optset_has(t->options, COPAL_OPT_BLOCK2) ||
+         optset_has(t->options, COPAL_OPT_SIZE1) || optset_has(t->options, COPAL_OPT_ECHO);
 }
 
 void transfer_run(session *s, const transfer *t, transfer_result *r)
 {
-  run x = {.session = s,
-           .t = t,
-           .r = r,
-           .start = session_now(),
-           .szx = fitting_szx(t),
-           .resume_at = t->resume_at};
-  step next;
+  run x;
   if (t->is_qblock && qtransfer_run(s, t, r))
     return;
   *r = (transfer_result){0};
-  x.resume_at -= x.resume_at % copal_block_size(x.szx);
-  do
-    next = run_once(&x);
-  while (next == STEP_RESTART && x.restarts++ < RESTARTS_MAX);
-  if (next == STEP_RESTART)
-    give_up(&x);
-  r->total = (copal_dur)(session_now() - x.start);
-  buf_wipe(&x.echo);
+  begin_run(&x, s, t, r);
+  if (is_single(t))
+    run_single(&x);
+  else
+    run_blocks(&x);
+  end_run(&x);
 }
 
 void transfer_rest(session *s, const transfer *t, reply *first, transfer_result *r)
 {
-  run x = {.session = s, .t = t, .r = r, .start = session_now(), .szx = fitting_szx(t)};
+  run x;
+  const copal_dur rtt = first->rtt;
   *r = (transfer_result){.reply = *first, .exchanges = 1, .retransmits = first->retransmits};
   *first = (reply){0};
-  if (receive_body(&x) == STEP_RESTART)
-    end(&x, TRANSFER_CHANGED, NULL);
-  r->total = (copal_dur)(session_now() - x.start) + r->reply.rtt;
-  buf_wipe(&x.echo);
+  begin_run(&x, s, t, r);
+  if (optset_has(t->options, COPAL_OPT_BLOCK2))
+    take_whole(&x);
+  else
+    run_rest(&x);
+  end_run(&x);
+  r->total += rtt;
 }

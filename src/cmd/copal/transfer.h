@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request with bodies of any size: Block1 up, Block2 down, one block at a time. RFC 7959
- * sections 2.3 to 2.9; answers a server's Echo, RFC 9175 section 2.3. */
+/* A request with bodies of any size over a session: Block1 up, Block2 down, by the library's
+ * copal_transfer. RFC 7959, RFC 9175 section 2.3. */
 #ifndef COPAL_CMD_TRANSFER_H
 #define COPAL_CMD_TRANSFER_H
 
@@ -37,13 +37,14 @@ typedef struct transfer {
   copal_span body;
   uint8_t szx;           /* largest block, 0 to 6 */
   bool has_szx;          /* ask the server for blocks of that size */
+  uint16_t window;       /* blocks under way at most, as far as NSTART allows; 0 and 1: one */
   bool is_qblock;        /* try Q-Block1 and Q-Block2 first */
   copal_dur non_timeout; /* of those, microseconds; 0: the default of RFC 9177 section 7.2 */
   copal_dur timeout; /* for all of it, microseconds; 0: none beyond the transmission parameters */
   session_wait wait;
   transfer_sink *sink;       /* NULL: the body is collected in the result */
   transfer_monitor *monitor; /* NULL: nobody */
-  size_t resume_at;          /* bytes of the body that are there already, a multiple of the block */
+  size_t resume_at;          /* bytes of the body that are there already; whole blocks count */
   copal_span resume_etag;    /* of the representation they belong to */
 } transfer;
 

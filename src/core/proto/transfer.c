@@ -39,11 +39,16 @@ static copal_transfer_result result_of(const copal_transfer *t, int status, cons
       .status = status, .code = msg ? msg->code : t->code, .msg = msg, .size = t->received};
 }
 
+static bool is_out(const copal_transfer *t)
+{
+  return t->exchange || transfer_window_out(t);
+}
+
 /* Nothing is outstanding any more. */
 static void finish(copal_transfer *t, int status, const copal_msg *msg, copal_time now)
 {
   const copal_transfer_result result = result_of(t, status, msg);
-  assert(!t->exchange && !t->relation);
+  assert(!is_out(t) && !t->relation);
   transfer_set_remove(t);
   enter(t, TRANSFER_READY);
   t->on_done(t, &result, now);
@@ -55,7 +60,7 @@ static void close_with(copal_transfer *t, int status, copal_time now)
   if (t->state != TRANSFER_CLOSING)
     t->status = (int16_t)status;
   enter(t, TRANSFER_CLOSING);
-  if (!t->exchange && !t->relation)
+  if (!is_out(t) && !t->relation)
     finish(t, t->status, NULL, now);
 }
 
@@ -67,7 +72,7 @@ static void end_body(copal_transfer *t, int status, const copal_msg *msg, copal_
     const copal_transfer_result result = result_of(t, status, msg);
     enter(t, t->exchange ? TRANSFER_STALE : TRANSFER_WATCHING);
     tell(t, COPAL_TRANSFER_STATE, &result, now);
-  } else if (t->exchange) {
+  } else if (is_out(t)) {
     t->code = msg ? msg->code : t->code;
     close_with(t, status, now);
   } else {
@@ -76,6 +81,15 @@ static void end_body(copal_transfer *t, int status, const copal_msg *msg, copal_
 }
 
 /* --------------------------------------------------------------------------------------- doing */
+
+/* Sends one request, or as many as the window takes. */
+static int send_some(copal_transfer *t, copal_time now)
+{
+  const int err = transfer_window_fill(t, now);
+  if (err == COPAL_EINCOMPLETE)
+    tell(t, COPAL_TRANSFER_RESTART, NULL, now);
+  return err == COPAL_ENOTFOUND || err == COPAL_EINCOMPLETE ? transfer_send(t, now) : err;
+}
 
 /* Sends what is next, unless a request is out that has become pointless: then as soon as it ends.
  */
@@ -86,7 +100,7 @@ static void send_next(copal_transfer *t, copal_time now)
     return;
   }
   enter(t, t->is_fetching ? TRANSFER_FETCHING : TRANSFER_SENDING);
-  const int err = transfer_send(t, now);
+  const int err = send_some(t, now);
   if (err == COPAL_EPENDING) {
     enter(t, TRANSFER_HELD);
   } else if (err == COPAL_ENOSLOT && t->on_event) {
@@ -95,6 +109,30 @@ static void send_next(copal_transfer *t, copal_time now)
   } else if (err) {
     end_body(t, err, NULL, now);
   }
+}
+
+/* What a part of the response body leads to. */
+typedef enum next { NEXT_GO_ON, NEXT_HELD, NEXT_OVER } next;
+
+/* Hands a part of the response body to write(). */
+static next hand_on(copal_transfer *t, const copal_transfer_part *part, copal_time now)
+{
+  const int err = t->write ? t->write(t, part) : COPAL_OK;
+
+  if (err < 0 && err != COPAL_EPENDING) {
+    end_body(t, err, part->msg, now);
+    return NEXT_OVER;
+  }
+  t->received += (uint32_t)part->bytes.len;
+  tell(t, COPAL_TRANSFER_PROGRESS, NULL, now);
+  t->is_fetching = !part->is_last;
+  if (part->is_last) {
+    end_body(t, COPAL_OK, part->msg, now);
+    return NEXT_OVER;
+  }
+  if (err == COPAL_EPENDING)
+    enter(t, TRANSFER_HELD);
+  return err == COPAL_EPENDING ? NEXT_HELD : NEXT_GO_ON;
 }
 
 /* Hands the payload to write() and asks for what is behind it. */
@@ -109,22 +147,29 @@ static void take(copal_transfer *t, const copal_msg *msg, copal_time now)
       .bytes = copal_span_of(msg->payload.ptr + skip, msg->payload.len - skip),
       .total = total_of(t),
       .is_last = !b.more};
-  const int err = t->write ? t->write(t, &part) : COPAL_OK;
 
-  if (err < 0 && err != COPAL_EPENDING) {
-    end_body(t, err, msg, now);
-    return;
-  }
-  t->received += (uint32_t)part.bytes.len;
   t->szx2 = b.szx < t->szx2 ? b.szx : t->szx2;
-  tell(t, COPAL_TRANSFER_PROGRESS, NULL, now);
-  t->is_fetching = b.more;
-  if (!b.more)
-    end_body(t, COPAL_OK, msg, now);
-  else if (err == COPAL_EPENDING)
-    enter(t, TRANSFER_HELD);
-  else
+  if (hand_on(t, &part, now) == NEXT_GO_ON)
     send_next(t, now);
+}
+
+/* Takes what has come in the window as far as it goes, then sends what is next. */
+static void advance(copal_transfer *t, copal_time now)
+{
+  copal_transfer_slot block;
+  copal_span bytes;
+  while (transfer_window_take(t, &block, &bytes)) {
+    if (!t->is_fetching) {
+      t->sent += block.len;
+      tell(t, COPAL_TRANSFER_PROGRESS, NULL, now);
+      continue;
+    }
+    const copal_transfer_part part = {
+        .offset = t->received, .bytes = bytes, .total = total_of(t), .is_last = !block.has_more};
+    if (hand_on(t, &part, now) != NEXT_GO_ON)
+      return;
+  }
+  send_next(t, now);
 }
 
 /* Does what a response calls for: a transfer_step, or an error. */
@@ -245,15 +290,38 @@ static int status_of(copal_event_kind kind)
   return COPAL_OK;
 }
 
+/* The exchange of a block in the window tells something. */
+static void on_slot(copal_transfer *t, copal_transfer_slot *slot, const copal_event *e,
+                    copal_time now)
+{
+  const int status = status_of(e->kind);
+
+  if (e->kind == COPAL_EVENT_RESEND)
+    transfer_window_back_off(t, slot);
+  if (e->kind != COPAL_EVENT_RESPONSE && !status)
+    return;
+  transfer_window_settle(t, slot, status ? NULL : e->msg);
+  if (t->state == TRANSFER_CLOSING)
+    close_with(t, t->status, now);
+  else if (t->state != TRANSFER_HELD && status)
+    end_body(t, status, NULL, now);
+  else if (t->state != TRANSFER_HELD)
+    advance(t, now);
+}
+
 static void on_event(copal_client *c, copal_ep *ep, const copal_event *e, copal_time now)
 {
   copal_transfer *t = COPAL_AROUND(c, copal_transfer, client);
+  copal_transfer_slot *slot = transfer_window_find(t, e->exchange);
   const bool is_relation = t->relation && e->exchange == t->relation;
   const int status = status_of(e->kind);
   (void)ep;
 
-  if (e->kind == COPAL_EVENT_RESPONSE) {
+  if (e->kind == COPAL_EVENT_RESPONSE)
     transfer_keep_echo(t, e->msg);
+  if (slot) {
+    on_slot(t, slot, e, now);
+  } else if (e->kind == COPAL_EVENT_RESPONSE) {
     if (is_relation)
       on_notification(t, e, now);
     else
@@ -341,8 +409,8 @@ static void set_up(copal_transfer *t, copal_ep *ep, const copal_transfer_request
     t->etag[i] = rq->etag.ptr[i];
 }
 
-int copal_transfer_start(copal_transfer *t, copal_ep *ep, const copal_transfer_request *rq,
-                         copal_time now)
+/* Checks the request and makes the transfer ready for its first step. */
+static int prepare(copal_transfer *t, copal_ep *ep, const copal_transfer_request *rq)
 {
   if (t->state != TRANSFER_READY || !t->on_done)
     return COPAL_EINVAL;
@@ -353,7 +421,17 @@ int copal_transfer_start(copal_transfer *t, copal_ep *ep, const copal_transfer_r
   err = check_body(t);
   if (err)
     return err;
+  transfer_window_reset(t);
   transfer_set_insert(t);
+  return COPAL_OK;
+}
+
+int copal_transfer_start(copal_transfer *t, copal_ep *ep, const copal_transfer_request *rq,
+                         copal_time now)
+{
+  int err = prepare(t, ep, rq);
+  if (err)
+    return err;
   err = transfer_send(t, now);
   if (err && err != COPAL_EPENDING) {
     transfer_set_remove(t);
@@ -363,15 +441,45 @@ int copal_transfer_start(copal_transfer *t, copal_ep *ep, const copal_transfer_r
   return COPAL_OK;
 }
 
+int copal_transfer_adopt(copal_transfer *t, copal_ep *ep, const copal_transfer_request *rq,
+                         const copal_msg *first, copal_time now)
+{
+  if (rq->is_observe || rq->offset)
+    return COPAL_EINVAL;
+  const int err = prepare(t, ep, rq);
+  if (err)
+    return err;
+  enter(t, TRANSFER_SENDING);
+  t->is_last = true;
+  transfer_keep_echo(t, first);
+  act(t, transfer_judge_first(t, first), first, now);
+  return COPAL_OK;
+}
+
 int copal_transfer_resume(copal_transfer *t, copal_time now)
 {
   if (t->state != TRANSFER_HELD)
     return COPAL_EINVAL;
-  send_next(t, now);
+  advance(t, now);
   return COPAL_OK;
 }
 
-/* The last of the two to end finishes the transfer; nothing is touched after it. */
+/* Ends what is out in the window; the last to end may finish the transfer. */
+static void cancel_window(copal_transfer *t, copal_time now)
+{
+  const copal_transfer_window *w = t->request->window;
+  copal_ep *ep = t->ep;
+  uint16_t left = transfer_window_out(t);
+  for (uint16_t i = 0; left > 0; i++) {
+    if (!w->slots[i].exchange)
+      continue;
+    left--;
+    (void)copal_ep_cancel(ep, w->slots[i].exchange, now);
+  }
+}
+
+/* The last to end finishes the transfer; nothing is touched after it. The window is empty while
+ * there is a relation or a request out by itself. */
 int copal_transfer_cancel(copal_transfer *t, copal_time now)
 {
   const copal_xref relation = t->relation, exchange = t->exchange;
@@ -379,6 +487,12 @@ int copal_transfer_cancel(copal_transfer *t, copal_time now)
 
   if (t->state == TRANSFER_READY)
     return COPAL_ENOTFOUND;
+  if (transfer_window_out(t)) {
+    t->status = COPAL_ECANCELED;
+    enter(t, TRANSFER_CLOSING);
+    cancel_window(t, now);
+    return COPAL_OK;
+  }
   close_with(t, COPAL_ECANCELED, now);
   if (relation)
     (void)copal_ep_cancel(ep, relation, now);

@@ -31,6 +31,10 @@ enum { TRANSFER_SZX_BIAS = 4 }; /* RFC 7959 section 2.2: block size is 2^(SZX + 
  * said, COPAL_EINVAL or COPAL_ETOOBIG. */
 int transfer_send(copal_transfer *t, copal_time now);
 
+/* Asks for the block of a slot, or sends it, under a token of its own. Returns as transfer_send().
+ */
+int transfer_send_slot(copal_transfer *t, copal_transfer_slot *slot, copal_time now);
+
 /* Keeps the Echo value of a response for the next request. RFC 9175 section 2.3. */
 void transfer_keep_echo(copal_transfer *t, const copal_msg *msg);
 
@@ -41,6 +45,11 @@ int transfer_judge_sent(copal_transfer *t, const copal_msg *msg);
 int transfer_judge_fetched(copal_transfer *t, const copal_msg *msg);
 int transfer_judge_first(copal_transfer *t, const copal_msg *msg);
 
+/* True when a response is what was expected of a request in a window, so that nothing has to be
+ * decided. */
+bool transfer_is_expected(const copal_transfer *t, const copal_transfer_slot *slot,
+                          const copal_msg *msg);
+
 /* The Block1 or Block2 option of a message. COPAL_OK; COPAL_ENOTFOUND; COPAL_EBLOCK. */
 int transfer_find_block(const copal_msg *msg, uint16_t number, copal_block *b);
 
@@ -49,6 +58,32 @@ bool transfer_is_fetching_it(const copal_transfer *t, const copal_msg *msg);
 
 /* Bytes of the request body, or COPAL_TRANSFER_UNKNOWN. */
 int64_t transfer_body_size(const copal_transfer *t);
+
+/* ------------------------------------------------------------------ the window: transfer_window.c
+ */
+
+/* Makes the window of the transfer, if it has one, empty and open. */
+void transfer_window_reset(copal_transfer *t);
+
+/* Blocks outstanding in the window. */
+uint16_t transfer_window_out(const copal_transfer *t);
+
+/* Sends as many blocks as may leave. COPAL_OK: wait for what is outstanding; COPAL_ENOTFOUND:
+ * nothing is, the block that is due goes by itself; COPAL_EINCOMPLETE: the same, and it is the
+ * first of an upload that begins again; or another error of the transfer. */
+int transfer_window_fill(copal_transfer *t, copal_time now);
+
+/* The slot of an exchange, or NULL. */
+copal_transfer_slot *transfer_window_find(const copal_transfer *t, copal_xref ref);
+
+/* Notes that the exchange of a slot has ended, with `msg` or without a response. */
+void transfer_window_settle(copal_transfer *t, copal_transfer_slot *slot, const copal_msg *msg);
+
+/* A block has been sent again: the path or the server is overloaded. */
+void transfer_window_back_off(copal_transfer *t, const copal_transfer_slot *slot);
+
+/* Takes the block that is due out of the window, if it is there. */
+bool transfer_window_take(copal_transfer *t, copal_transfer_slot *block, copal_span *bytes);
 
 /* Links a transfer into its set, if it has one, and out of it. */
 void transfer_set_insert(copal_transfer *t);

@@ -271,3 +271,16 @@ int transfer_judge_fetched(copal_transfer *t, const copal_msg *msg)
     return copal_block_offset(b) < t->received ? repeat(t) : COPAL_EBLOCK;
   return take(t, msg, b);
 }
+
+bool transfer_is_expected(const copal_transfer *t, const copal_transfer_slot *slot,
+                          const copal_msg *msg)
+{
+  const uint16_t number = t->is_fetching ? COPAL_OPT_BLOCK2 : COPAL_OPT_BLOCK1;
+  copal_block b;
+  if (!is_success(msg) || transfer_find_block(msg, number, &b) != COPAL_OK ||
+      copal_block_offset(b) != slot->offset)
+    return false;
+  if (!t->is_fetching)
+    return b.szx == t->szx1;
+  return b.szx == t->szx2 && is_same(t, msg) && judge_size(msg, b) == COPAL_OK;
+}

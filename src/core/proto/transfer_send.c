@@ -72,6 +72,14 @@ static void add_sending(draft *d, const copal_transfer *t)
     add_wishes(d, t);
 }
 
+static void add_state(draft *d, const copal_transfer *t)
+{
+  if (t->tag)
+    add_uint(d, COPAL_OPT_REQUEST_TAG, t->tag);
+  if (t->echo_len)
+    add(d, COPAL_OPT_ECHO, copal_span_of(t->echo, t->echo_len));
+}
+
 static void fill_options(draft *d, const copal_transfer *t)
 {
   add_callers(d, t->request, !t->is_fetching && t->sent == 0);
@@ -79,10 +87,7 @@ static void fill_options(draft *d, const copal_transfer *t)
     add_block(d, COPAL_OPT_BLOCK2, t->received, false, t->szx2);
   else
     add_sending(d, t);
-  if (t->tag)
-    add_uint(d, COPAL_OPT_REQUEST_TAG, t->tag);
-  if (t->echo_len)
-    add(d, COPAL_OPT_ECHO, copal_span_of(t->echo, t->echo_len));
+  add_state(d, t);
 }
 
 /* The observation keeps its token for itself. */
@@ -91,25 +96,32 @@ static void fill_token(copal_request *q, const copal_transfer *t)
   if (t->relation)
     return;
   q->token = t->token_len ? copal_span_of(t->token, t->token_len) : t->request->token;
-  q->has_token = q->token.len > 0;
+  q->has_token = t->request->has_token || q->token.len > 0;
+}
+
+static copal_request request_with(copal_transfer *t, const draft *d, copal_span payload)
+{
+  const copal_transfer_request *rq = t->request;
+  copal_request q = COPAL_REQUEST_INIT;
+
+  q.path = rq->path;
+  q.type = rq->type;
+  q.code = rq->code;
+  q.opts = d->opts;
+  q.opt_count = d->count;
+  q.payload = payload;
+  q.timeout = rq->timeout;
+  q.client = &t->client;
+  return q;
 }
 
 static int launch(copal_transfer *t, copal_span payload, copal_time now)
 {
-  const copal_transfer_request *rq = t->request;
-  draft d = {.opts = rq->opt_room};
-  copal_request q = COPAL_REQUEST_INIT;
+  draft d = {.opts = t->request->opt_room};
 
   fill_options(&d, t);
+  copal_request q = request_with(t, &d, payload);
   fill_token(&q, t);
-  q.path = rq->path;
-  q.type = rq->type;
-  q.code = rq->code;
-  q.opts = d.opts;
-  q.opt_count = d.count;
-  q.payload = payload;
-  q.timeout = rq->timeout;
-  q.client = &t->client;
   return copal_ep_request(t->ep, &q, &t->exchange, now);
 }
 
@@ -147,16 +159,39 @@ static int read_part(copal_transfer *t, uint32_t offset, size_t size, copal_span
 
 /* The payload of a FETCH belongs to what is asked, so it goes with every block unless it went in
  * blocks itself. RFC 7959 section 2.7, RFC 8132 section 2. */
+static int read_query(copal_transfer *t, copal_span *payload)
+{
+  bool is_end;
+  *payload = copal_span_none();
+  if (t->request->code != COPAL_CODE_FETCH || t->is_blockwise)
+    return COPAL_OK;
+  return read_part(t, 0, copal_block_size(t->szx1), payload, &is_end);
+}
+
 static int send_fetch(copal_transfer *t, copal_time now)
 {
-  copal_span payload = copal_span_none();
-  bool is_end;
-  if (t->request->code == COPAL_CODE_FETCH && !t->is_blockwise) {
-    const int err = read_part(t, 0, copal_block_size(t->szx1), &payload, &is_end);
+  copal_span payload;
+  const int err = read_query(t, &payload);
+  return err ? err : launch(t, payload, now);
+}
+
+int transfer_send_slot(copal_transfer *t, copal_transfer_slot *slot, copal_time now)
+{
+  draft d = {.opts = t->request->opt_room};
+  copal_span payload = copal_span_of(t->request->body.ptr + slot->offset, slot->len);
+
+  add_callers(&d, t->request, false);
+  if (t->is_fetching) {
+    const int err = read_query(t, &payload);
     if (err)
       return err;
+    add_block(&d, COPAL_OPT_BLOCK2, slot->offset, false, t->szx2);
+  } else {
+    add_block(&d, COPAL_OPT_BLOCK1, slot->offset, true, t->szx1);
   }
-  return launch(t, payload, now);
+  add_state(&d, t);
+  const copal_request q = request_with(t, &d, payload);
+  return copal_ep_request(t->ep, &q, &slot->exchange, now);
 }
 
 static int send_block(copal_transfer *t, copal_time now)
