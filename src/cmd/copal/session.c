@@ -19,7 +19,7 @@ enum {
   SOCKETS_MAX = 2,
   QUOTE_MAX = 64,       /* of a datagram, enough for header and token */
   DATAGRAM_MAX = 65507, /* a server may answer with what IP can carry */
-  BATCH = 8,
+  BATCH = 64,
   BUFFER = 256 * 1024,
   TOKEN_CAP_DEFAULT = 8,
   EXCHANGES = 128, /* a group is asked on each interface */
