@@ -21,7 +21,8 @@
  * small, grows with each answer and falls by half when a block has to be sent again. Blocks of a
  * response are asked for ahead and handed on in order (RFC 7959 section 2.4: they can be had in any
  * order); those of a request body are sent ahead, but for the first, which learns the block size,
- * and the last, which has the request carried out (section 2.5). What the window cannot judge, such
+ * and the last, which has the request carried out (section 2.5), and not for POST and PATCH, which
+ * could not be repeated. What the window cannot judge, such
  * as another ETag, a challenge or a server that wants blocks in order, is judged without it: what
  * is out is waited for, then the block that is due goes by itself, or an upload begins again.
  *
@@ -125,6 +126,7 @@ typedef struct copal_transfer_window {
   uint16_t threshold; /* beyond it `size` grows slowly */
   uint16_t credit;    /* answers that have not made it grow yet */
   uint8_t failures;
+  bool has_sent;    /* blocks of a request body */
   bool is_draining; /* nothing more is sent until all has ended */
   bool is_shut;     /* for good */
 } copal_transfer_window;

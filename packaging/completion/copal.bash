@@ -18,7 +18,7 @@ _copal_options()
   [[ $1 == load ]] || common+=' --verbose -v'
   local request='--accept --option --etag --hop-limit --host --token --block-size --output --include
     --pretty --no-pretty --non --con -a -O -o -i'
-  local single='--qblock --if-match --if-none-match --write-out --retry --interface --multicast-hops -w'
+  local single='--window --qblock --if-match --if-none-match --write-out --retry --interface --multicast-hops -w'
   local body='--data --content-format -d -c'
   case $1 in
   keygen)

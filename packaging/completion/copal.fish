@@ -82,6 +82,7 @@ set -l single "__fish_seen_subcommand_from $singles"
 complete -c copal -n $single -l if-match -x -d 'Only with this ETag'
 complete -c copal -n $single -l if-none-match -d 'Only if the resource does not exist'
 complete -c copal -n $single -s w -l write-out -x -d 'Print at the end'
+complete -c copal -n $single -l window -x -a '1 4 16 64' -d 'Blocks under way at once'
 complete -c copal -n $single -l qblock -d 'Send large bodies in sets of blocks'
 complete -c copal -n $single -l retry -x -d 'Repeat the request after a timeout'
 complete -c copal -n $single -l interface -x -a '(command ls /sys/class/net 2>/dev/null)' -d 'For groups: send by this interface'

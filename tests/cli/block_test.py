@@ -3,8 +3,8 @@
 import os
 import unittest
 
-from harness import (BLOCK1, BLOCK2, CONTENT_FORMAT, ETAG, FETCH, GET, IF_NONE_MATCH, SIZE1, Peer,
-                     block, copal, uint)
+from harness import (BLOCK1, BLOCK2, CONTENT_FORMAT, ETAG, FETCH, GET, IF_NONE_MATCH, SIZE1, SIZE2,
+                     Peer, block, copal, uint)
 
 BODY = os.urandom(3000)
 
@@ -105,6 +105,82 @@ class Download(unittest.TestCase):
             r = copal("fetch", "-d", "query", "-c", "text", p.uri())
         self.assertEqual((r.returncode, r.stdout == BODY), (0, True))
         self.assertEqual([(m.code, m.payload) for m in p.received], [(FETCH, b"query")] * 3)
+
+
+class Hasty:
+    """Answers requests in pairs, the second one first; one that stays alone when it comes again."""
+
+    def __init__(self, handler):
+        self.handler, self.held, self.most = handler, [], 0
+
+    def __call__(self, m, n):
+        is_again = any(h.mid == m.mid for h in self.held)
+        if not is_again:
+            self.held.append(m)
+        self.most = max(self.most, len(self.held))
+        if n > 0 and len(self.held) < 2 and not is_again:
+            return None
+        answers = [self.handler(h, n) for h in reversed(self.held)]
+        self.held = []
+        return answers
+
+
+class Window(unittest.TestCase):
+    FAST = ("--ack-timeout", "0.3")
+
+    def test_one_block_at_a_time_unless_told(self):
+        hasty = Hasty(serve(BODY, size=128))
+        with Peer(hasty) as p:
+            r = copal("get", "--ack-timeout", "0.05", p.uri())
+        self.assertEqual((r.returncode, r.stdout == BODY, hasty.most), (0, True, 1))
+
+    def test_blocks_in_any_order_are_put_together(self):
+        hasty = Hasty(serve(BODY, size=128))
+        with Peer(hasty) as p:
+            r = copal("get", "--window", "8", *self.FAST, p.uri())
+        self.assertEqual((r.returncode, r.stdout == BODY, hasty.most), (0, True, 2))
+
+    def test_the_end_is_known_from_size2(self):
+        with Peer(serve(BODY, size=128, options=[(SIZE2, uint(len(BODY)))])) as p:
+            r = copal("get", "--window", "16", p.uri())
+        self.assertEqual((r.returncode, r.stdout == BODY), (0, True))
+        self.assertEqual(sorted((m.block(BLOCK2) or (0,))[0] for m in p.received), list(range(24)))
+
+    def test_changed_representation_is_read_again(self):
+        other = os.urandom(3000)
+
+        def handler(m, n):
+            return serve(BODY if n < 6 else other, 128, lambda _: b"a" if n < 6 else b"b")(m, n)
+        with Peer(handler) as p:
+            r = copal("get", "--window", "8", p.uri())
+        self.assertEqual((r.returncode, r.stdout == other), (0, True))
+
+    def test_upload_falls_back_where_blocks_must_come_in_order(self):
+        server = Server()
+        with Peer(Hasty(server)) as p:
+            r = copal("put", "--window", "8", *self.FAST, "--block-size", "256", "-d", "@-",
+                      p.uri(), stdin=BODY)
+        self.assertEqual((r.returncode, server.body == BODY), (0, True))
+        blocks = [num for num, _ in {(m.block(BLOCK1)[0], m.mid) for m in p.received}]
+        self.assertEqual((blocks.count(0), blocks.count(11)), (2, 1))
+
+    def test_the_last_block_leaves_last_and_alone(self):
+        blocks = []
+
+        def handler(m, n):
+            num, more, size = m.block(BLOCK1)
+            blocks.append(num)
+            return m.reply("2.31" if more else "2.04", [(BLOCK1, block(num, more, size))])
+        with Peer(Hasty(handler)) as p:
+            r = copal("put", "--window", "8", *self.FAST, "--block-size", "256", "-d", "@-",
+                      p.uri(), stdin=BODY)
+        self.assertEqual((r.returncode, sorted(set(blocks)) == list(range(12))), (0, True))
+        self.assertNotEqual(blocks, sorted(blocks))
+        self.assertEqual(blocks[-1], 11)
+
+    def test_a_number_is_needed(self):
+        for value in ("0", "101", "x"):
+            self.assertEqual(copal("get", "--window", value, "coap://127.0.0.1").returncode, 2)
 
 
 class Upload(unittest.TestCase):

@@ -42,7 +42,17 @@ def stored(uri):
     equal(copal("get", "--non", uri), b"two", "non-confirmable GET")
     copal("put", uri, "-d", "-", "-c", "text", stdin=LARGE)
     equal(copal("get", uri), LARGE, "a body of several blocks, there and back")
+    windowed(uri)
     equal(code("delete", uri), "2.02", "DELETE")
+
+
+def windowed(uri):
+    """Several blocks under way at once, whatever the server makes of that. RFC 7252 section 4.7."""
+    body = LARGE * 5
+    copal("put", "--window", "16", uri, "-d", "-", "-c", "text", stdin=body)
+    equal(copal("get", "--window", "16", "--block-size", "256", uri), body, "a windowed GET")
+    copal("put", "--window", "8", "--block-size", "128", uri, "-d", "-", "-c", "text", stdin=LARGE)
+    equal(copal("get", "--window", "64", uri), LARGE, "a windowed PUT and GET")
 
 
 def code(*arguments):
@@ -78,6 +88,8 @@ def scripted(uri):
     equal(copal("get", uri + "/text"), b"hello", "GET")
     equal(copal("get", uri + "/slow"), b"finally", "a separate response")
     equal(copal("get", uri + "/large"), LARGE, "a representation of several blocks")
+    equal(copal("get", "--window", "16", "--block-size", "64", uri + "/large"), LARGE,
+          "several of them at once")
     copal("get", "--etag", b"tag1".hex(), uri + "/text")
     copal("get", "-s", uri + "/nothing", status=CLIENT_ERROR)
     stored(uri + "/stored")

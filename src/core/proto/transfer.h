@@ -79,6 +79,10 @@ copal_transfer_slot *transfer_window_find(const copal_transfer *t, copal_xref re
 /* Notes that the exchange of a slot has ended, with `msg` or without a response. */
 void transfer_window_settle(copal_transfer *t, copal_transfer_slot *slot, const copal_msg *msg);
 
+/* True when the answer to the last block of an upload may be due to the window: the upload is set
+ * back to its beginning and goes without. */
+bool transfer_window_doubts(copal_transfer *t, copal_code code);
+
 /* A block has been sent again: the path or the server is overloaded. */
 void transfer_window_back_off(copal_transfer *t, const copal_transfer_slot *slot);
 

@@ -155,6 +155,8 @@ int transfer_judge_sent(copal_transfer *t, const copal_msg *msg)
     return TRANSFER_AGAIN;
   if (!t->is_last)
     return judge_part(t, msg);
+  if (transfer_window_doubts(t, msg->code))
+    return TRANSFER_RESTART;
   if (t->received && is_out_of_range(msg->code))
     return restart_if_safe(t, TRANSFER_DONE);
   if (!is_success(msg))

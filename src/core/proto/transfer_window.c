@@ -82,6 +82,13 @@ uint16_t transfer_window_out(const copal_transfer *t)
   return window_of(t) ? window_of(t)->out : 0;
 }
 
+/* A server that loses its way among blocks may answer anything to the last of them, so that the
+ * request has to be repeated to know. RFC 7252 section 5.1. */
+static bool is_idempotent(copal_code code)
+{
+  return code != COPAL_CODE_POST && code != COPAL_CODE_PATCH;
+}
+
 /* Whether blocks may go ahead of the one that is due. An upload learns the block size from its
  * first block. */
 static bool is_usable(const copal_transfer *t)
@@ -90,7 +97,7 @@ static bool is_usable(const copal_transfer *t)
   if (!rq->window || rq->window->is_shut || rq->is_observe || rq->type != COPAL_CON ||
       rq->has_token || rq->token.len)
     return false;
-  return t->is_fetching || (t->is_blockwise && !t->read && t->sent > 0);
+  return t->is_fetching || (t->is_blockwise && !t->read && t->sent > 0 && is_idempotent(rq->code));
 }
 
 /* Behind the last block that may be in the window. The last block of an upload is not. */
@@ -114,21 +121,48 @@ static int launch(copal_transfer *t, copal_time now)
   slot->state = SLOT_ASKED;
   w->next += slot->len;
   w->out++;
+  w->has_sent = w->has_sent || !t->is_fetching;
   return COPAL_OK;
 }
 
-/* All has ended since something went wrong: an upload begins again without window, because what the
- * server has kept of it is not known; a download goes on with the block that is due. */
+/* What the server has kept of the upload is not known. */
+static void begin_again(copal_transfer *t)
+{
+  t->sent = 0;
+  t->token_len = 0;
+  t->has_echoed = false;
+  t->has_repeated = false;
+}
+
+/* All has ended since something went wrong: an upload begins again without window; a download goes
+ * on with the block that is due. */
 static int abandon(copal_transfer *t)
 {
   clear(t);
   window_of(t)->size = SIZE_FIRST;
   if (t->is_fetching)
     return COPAL_ENOTFOUND;
-  t->sent = 0;
-  t->has_echoed = false;
-  t->has_repeated = false;
+  begin_again(t);
   return COPAL_EINCOMPLETE;
+}
+
+/* What servers say that tell bodies apart by token, or want blocks in order, and do not say so
+ * earlier. */
+static bool is_confused(copal_code code)
+{
+  return code == COPAL_CODE_CONTINUE || code == COPAL_CODE_BAD_REQUEST ||
+         code == COPAL_CODE_BAD_OPTION || code == COPAL_CODE_REQUEST_ENTITY_INCOMPLETE ||
+         code == COPAL_CODE_INTERNAL_SERVER_ERROR;
+}
+
+bool transfer_window_doubts(copal_transfer *t, copal_code code)
+{
+  copal_transfer_window *w = window_of(t);
+  if (!w || !w->has_sent || w->is_shut || !is_confused(code))
+    return false;
+  w->is_shut = true;
+  begin_again(t);
+  return true;
 }
 
 int transfer_window_fill(copal_transfer *t, copal_time now)
@@ -215,7 +249,8 @@ void transfer_window_settle(copal_transfer *t, copal_transfer_slot *slot, const 
   (void)transfer_find_block(msg, COPAL_OPT_BLOCK2, &b);
   slot->len = (uint16_t)msg->payload.len;
   slot->has_more = b.more;
-  memcpy(room_of(t, slot), msg->payload.ptr, msg->payload.len);
+  if (msg->payload.len)
+    memcpy(room_of(t, slot), msg->payload.ptr, msg->payload.len);
 }
 
 /* What is odd matters only when its turn has come: behind the end of a body nothing is to be had.

@@ -369,6 +369,37 @@ static void rfc7959_2_5_a_server_that_wants_blocks_in_order_gets_them_so(void **
   stage_expect_done(&x.s, COPAL_OK, COPAL_CODE_CHANGED, "");
 }
 
+/* Servers that tell bodies apart by token lose their way only at the end. */
+static void a_server_that_is_confused_at_the_end_gets_blocks_in_order(void **state)
+{
+  scene x;
+  open_scene(&x, state, COPAL_CODE_PUT, NSTART);
+  assert_int_equal(stage_start(&x.s), COPAL_OK);
+  for (uint32_t num = 0; num < 6; num++)
+    acknowledge(&x, num);
+  expect_blocks(&x, COPAL_OPT_BLOCK1, "0 1 2 3 4 5 6");
+  answer(&x, COPAL_OPT_BLOCK1, 6, "68 a0 %m %t");
+  assert_int_equal(x.s.restarts, 1);
+  for (uint32_t num = 0; num < 6; num++)
+    acknowledge(&x, num);
+  expect_blocks(&x, COPAL_OPT_BLOCK1, "0 1 2 3 4 5 6");
+  answer(&x, COPAL_OPT_BLOCK1, 6, "68 a0 %m %t"); /* now it means it */
+  stage_expect_done(&x.s, COPAL_OK, COPAL_CODE_INTERNAL_SERVER_ERROR, "");
+}
+
+static void what_is_not_idempotent_is_sent_block_by_block(void **state)
+{
+  scene x;
+  open_scene(&x, state, COPAL_CODE_POST, NSTART);
+  x.s.rq.body = copal_span_str(BODY);
+  assert_int_equal(stage_start(&x.s), COPAL_OK);
+  acknowledge(&x, 0);
+  expect_blocks(&x, COPAL_OPT_BLOCK1, "0 1");
+  acknowledge(&x, 1);
+  expect_blocks(&x, COPAL_OPT_BLOCK1, "2");
+  assert_int_equal(copal_transfer_cancel(&x.s.t, x.s.f->now), COPAL_OK);
+}
+
 static void a_body_of_two_blocks_needs_no_window(void **state)
 {
   scene x;
@@ -435,6 +466,8 @@ int main(void)
       TEST(a_writer_that_fails_ends_the_window),
       TEST(rfc7959_2_5_the_last_block_leaves_when_all_others_are_there),
       TEST(rfc7959_2_5_a_server_that_wants_blocks_in_order_gets_them_so),
+      TEST(a_server_that_is_confused_at_the_end_gets_blocks_in_order),
+      TEST(what_is_not_idempotent_is_sent_block_by_block),
       TEST(a_body_of_two_blocks_needs_no_window),
       TEST(rfc7959_2_8_a_response_that_came_otherwise_is_completed),
       TEST(an_adopted_response_that_is_whole_needs_no_request),
