@@ -10,19 +10,24 @@
 #include "copal/error.h"
 #include "copal/params.h"
 #include "copal/registry.h"
+#include "service/ordering.h"
 #include "store/staging.h"
 
 enum {
   COUNT_MAX_DEFAULT = 1024,
   PER_CLIENT_DEFAULT = 16,
   BYTE_MAX_DEFAULT = 256 << 20,
+  SHARD_MAX = 256,
   TAG_MAX = 8, /* bytes of a Request-Tag, RFC 9175 section 3.2.1 */
 };
 
 struct upload {
   struct upload *newer, *older; /* by the last block */
-  copal_assembly assembly;
-  staging body;
+  ordering order;
+  uint64_t kept;  /* bytes counted against the budget */
+  bool is_busy;   /* a shard writes into `body`, without the lock */
+  bool is_doomed; /* taken out of the table meanwhile: that shard frees it */
+  staging body;   /* of the shard that has made it busy */
   copal_time touched;
   /* What tells uploads apart. */
   copal_path path;
@@ -31,12 +36,23 @@ struct upload {
   uint8_t name_bytes[];
 };
 
+/* Ends uploads of which nothing more comes, on a shard that has made some. */
+typedef struct sweeper {
+  service_timer timer; /* first */
+  uploads *all;
+  const handler_env *env;
+  bool is_armed;
+} sweeper;
+
 struct uploads {
-  pthread_mutex_t lock; /* guards all that follows, and the uploads in the table */
+  pthread_mutex_t lock; /* guards all that follows, and the uploads in the table; not their bodies,
+                           and the timers are those of their shards */
   uploads_cfg cfg;
   void *tree; /* of upload */
   upload *newest, *oldest;
   uploads_counts counts;
+  sweeper *sweepers[SHARD_MAX];
+  size_t sweeper_count;
 };
 
 /* ----------------------------------------------------------------------------------------- table
@@ -125,7 +141,7 @@ static void take_out(uploads *t, upload *u)
   tdelete(u, &t->tree, compare);
   unlink_age(t, u);
   t->counts.open--;
-  t->counts.bytes -= u->body.len;
+  t->counts.bytes -= u->kept;
 }
 
 static void destroy(upload *u)
@@ -137,8 +153,10 @@ static void destroy(upload *u)
 static void drop(uploads *t, upload *u, uint64_t *counter)
 {
   take_out(t, u);
-  destroy(u);
   (*counter)++;
+  u->is_doomed = true;
+  if (!u->is_busy)
+    destroy(u);
 }
 
 /* ----------------------------------------------------------------------------------------- limits
@@ -154,6 +172,55 @@ static void expire(uploads *t, copal_time now)
 {
   while (t->oldest != NULL && is_expired(t, t->oldest, now))
     drop(t, t->oldest, &t->counts.expired);
+}
+
+static void arm(sweeper *w, copal_time due)
+{
+  w->is_armed = true;
+  copal_timerq_arm(w->env->timers, &w->timer.timer, due);
+}
+
+/* The instant at which the oldest upload ends, unless a block comes. */
+static copal_time next_end(const uploads *t)
+{
+  return t->oldest->touched + t->cfg.lifetime;
+}
+
+static void on_due(service_timer *timer, copal_time now)
+{
+  sweeper *w = (sweeper *)timer;
+  uploads *t = w->all;
+  pthread_mutex_lock(&t->lock);
+  w->is_armed = false;
+  expire(t, now);
+  if (t->oldest != NULL)
+    arm(w, next_end(t) > now ? next_end(t) : now + 1);
+  pthread_mutex_unlock(&t->lock);
+}
+
+static sweeper *sweeper_of(uploads *t, const handler_env *env)
+{
+  for (size_t i = 0; i < t->sweeper_count; i++)
+    if (t->sweepers[i]->env == env)
+      return t->sweepers[i];
+  sweeper *w = t->sweeper_count < SHARD_MAX ? calloc(1, sizeof *w) : NULL;
+  if (w == NULL)
+    return NULL;
+  w->timer.on_due = on_due;
+  w->all = t;
+  w->env = env;
+  copal_timer_init(&w->timer.timer);
+  t->sweepers[t->sweeper_count++] = w;
+  return w;
+}
+
+/* Makes sure that the shard looks for what has expired. Without memory for that, the next block of
+ * anybody does. */
+static void ensure_sweep(uploads *t, const handler_env *env)
+{
+  sweeper *w = env->timers != NULL ? sweeper_of(t, env) : NULL;
+  if (w != NULL && !w->is_armed)
+    arm(w, next_end(t));
 }
 
 static bool is_same_address(const upload *a, const upload *b)
@@ -273,42 +340,77 @@ static int find_or_make(uploads *t, const handler_req *req, copal_span name, upl
   return *u != NULL ? COPAL_OK : COPAL_ENOSLOT;
 }
 
-static int keep(uploads *t, upload *u, const copal_assembly_step *step, copal_span payload)
+/* Counts what a block adds to the body, if there is room for it. */
+static int reserve(uploads *t, upload *u, const copal_assembly_step *step, size_t len)
 {
+  const uint64_t end = step->offset + len;
   if (step->is_first) {
-    t->counts.bytes -= u->body.len;
-    staging_wipe(&u->body);
+    t->counts.bytes -= u->kept;
+    u->kept = 0;
   }
-  if (step->is_repeated)
+  if (step->is_repeated || end <= u->kept)
     return COPAL_OK;
-  const size_t before = u->body.len;
-  if (!make_room(t, u, payload.len) ||
-      staging_put(&u->body, t->cfg.dir, step->offset, payload) < 0) {
+  if (!make_room(t, u, (size_t)(end - u->kept))) {
     t->counts.failed++;
     return COPAL_ENOSLOT;
   }
-  t->counts.bytes += u->body.len - before;
+  t->counts.bytes += end - u->kept;
+  u->kept = end;
   return COPAL_OK;
 }
 
-/* Takes a block in. COPAL_OK, or an error after which the upload is over. */
-static int take(uploads *t, upload *u, const handler_req *req, bool *is_whole)
+/* Finds the block its upload and its place. COPAL_OK with `*u` busy, or an error; the upload, if
+ * there is one, is over then. */
+static int enter(uploads *t, const handler_req *req, copal_span name, upload **u,
+                 copal_assembly_step *step)
 {
-  copal_assembly_step step;
-  unlink_age(t, u);
-  link_newest(t, u); /* first, so that others give way to it and not it to others */
-  u->touched = req->now;
-  int err = copal_assembly_take(&u->assembly, req->coap, req->env->limits->body_max, &step);
+  expire(t, req->now);
+  int err = find_or_make(t, req, name, u);
+  if (err < 0)
+    return err;
+  if ((*u)->is_busy) { /* on another shard: a client that sends from one port to two of ours */
+    *u = NULL;
+    t->counts.failed++;
+    return COPAL_ENOSLOT;
+  }
+  unlink_age(t, *u);
+  link_newest(t, *u); /* first, so that others give way to it and not it to others */
+  (*u)->touched = req->now;
+  ensure_sweep(t, req->env);
+  err = ordering_take(&(*u)->order, req->coap, req->env->limits->body_max, step);
   if (err == COPAL_OK)
-    err = keep(t, u, &step, req->coap->msg->payload);
+    err = reserve(t, *u, step, req->coap->msg->payload.len);
   t->counts.broken += err == COPAL_EINCOMPLETE;
-  *is_whole = err == COPAL_OK && step.is_last;
+  (*u)->is_busy = err == COPAL_OK;
+  return err;
+}
+
+/* Writes the block where it belongs, without the lock. */
+static int keep(const uploads *t, upload *u, const copal_assembly_step *step, copal_span payload)
+{
+  if (step->is_first)
+    staging_wipe(&u->body);
+  if (step->is_repeated)
+    return COPAL_OK;
+  return staging_write(&u->body, t->cfg.dir, step->offset, payload) < 0 ? COPAL_ENOSLOT : COPAL_OK;
+}
+
+/* The block has been written, or `err` says why not. Returns what is to be answered. */
+static int leave(uploads *t, upload *u, int err, bool is_whole)
+{
+  u->is_busy = false;
+  t->counts.failed += err < 0;
+  if (u->is_doomed) /* it gave way to others */
+    return err < 0 ? err : COPAL_EINCOMPLETE;
+  if (err < 0 || is_whole)
+    take_out(t, u);
+  t->counts.finished += err == COPAL_OK && is_whole;
   return err;
 }
 
 int uploads_take(uploads *t, const handler_req *req, upload **whole, copal_span *body)
 {
-  bool is_whole = false;
+  copal_assembly_step step = {.is_last = false};
   upload *u = NULL;
   copal_span name;
 
@@ -316,20 +418,24 @@ int uploads_take(uploads *t, const handler_req *req, upload **whole, copal_span 
   if (!make_name(req, &name))
     return COPAL_ENOSLOT;
   pthread_mutex_lock(&t->lock);
-  expire(t, req->now);
-  int err = find_or_make(t, req, name, &u);
-  if (err == COPAL_OK)
-    err = take(t, u, req, &is_whole);
-  if (u != NULL && (err < 0 || is_whole))
+  int err = enter(t, req, name, &u, &step);
+  if (u != NULL && err < 0)
     take_out(t, u);
-  t->counts.finished += is_whole;
   pthread_mutex_unlock(&t->lock);
-
-  if (is_whole && staging_view(&u->body, body) < 0)
-    err = COPAL_ENOSLOT;
-  if (is_whole && err == COPAL_OK)
-    *whole = u;
-  else if (u != NULL && (err < 0 || is_whole))
+  if (err == COPAL_OK) {
+    err = keep(t, u, &step, req->coap->msg->payload);
+    if (err == COPAL_OK && step.is_last && staging_view(&u->body, body) < 0)
+      err = COPAL_ENOSLOT;
+    pthread_mutex_lock(&t->lock);
+    err = leave(t, u, err, step.is_last);
+    const bool is_over = u->is_doomed || err < 0;
+    pthread_mutex_unlock(&t->lock);
+    if (err == COPAL_OK && step.is_last)
+      *whole = u;
+    if (!is_over)
+      return err;
+  }
+  if (u != NULL)
     destroy(u);
   return err;
 }
@@ -371,6 +477,8 @@ void uploads_close(uploads *t)
     return;
   while (t->oldest != NULL)
     drop(t, t->oldest, &t->counts.evicted);
+  for (size_t i = 0; i < t->sweeper_count; i++)
+    free(t->sweepers[i]);
   pthread_mutex_destroy(&t->lock);
   free(t);
 }

@@ -4,8 +4,9 @@
  *
  * Unfinished uploads are bounded in number, for one client and in all, and in bytes; the one that
  * has waited longest gives way, in all that of an address which holds more than half of them. Each
- * ends when its next block does not come within the lifetime. Threads: one object serves all
- * shards. */
+ * ends when its next block does not come within the lifetime, without further traffic where the
+ * shard has timers. Blocks may come ahead of others: service/ordering.h. Threads: one object serves
+ * all shards; they write bodies side by side. */
 #ifndef SERVICE_UPLOADS_H
 #define SERVICE_UPLOADS_H
 
@@ -37,6 +38,8 @@ typedef struct uploads_counts {
 
 /* Returns NULL without memory. */
 uploads *uploads_open(const uploads_cfg *cfg);
+
+/* The shards have ended. Safe on NULL. */
 void uploads_close(uploads *u);
 
 /* An upload whose last block has come. */

@@ -58,30 +58,74 @@ static int open_file(const char *dir)
   return fd;
 }
 
-static int move_to_file(staging *s, const char *dir)
+/* Where the end of the body is in memory, when it is in a file. */
+static uint8_t *tail(staging *s)
 {
+  return s->bytes + (s->len - s->filed);
+}
+
+/* Writes what waits in memory into the file. */
+static int flush(staging *s)
+{
+  const size_t waiting = s->len - s->filed;
+  if (s->fd_plus_1 == 0 || waiting == 0)
+    return 0;
+  const int err = write_all(s->fd_plus_1 - 1, s->filed, copal_span_of(s->bytes, waiting));
+  if (err == 0)
+    s->filed = s->len;
+  return err;
+}
+
+/* From here on the memory is what waits for the file. */
+static int open_once(staging *s, const char *dir)
+{
+  if (s->fd_plus_1 > 0)
+    return 0;
+  const int err = grow(s, STAGING_MEMORY_MAX);
+  if (err < 0)
+    return err;
   const int fd = open_file(dir);
   if (fd < 0)
     return fd;
-  const int err = write_all(fd, 0, copal_span_of(s->bytes, s->len));
-  if (err < 0) {
-    close(fd);
-    return err;
-  }
-  free(s->bytes);
-  s->bytes = NULL;
-  s->cap = 0;
   s->fd_plus_1 = fd + 1;
-  return 0;
+  return flush(s);
 }
 
 static void unmap(staging *s)
 {
   if (s->mapped > 0)
-    munmap(s->bytes, s->mapped);
-  if (s->fd_plus_1 > 0)
-    s->bytes = NULL;
+    munmap(s->map, s->mapped);
+  s->map = NULL;
   s->mapped = 0;
+}
+
+/* Takes back what lies behind `offset`. */
+static void cut(staging *s, size_t offset)
+{
+  s->len = offset;
+  if (s->filed > offset)
+    s->filed = offset;
+}
+
+/* Appends to a body that is in a file, in few and large writes. */
+static int append(staging *s, copal_span bytes)
+{
+  int err = 0;
+  if (s->len - s->filed + bytes.len > STAGING_MEMORY_MAX)
+    err = flush(s);
+  if (err < 0)
+    return err;
+  if (bytes.len <= STAGING_MEMORY_MAX) {
+    if (bytes.len > 0)
+      memcpy(tail(s), bytes.ptr, bytes.len);
+  } else {
+    err = write_all(s->fd_plus_1 - 1, s->len, bytes);
+    if (err < 0)
+      return err;
+    s->filed = s->len + bytes.len;
+  }
+  s->len += bytes.len;
+  return 0;
 }
 
 int staging_put(staging *s, const char *dir, size_t offset, copal_span bytes)
@@ -92,62 +136,75 @@ int staging_put(staging *s, const char *dir, size_t offset, copal_span bytes)
   if (offset > s->len)
     return -EINVAL;
   unmap(s);
-  if (s->fd_plus_1 == 0 && end > STAGING_MEMORY_MAX)
-    err = move_to_file(s, dir);
+  cut(s, offset);
+  if (end > STAGING_MEMORY_MAX)
+    err = open_once(s, dir);
   if (err == 0 && s->fd_plus_1 > 0)
-    err = write_all(s->fd_plus_1 - 1, offset, bytes);
-  else if (err == 0)
+    return append(s, bytes);
+  if (err == 0)
     err = grow(s, end);
   if (err < 0)
     return err;
-  if (s->fd_plus_1 == 0 && bytes.len > 0)
+  if (bytes.len > 0)
     memcpy(s->bytes + offset, bytes.ptr, bytes.len);
   s->len = end;
   return 0;
 }
 
-/* Zeros up to `offset`; a file has them by itself. */
-static int fill_gap(staging *s, const char *dir, size_t offset)
+/* Writes into memory; what lies between becomes zero. */
+static int write_to_memory(staging *s, size_t offset, copal_span bytes)
 {
-  if (s->fd_plus_1 == 0 && offset > STAGING_MEMORY_MAX) {
-    const int err = move_to_file(s, dir);
-    if (err < 0)
-      return err;
-  }
-  if (s->fd_plus_1 == 0) {
-    const int err = grow(s, offset);
-    if (err < 0)
-      return err;
+  const size_t end = offset + bytes.len;
+  const int err = grow(s, end);
+  if (err < 0)
+    return err;
+  if (offset > s->len)
     memset(s->bytes + s->len, 0, offset - s->len);
-  }
-  s->len = offset;
+  if (bytes.len > 0)
+    memcpy(s->bytes + offset, bytes.ptr, bytes.len);
+  if (end > s->len)
+    s->len = end;
   return 0;
+}
+
+/* Writes into the file, which has zeros in gaps by itself. */
+static int write_to_file(staging *s, size_t offset, copal_span bytes)
+{
+  const size_t end = offset + bytes.len;
+  int err = flush(s);
+  if (err == 0)
+    err = write_all(s->fd_plus_1 - 1, offset, bytes);
+  if (err == 0 && end > s->len)
+    s->len = s->filed = end;
+  return err;
 }
 
 int staging_write(staging *s, const char *dir, size_t offset, copal_span bytes)
 {
-  const size_t before = s->len;
-  int err = 0;
+  if (offset == s->len)
+    return staging_put(s, dir, offset, bytes);
   unmap(s);
-  if (offset > s->len)
-    err = fill_gap(s, dir, offset);
-  if (err == 0)
-    err = staging_put(s, dir, offset, bytes);
-  if (s->len < before)
-    s->len = before;
-  return err;
+  if (offset + bytes.len > STAGING_MEMORY_MAX) {
+    const int err = open_once(s, dir);
+    if (err < 0)
+      return err;
+  }
+  return s->fd_plus_1 > 0 ? write_to_file(s, offset, bytes) : write_to_memory(s, offset, bytes);
 }
 
 int staging_view(staging *s, copal_span *body)
 {
+  const int err = flush(s);
+  if (err < 0)
+    return err;
   if (s->fd_plus_1 > 0 && s->mapped == 0 && s->len > 0) {
     void *map = mmap(NULL, s->len, PROT_READ, MAP_SHARED, s->fd_plus_1 - 1, 0);
     if (map == MAP_FAILED)
       return -errno;
-    s->bytes = map;
+    s->map = map;
     s->mapped = s->len;
   }
-  *body = copal_span_of(s->bytes, s->len);
+  *body = copal_span_of(s->fd_plus_1 > 0 ? s->map : s->bytes, s->len);
   return 0;
 }
 
@@ -156,7 +213,6 @@ void staging_wipe(staging *s)
   unmap(s);
   if (s->fd_plus_1 > 0)
     close(s->fd_plus_1 - 1);
-  else
-    free(s->bytes);
+  free(s->bytes);
   *s = (staging){0};
 }

@@ -11,24 +11,27 @@
 
 /* All zero is an empty one. */
 typedef struct staging {
-  uint8_t *bytes; /* in memory, or the file mapped by staging_view() */
+  uint8_t *bytes; /* in memory: the body, or what waits for the file */
   size_t len;     /* bytes of the body so far */
   size_t cap;     /* bytes allocated in memory */
+  size_t filed;   /* bytes in the file */
+  uint8_t *map;   /* the file, mapped by staging_view() */
   size_t mapped;  /* bytes mapped */
   int fd_plus_1;  /* 0: in memory */
 } staging;
 
-enum { STAGING_MEMORY_MAX = 65536 }; /* bytes kept in memory before the file is made */
+enum { STAGING_MEMORY_MAX = 65536 }; /* bytes kept in memory, before the file is made and later */
 
 /* Writes at `offset`, at most at the end of what is there, and makes that the end. `dir` is where
- * files are made. Returns 0 or -errno. */
+ * files are made. Returns 0 or -errno, also for bytes put before, which wait for the file. */
 int staging_put(staging *s, const char *dir, size_t offset, copal_span bytes);
 
 /* Writes at any `offset`; what lies between is zero until it is written. The end never moves back.
  * Returns as staging_put(). */
 int staging_write(staging *s, const char *dir, size_t offset, copal_span bytes);
 
-/* The body in one piece, lent until the next call with the same object. Returns 0 or -errno. */
+/* The body in one piece, lent until the next call with the same object. Returns 0 or -errno, as
+ * staging_put(). */
 int staging_view(staging *s, copal_span *body);
 
 /* Frees everything. Safe on a zeroed object. */

@@ -65,6 +65,9 @@ int64_t transfer_body_size(const copal_transfer *t);
 /* Makes the window of the transfer, if it has one, empty and open. */
 void transfer_window_reset(copal_transfer *t);
 
+/* True when blocks of the request body may go ahead of others. */
+bool transfer_window_may_send(const copal_transfer *t);
+
 /* Blocks outstanding in the window. */
 uint16_t transfer_window_out(const copal_transfer *t);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which uploads a server could take for one another, and the Request-Tags that keep them apart.
  * RFC 9175 sections 3.3, 3.4 and 3.5. */
+#include "core/proto/ep.h"
 #include "core/proto/transfer.h"
 
 /* The next option of a request that distinguishes operations, or NULL. RFC 9175 section 3.3. */
@@ -61,14 +62,28 @@ void transfer_set_remove(copal_transfer *t)
   }
 }
 
-/* A tag is only taken when the absent option would be ambiguous, to keep messages short; a transfer
- * that begins again keeps its own. */
-void transfer_set_tag(copal_transfer *t)
+/* A tag that no transfer of the set has, nor, in all likelihood, another of this endpoint. */
+static uint32_t draw_tag(copal_transfer *t)
 {
   copal_transfer_set *set = t->request->set;
-  if (!set || t->tag || (!set->is_strict && !has_matchable(t)))
-    return;
+  copal_entropy *entropy = t->ep->cfg.entropy;
+  uint32_t tag = 0;
+  if (!set) {
+    entropy->fill(entropy, (copal_mspan){(uint8_t *)&tag, sizeof tag});
+    return tag ? tag : 1;
+  }
   if (++set->last_tag == 0)
     set->last_tag = 1;
-  t->tag = set->last_tag;
+  return set->last_tag;
+}
+
+/* A tag is only taken when the absent option would be ambiguous, to keep messages short, and where
+ * blocks go ahead of others: a server that has lost one must know that they are of one body. A
+ * transfer that begins again keeps its own, unless it is for another reason. */
+void transfer_set_tag(copal_transfer *t)
+{
+  const copal_transfer_set *set = t->request->set;
+  const bool is_ambiguous = set && (set->is_strict || has_matchable(t));
+  if (!t->tag && (is_ambiguous || transfer_window_may_send(t)))
+    t->tag = draw_tag(t);
 }

@@ -89,15 +89,23 @@ static bool is_idempotent(copal_code code)
   return code != COPAL_CODE_POST && code != COPAL_CODE_PATCH;
 }
 
+static bool is_open(const copal_transfer *t)
+{
+  const copal_transfer_request *rq = t->request;
+  return rq->window && !rq->window->is_shut && t->ep->cfg.params.nstart > 1 && !rq->is_observe &&
+         rq->type == COPAL_CON && !rq->has_token && !rq->token.len;
+}
+
+bool transfer_window_may_send(const copal_transfer *t)
+{
+  return is_open(t) && t->is_blockwise && !t->read && is_idempotent(t->request->code);
+}
+
 /* Whether blocks may go ahead of the one that is due. An upload learns the block size from its
  * first block. */
 static bool is_usable(const copal_transfer *t)
 {
-  const copal_transfer_request *rq = t->request;
-  if (!rq->window || rq->window->is_shut || rq->is_observe || rq->type != COPAL_CON ||
-      rq->has_token || rq->token.len)
-    return false;
-  return t->is_fetching || (t->is_blockwise && !t->read && t->sent > 0 && is_idempotent(rq->code));
+  return t->is_fetching ? is_open(t) : transfer_window_may_send(t) && t->sent > 0;
 }
 
 /* Behind the last block that may be in the window. The last block of an upload is not. */
@@ -129,6 +137,8 @@ static int launch(copal_transfer *t, copal_time now)
 static void begin_again(copal_transfer *t)
 {
   t->sent = 0;
+  t->tag = 0;
+  t->is_blockwise = false; /* to be found out again, with another tag if there is need */
   t->token_len = 0;
   t->has_echoed = false;
   t->has_repeated = false;

@@ -13,6 +13,8 @@
 #include "copal/error.h"
 #include "copal/registry.h"
 #include "server/arena.h"
+#include "server/timers.h"
+#include "service/ordering.h"
 #include "service/uploads.h"
 
 enum { BLOCK = 1024 };
@@ -170,6 +172,110 @@ static void a_repeated_block_is_counted_once(void **state)
   finish(&plain, 2, 'a');
 }
 
+static const who tagged = {1, 5683, "/a", "x"};
+
+static void rfc9175_3_1_a_tag_lets_blocks_come_ahead_of_others(void **state)
+{
+  (void)state;
+  assert_int_equal(first(&tagged, 'a'), COPAL_OK);
+  assert_int_equal(put(&tagged, 3, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&tagged, 2, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&tagged, 3, true, 'z', BLOCK), COPAL_OK); /* it is there already */
+  assert_int_equal(put(&tagged, 5, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(counts().bytes, 6 * BLOCK);
+  assert_int_equal(put(&tagged, 1, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&tagged, 4, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(counts().bytes, 6 * BLOCK);
+  finish(&tagged, 6, 'a');
+  assert_int_equal(counts().bytes, 0);
+}
+
+static void rfc7959_2_5_the_last_block_needs_all_others(void **state)
+{
+  (void)state;
+  assert_int_equal(first(&tagged, 'a'), COPAL_OK);
+  assert_int_equal(put(&tagged, 2, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&tagged, 3, false, 'a', 10), COPAL_EINCOMPLETE);
+  assert_int_equal(put(&tagged, 1, true, 'a', BLOCK), COPAL_EINCOMPLETE);
+  assert_int_equal(first(&tagged, 'a'), COPAL_OK);
+  assert_int_equal(put(&tagged, 2, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&tagged, 1, false, 'a', 10),
+                   COPAL_EINCOMPLETE); /* what is behind the end? */
+  assert_int_equal(counts().open, 0);
+  assert_int_equal(counts().bytes, 0);
+  assert_int_equal(counts().broken, 3);
+}
+
+static void a_block_too_far_ahead_ends_the_upload(void **state)
+{
+  (void)state;
+  assert_int_equal(first(&tagged, 'a'), COPAL_OK);
+  assert_int_equal(put(&tagged, 1 + ORDERING_AHEAD, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&tagged, 2 + ORDERING_AHEAD, true, 'a', BLOCK), COPAL_EINCOMPLETE);
+  assert_int_equal(counts().open, 0);
+}
+
+static void the_first_block_forgets_those_ahead(void **state)
+{
+  (void)state;
+  assert_int_equal(first(&tagged, 'a'), COPAL_OK);
+  assert_int_equal(put(&tagged, 2, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(first(&tagged, 'b'), COPAL_OK);
+  assert_int_equal(put(&tagged, 1, true, 'b', BLOCK), COPAL_OK);
+  finish(&tagged, 2, 'b');
+}
+
+static void blocks_ahead_go_through_the_file(void **state)
+{
+  const uint32_t count = 200;
+  (void)state;
+  assert_int_equal(first(&tagged, 'f'), COPAL_OK);
+  for (uint32_t num = 1; num + 1 < count; num += 2) {
+    assert_int_equal(put(&tagged, num + 1, true, 'f', BLOCK), COPAL_OK);
+    assert_int_equal(put(&tagged, num, true, 'f', BLOCK), COPAL_OK);
+  }
+  finish(&tagged, count - 1, 'f');
+}
+
+static void run_timers(timers *clock)
+{
+  for (copal_timer *due; (due = copal_timerq_pop(timers_queue(clock), now)) != NULL;) {
+    service_timer *timer = (service_timer *)due; /* its first member */
+    timer->on_due(timer, now);
+  }
+}
+
+/* Nothing has to come for it. */
+static void what_is_left_alone_is_freed_by_a_timer(void **state)
+{
+  const uploads_cfg cfg = {.lifetime = 10 * COPAL_SECOND};
+  const who other = {2, 5683, "/a", NULL};
+  timers *clock = timers_open(now);
+  (void)state;
+  assert_non_null(clock);
+  env.timers = timers_queue(clock);
+  open_with(&cfg);
+  assert_int_equal(first(&plain, 'a'), COPAL_OK);
+  now += 6 * COPAL_SECOND;
+  assert_int_equal(first(&other, 'b'), COPAL_OK);
+  now += 5 * COPAL_SECOND;
+  run_timers(clock);
+  assert_int_equal(counts().open, 1);
+  assert_int_equal(counts().bytes, BLOCK);
+  now += 6 * COPAL_SECOND;
+  run_timers(clock);
+  assert_int_equal(counts().open, 0);
+  assert_int_equal(counts().bytes, 0);
+  assert_int_equal(counts().expired, 2);
+  assert_true(timers_deadline(clock) > now + 3600 * (copal_time)COPAL_SECOND);
+  assert_int_equal(first(&plain, 'a'), COPAL_OK); /* and again */
+  now += 11 * COPAL_SECOND;
+  run_timers(clock);
+  assert_int_equal(counts().expired, 3);
+  env.timers = NULL;
+  timers_close(clock);
+}
+
 static void an_upload_expires_when_its_next_block_is_late(void **state)
 {
   const uploads_cfg cfg = {.lifetime = 10 * COPAL_SECOND};
@@ -320,6 +426,12 @@ int main(void)
       TEST(rfc7959_2_9_2_a_gap_ends_the_upload),
       TEST(rfc7959_2_5_block_0_starts_over),
       TEST(a_repeated_block_is_counted_once),
+      TEST(rfc9175_3_1_a_tag_lets_blocks_come_ahead_of_others),
+      TEST(rfc7959_2_5_the_last_block_needs_all_others),
+      TEST(a_block_too_far_ahead_ends_the_upload),
+      TEST(the_first_block_forgets_those_ahead),
+      TEST(blocks_ahead_go_through_the_file),
+      TEST(what_is_left_alone_is_freed_by_a_timer),
       TEST(an_upload_expires_when_its_next_block_is_late),
       TEST(another_shards_clock_may_be_behind),
       TEST(one_client_has_only_its_share),

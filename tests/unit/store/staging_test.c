@@ -108,6 +108,39 @@ static void without_a_directory_memory_is_the_limit(void **state)
   staging_wipe(&s);
 }
 
+static void pieces_in_any_order_make_the_body(void **state)
+{
+  const size_t piece = 1000, count = sizeof bytes / piece;
+  staging s = {0};
+  (void)state;
+  fill(5);
+  for (size_t i = 0; i < count; i++) { /* 1 0 3 2 5 4 ... */
+    const size_t at = (i ^ 1) < count ? (i ^ 1) * piece : i * piece;
+    assert_int_equal(staging_write(&s, dir, at, copal_span_of(bytes + at, piece)), 0);
+  }
+  assert_body(&s, count * piece);
+  assert_int_equal(staging_write(&s, dir, 10, copal_span_of(bytes, 10)), 0);
+  memcpy(bytes + 10, bytes, 10);
+  assert_body(&s, count * piece);
+  staging_wipe(&s);
+}
+
+static void a_body_is_cut_in_the_file_and_before_it(void **state)
+{
+  staging s = {0};
+  (void)state;
+  fill(6);
+  for (size_t at = 0; at + 1000 <= sizeof bytes; at += 1000)
+    assert_int_equal(staging_put(&s, dir, at, copal_span_of(bytes + at, 1000)), 0);
+  assert_true(s.filed < s.len);
+  const size_t waiting = s.filed + 10;
+  assert_int_equal(staging_put(&s, dir, waiting, copal_span_of(bytes + waiting, 10)), 0);
+  assert_body(&s, waiting + 10);
+  assert_int_equal(staging_put(&s, dir, 500, copal_span_of(bytes + 500, sizeof bytes - 500)), 0);
+  assert_body(&s, sizeof bytes);
+  staging_wipe(&s);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -116,6 +149,8 @@ int main(void)
       cmocka_unit_test(writing_goes_on_after_a_view),
       cmocka_unit_test(writing_earlier_makes_that_the_end),
       cmocka_unit_test(a_gap_is_refused),
+      cmocka_unit_test(pieces_in_any_order_make_the_body),
+      cmocka_unit_test(a_body_is_cut_in_the_file_and_before_it),
       cmocka_unit_test(without_a_directory_memory_is_the_limit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
