@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """copal keygen: what it writes is what other programs read, and no secret is readable by others or
 lost to a second run."""
+import base64
 import json
 import os
 import re
@@ -40,6 +41,19 @@ class InDirectory(unittest.TestCase):
         r = copal("keygen", *args)
         self.assertEqual(r.returncode, status, r.stderr)
         return r.stdout.decode(), r.stderr.decode()
+
+
+class PrivateKey(InDirectory):
+    def test_rfc5915_3_a_key_has_as_many_bytes_as_its_curve(self):
+        for i in range(12):  # half of all keys have a first bit that is set
+            path = self.path(str(i))
+            self.run_keygen("raw", "-o", path)
+            der = base64.b64decode("".join(read(path).splitlines()[1:-1]))
+            self.assertEqual(len(der), 138)
+            self.assertEqual(der[34:36], b"\x04\x20")
+            if OPENSSL:
+                r = openssl("pkey", "-in", path, "-check", "-noout")
+                self.assertEqual(r.returncode, 0, r.stderr)
 
 
 class Psk(InDirectory):

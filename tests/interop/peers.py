@@ -112,20 +112,21 @@ def node_coap():
 
 
 def californium():
-    """The command that runs a Java source file with Californium."""
+    """The command that runs a Java source file with Californium and its DTLS."""
     java, maven = tool("java"), tool("mvn")
 
     def install(directory):
+        wanted = "".join("<dependency><groupId>org.eclipse.californium</groupId><artifactId>%s"
+                         "</artifactId><version>%s</version></dependency>" % (name, CALIFORNIUM)
+                         for name in ("californium-core", "scandium"))
         with open(os.path.join(directory, "pom.xml"), "w") as out:
             out.write("<project><modelVersion>4.0.0</modelVersion><groupId>peer</groupId>"
-                      "<artifactId>peer</artifactId><version>1</version><dependencies><dependency>"
-                      "<groupId>org.eclipse.californium</groupId><artifactId>californium-core"
-                      "</artifactId><version>%s</version></dependency></dependencies></project>\n"
-                      % CALIFORNIUM)
+                      "<artifactId>peer</artifactId><version>1</version><dependencies>%s"
+                      "</dependencies></project>\n" % wanted)
         return step(maven, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars",
                     cwd=directory)
 
-    directory = installed("californium", CALIFORNIUM, install)
+    directory = installed("californium", CALIFORNIUM + "+scandium", install)
     return [java, "-cp", os.path.join(directory, "jars", "*")]
 
 

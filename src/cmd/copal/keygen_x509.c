@@ -15,6 +15,7 @@
 #include <gnutls/x509.h>
 
 #include "cmd/copal/keygen_file.h"
+#include "cmd/copal/keygen_pkcs8.h"
 
 enum {
   SERIAL_SIZE = 16, /* RFC 5280 section 4.1.2.2: at most 20 */
@@ -69,9 +70,7 @@ static status make_key(gnutls_x509_privkey_t *key, buf *err)
 static status write_key(gnutls_x509_privkey_t key, const char *path, bool is_replace, buf *err)
 {
   gnutls_datum_t pem = {NULL, 0};
-  status s = check(
-      gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem),
-      "cannot write a key", err);
+  status s = check(keygen_pkcs8(key, &pem), "cannot write a key", err);
   const keygen_file file = {path, copal_span_of(pem.data, pem.size), true, is_replace};
   if (s == STATUS_OK)
     s = keygen_write(&file, err);
