@@ -19,6 +19,7 @@ AIOCOAP = "aiocoap==0.4.17"
 NODE_COAP = "coap@1.5.0"
 # The newest, and one for the toolchain of Debian 12.
 GO_COAP = ("github.com/plgd-dev/go-coap/v3@v3.5.5", "github.com/plgd-dev/go-coap/v3@v3.1.6")
+PION = "github.com/pion/dtls/v3@v3.0.0"  # the last for the toolchain of Debian 12
 CALIFORNIUM = "3.14.0"
 INSTALL_TIME_S = 150
 RETRY_AFTER_S = 300
@@ -128,6 +129,23 @@ def californium():
 
     directory = installed("californium", CALIFORNIUM + "+scandium", install)
     return [java, "-cp", os.path.join(directory, "jars", "*")]
+
+
+def pion():
+    """The client of pion/, built against pion's DTLS."""
+    go = tool("go")
+    with open(os.path.join(HERE, "pion", "main.go")) as source:
+        text = source.read()
+
+    def install(directory):
+        for name, content in (("main.go", text), ("go.mod", "module peer\n\ngo 1.19\n")):
+            with open(os.path.join(directory, name), "w") as out:
+                out.write(content)
+        env = {"GOFLAGS": "-mod=mod"}
+        return (step(go, "get", PION, cwd=directory, env=env)
+                or step(go, "build", "-o", "client", ".", cwd=directory, env=env))
+
+    return os.path.join(installed("pion", PION + text, install), "client")
 
 
 def go_coap(program):
