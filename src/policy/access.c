@@ -239,6 +239,8 @@ static void consider_exact(search *s, const uint32_t *places, uint32_t count)
 
 static void consider(search *s, const access_list *list)
 {
+  if (list->broad_count == 0 && list->exact_count == 0)
+    return; /* there may be no places at all */
   const uint32_t *places = (const uint32_t *)s->a->places.items + list->at;
   for (uint32_t i = 0; i < list->broad_count && places[i] < s->best; i++) {
     const access_rule *r = access_rule_at(s->a, places[i]);

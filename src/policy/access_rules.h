@@ -112,7 +112,9 @@ struct access_rules {
 
 static inline copal_span access_text_span(const access_rules *a, access_text t)
 {
-  return copal_span_of((const uint8_t *)a->text.items + t.at, t.len);
+  /* Without a single text there is no memory of texts. */
+  return t.len > 0 ? copal_span_of((const uint8_t *)a->text.items + t.at, t.len)
+                   : copal_span_none();
 }
 
 static inline const access_rule *access_rule_at(const access_rules *a, uint32_t i)
