@@ -9,6 +9,7 @@
 
 #include "copal/error.h"
 #include "server/listener.h"
+#include "transport/dtls/keylog.h"
 
 enum {
   IDENTITIES_MAX = 1 << 22,
@@ -215,6 +216,9 @@ void vault_report(const vault *v, logger *log)
 {
   if (v->file != NULL)
     report_file(v->file, log);
+  if (vault_secure(v) != NULL && keylog_file() != NULL)
+    LOG(log, LOG_LEVEL_WARN, "key_log", log_text("file", keylog_file()),
+        log_text("hint", "whoever reads it can read all sessions: for debugging only"));
   if (v->certs != NULL)
     report_certs(v->certs, log);
 }

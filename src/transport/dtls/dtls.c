@@ -11,6 +11,7 @@
 
 #include "copal/error.h"
 #include "transport/dtls/dtls_inside.h"
+#include "transport/dtls/keylog.h"
 
 enum {
   WHEEL_SLOTS = 1024,
@@ -66,6 +67,7 @@ int dtls_open(const dtls_cfg *cfg, dtls **out, const char **why, copal_time now)
     return COPAL_ENOSPC;
   d->cfg = *cfg;
   d->now = now;
+  (void)keylog_file();
   d->sink = (copal_sink){established_reserve, established_commit};
   d->on_end.on_end = established_on_end;
   d->wheel = malloc(copal_timerq_size(WHEEL_SLOTS));
