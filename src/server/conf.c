@@ -65,6 +65,12 @@ void conf_init(conf *c)
                .mtu = 1200,
                .retransmit = COPAL_SECOND,
                .timeout = 30 * COPAL_SECOND},
+      .lookup = {.timeout = 5 * COPAL_SECOND,
+                 .ttl_s = 300,
+                 .negative_ttl_s = 10,
+                 .cache = 100000,
+                 .concurrency = 8,
+                 .queue = 1024},
       .joins_all_nodes = CONF_ON,
       .has_membership = CONF_OFF,
       .guard = guard_cfg_default(),
@@ -93,6 +99,7 @@ void conf_wipe(conf *c)
   conf_strings_wipe(&c->trusted);
   conf_strings_wipe(&c->groups);
   conf_strings_wipe(&c->group_interfaces);
+  conf_strings_wipe(&c->lookup.command);
   access_release(c->rules);
   c->rules = NULL;
 }

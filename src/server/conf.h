@@ -19,6 +19,8 @@
 #include "server/log.h"
 #include "transport/udp.h"
 
+enum { CONF_TEXT_SIZE = 1024 }; /* of a text with its final 0 */
+
 /* Strings in memory of their own. */
 typedef struct conf_strings {
   char **items;
@@ -51,8 +53,6 @@ typedef enum conf_crash {
   CONF_CRASH_CHALLENGE, /* they go on from a checkpoint; unsafe requests must bring an Echo first */
 } conf_crash;
 
-enum { CONF_TEXT_SIZE = 1024 }; /* of a text with its final 0 */
-
 /* DTLS, RFC 6347; counts are for the whole process. */
 typedef struct conf_dtls {
   uint32_t sessions;
@@ -70,6 +70,16 @@ typedef struct conf_dtls {
   conf_clients clients; /* that show no pre-shared key */
   conf_name name;       /* of those that show a certificate */
 } conf_dtls;
+
+/* Pre-shared keys from elsewhere. */
+typedef struct conf_lookup {
+  conf_strings command;
+  char url[CONF_TEXT_SIZE]; /* "": none, as the next */
+  char ca[CONF_TEXT_SIZE], token_file[CONF_TEXT_SIZE];
+  copal_dur timeout;
+  uint32_t ttl_s, negative_ttl_s;
+  uint32_t cache, concurrency, queue;
+} conf_lookup;
 
 typedef enum conf_store {
   CONF_STORE_MEMORY,
@@ -122,6 +132,7 @@ typedef struct conf {
   char dtls_ca[CONF_TEXT_SIZE], dtls_crl[CONF_TEXT_SIZE];
   char dtls_raw_key[CONF_TEXT_SIZE], dtls_raw_peers[CONF_TEXT_SIZE];
   conf_dtls dtls;
+  conf_lookup lookup;
 
   conf_switch joins_all_nodes;   /* All CoAP Nodes, RFC 7252 section 12.8 */
   conf_strings groups;           /* further multicast addresses */

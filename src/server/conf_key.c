@@ -140,6 +140,18 @@ const conf_key conf_keys[] = {
     TIME("dtls", "retransmit", dtls.retransmit, 100000, 60000000),
     TIME("dtls", "handshake_timeout", dtls.timeout, 1000000, 600000000),
 
+    LIST("lookup", "command", lookup.command, false),
+    TEXT("lookup", "url", lookup.url, 0),
+    TEXT("lookup", "ca", lookup.ca, 0),
+    TEXT("lookup", "token_file", lookup.token_file, 0),
+    TIME("lookup", "timeout", lookup.timeout, 100000, 60000000),
+    {"lookup", "ttl", CONF_NUMBER, CONF_SECONDS, PLACE(lookup.ttl_s), 1, 604800, NULL, false},
+    {"lookup", "negative_ttl", CONF_NUMBER, CONF_SECONDS, PLACE(lookup.negative_ttl_s), 1, 604800,
+     NULL, false},
+    COUNT("lookup", "cache", lookup.cache, 1, 1u << 24),
+    COUNT("lookup", "concurrency", lookup.concurrency, 1, 64),
+    COUNT("lookup", "queue", lookup.queue, 1, 1u << 20),
+
     LIVE("rate", "identity", CONF_PLAIN, rate.identity.per_second, 0, RATE_MAX),
     LIVE("rate", "identity_burst", CONF_PLAIN, rate.identity.burst, 1, RATE_MAX),
     LIVE("rate", "address", CONF_PLAIN, rate.address.per_second, 0, RATE_MAX),

@@ -260,6 +260,9 @@ static size_t add_shared(log_field *fields, size_t count, const metrics_shared *
   for (size_t i = 0; i < shared->count; i++)
     if (shared->counts[i].value != 0)
       fields[count++] = log_number(shared->counts[i].name, shared->counts[i].value);
+  for (size_t i = 0; i < shared->credential_count; i++)
+    if (shared->credentials[i].value != 0)
+      fields[count++] = log_number(shared->credentials[i].name, shared->credentials[i].value);
   for (size_t i = 0; i < FANOUT_COUNT; i++)
     if (fanned[i].value != 0)
       fields[count++] = log_number(fanned[i].name, fanned[i].value);
@@ -269,7 +272,7 @@ static size_t add_shared(log_field *fields, size_t count, const metrics_shared *
 void metrics_log(logger *l, const metrics *m, const metrics_shared *shared, const router *mounted)
 {
   log_field fields[METRIC_COUNT + COPAL_ERR_COUNT + 2 + STORE_COUNT_MAX + FANOUT_COUNT +
-                   ROUTER_MOUNT_MAX * SERVICE_COUNT_MAX];
+                   SECURE_COUNT_MAX + ROUTER_MOUNT_MAX * SERVICE_COUNT_MAX];
   char rejected[COPAL_ERR_COUNT][32];
   size_t count = 0;
   fields[count++] = log_number("resources", shared->stored.resources);

@@ -43,12 +43,16 @@ typedef struct metrics {
   shard_stats shard;
 } metrics;
 
+enum { SECURE_COUNT_MAX = 16 }; /* counters of credentials */
+
 /* What no shard counts for itself. */
 typedef struct metrics_shared {
   store_usage stored;
   store_count counts[STORE_COUNT_MAX]; /* of the store's engine */
   size_t count;
   fanout_stats fanout;
+  store_count credentials[SECURE_COUNT_MAX];
+  size_t credential_count;
 } metrics_shared;
 
 /* Reads them. From any thread. */

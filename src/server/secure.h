@@ -20,10 +20,17 @@
 typedef struct shard shard;
 typedef struct secure secure;
 
+/* Tells what credentials count beside the shards. */
+typedef struct secure_counter {
+  /* Writes at most SECURE_COUNT_MAX counters; returns how many. From any thread. */
+  size_t (*count)(struct secure_counter *c, store_count *counts);
+} secure_counter;
+
 /* What the shards share: made by the main thread, lent for their life. */
 typedef struct secure_shared {
   dtls_credentials *credentials;
   const identities *people; /* what the numbers of identities mean */
+  secure_counter *counter;  /* NULL: none */
   uint8_t ticket_key[DTLS_TICKET_KEY_SIZE];
   uint8_t cid_secret[DTLS_CID_KEY_SIZE];
 } secure_shared;

@@ -19,6 +19,7 @@
 #include "server/listener.h"
 #include "server/mailbox.h"
 #include "server/metrics.h"
+#include "server/secure.h"
 #include "server/shard.h"
 #include "transport/steer.h"
 
@@ -283,7 +284,10 @@ static void ask_metrics(server *s)
 
 static void log_sum(server *s)
 {
-  const metrics_shared shared = metrics_shared_now(s->parts.store, s->common.fanout);
+  metrics_shared shared = metrics_shared_now(s->parts.store, s->common.fanout);
+  secure_counter *counter = s->parts.secure != NULL ? s->parts.secure->counter : NULL;
+  if (counter != NULL)
+    shared.credential_count = counter->count(counter, shared.credentials);
   metrics_log(s->parts.log, &s->sum, &shared, s->common.router);
 }
 

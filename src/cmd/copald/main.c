@@ -381,7 +381,7 @@ static int serve(process *p)
   p->is_loopback_by_default = p->conf->listen.count == 0;
   if (p->is_loopback_by_default && use_loopback(p->conf) < 0)
     return EXIT_RUNTIME;
-  int rc = vault_open(&p->vault, p->conf, why);
+  int rc = vault_open(&p->vault, p->conf, p->log, why);
   if (rc == 0) {
     vault_report(&p->vault, p->log);
     rc = open_sockets(p, why);

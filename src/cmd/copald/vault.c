@@ -3,11 +3,13 @@
 #include "cmd/copald/vault.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "copal/error.h"
+#include "server/clock.h"
 #include "server/listener.h"
 #include "transport/dtls/keylog.h"
 
@@ -25,10 +27,15 @@ static bool has_secure_address(const conf *c)
   return false;
 }
 
+static bool has_lookup(const conf *c)
+{
+  return c->lookup.command.count > 0 || c->lookup.url[0] != '\0';
+}
+
 bool vault_is_wanted(const conf *c)
 {
-  return c->psk_file[0] != '\0' || c->credentials[0] != '\0' || c->dtls_certificate[0] != '\0' ||
-         c->dtls_raw_key[0] != '\0';
+  return c->psk_file[0] != '\0' || has_lookup(c) || c->credentials[0] != '\0' ||
+         c->dtls_certificate[0] != '\0' || c->dtls_raw_key[0] != '\0';
 }
 
 /* The files of certificates and raw public keys: the configuration goes before the credentials
@@ -80,6 +87,71 @@ static int check(const conf *c, const sources *s, char why[VAULT_WHY_SIZE])
   return wrong != NULL ? -EINVAL : 0;
 }
 
+/* Who is asked for pre-shared keys that the credentials file does not have. */
+static dtls_credentials *keys_of(vault *v)
+{
+  if (v->lookup != NULL)
+    return lookup_credentials(v->lookup);
+  return v->psks != NULL ? pskfile_credentials(v->psks) : NULL;
+}
+
+static void on_failure(lookup_watcher *w, const char *name, const char *why)
+{
+  vault *v = (vault *)((uint8_t *)w - offsetof(vault, watcher));
+  const log_field fields[] = {log_text("identity", name), log_text("error", why)};
+  log_limited(&v->lookup_log, LOG_LEVEL_WARN, "lookup_failed", "lookup", fields, 2, clock_now());
+}
+
+static size_t count_lookups(secure_counter *c, store_count *counts)
+{
+  const vault *v = (const vault *)((uint8_t *)c - offsetof(vault, counter));
+  const lookup_stats s = lookup_stats_now(v->lookup);
+  const store_count all[] = {
+      {"lookups", s.asked},
+      {"lookups_found", s.found},
+      {"lookups_unknown", s.unknown},
+      {"lookups_failed", s.failed},
+      {"lookups_timed_out", s.timed_out},
+      {"lookup_hits", s.hits},
+      {"lookup_refusals", s.refusals},
+      {"lookup_waits", s.waits},
+      {"lookup_overflown", s.overflown},
+      {"lookup_malformed", s.malformed},
+      {"lookup_evicted", s.evicted},
+      {"lookup_known", s.known},
+      {"lookup_outstanding", s.outstanding},
+  };
+  _Static_assert(sizeof all / sizeof *all <= SECURE_COUNT_MAX, "there is room for all");
+  memcpy(counts, all, sizeof all);
+  return sizeof all / sizeof *all;
+}
+
+static int open_lookup(vault *v, const conf *c, char why[VAULT_WHY_SIZE])
+{
+  const conf_lookup *from = &c->lookup;
+  const lookup_cfg cfg = {.command = (const char *const *)from->command.items,
+                          .command_count = from->command.count,
+                          .url = or_null(from->url),
+                          .ca = or_null(from->ca),
+                          .token_file = or_null(from->token_file),
+                          .timeout_ms = from->timeout / COPAL_MILLISECOND,
+                          .ttl_s = from->ttl_s,
+                          .negative_ttl_s = from->negative_ttl_s,
+                          .cache = from->cache,
+                          .concurrency = from->concurrency,
+                          .queue = from->queue,
+                          .all = v->identities,
+                          .first = keys_of(v),
+                          .watcher = &v->watcher};
+  char text[LOOKUP_WHY_SIZE];
+  v->watcher.on_failure = on_failure;
+  v->counter.count = count_lookups;
+  if (lookup_open(&cfg, &v->lookup, text) == COPAL_OK)
+    return 0;
+  snprintf(why, VAULT_WHY_SIZE, "lookup: %.*s", VAULT_WHY_SIZE - 16, text);
+  return -EINVAL;
+}
+
 static int open_certs(vault *v, const conf *c, const sources *s, char why[VAULT_WHY_SIZE])
 {
   static const certs_clients clients[] = {[CONF_CLIENTS_NONE] = CERTS_CLIENTS_NONE,
@@ -98,7 +170,7 @@ static int open_certs(vault *v, const conf *c, const sources *s, char why[VAULT_
                          .clients = clients[c->dtls.clients],
                          .name = names[c->dtls.name],
                          .all = v->identities,
-                         .psks = v->psks != NULL ? pskfile_credentials(v->psks) : NULL};
+                         .psks = keys_of(v)};
   return certs_open(&cfg, &v->certs, why) < 0 ? -EINVAL : 0;
 }
 
@@ -118,23 +190,23 @@ static int open_file(vault *v, const conf *c, char why[VAULT_WHY_SIZE])
 }
 
 /* Who is asked first, and passes on what it does not know: the file, certificates, the file of
- * keys. */
+ * keys, the lookup. */
 static dtls_credentials *first_of(vault *v)
 {
   dtls_credentials *first = NULL;
   if (v->certs != NULL)
     first = certs_credentials(v->certs);
-  else if (v->psks != NULL)
-    first = pskfile_credentials(v->psks);
+  else
+    first = keys_of(v);
   if (v->file == NULL)
     return first;
   credfile_set_next(v->file, first);
   return credfile_credentials(v->file);
 }
 
-int vault_open(vault *v, const conf *c, char why[VAULT_WHY_SIZE])
+int vault_open(vault *v, const conf *c, const logger *log, char why[VAULT_WHY_SIZE])
 {
-  *v = (vault){.identities = identities_open(IDENTITIES_MAX)};
+  *v = (vault){.identities = identities_open(IDENTITIES_MAX), .lookup_log = *log};
   snprintf(why, VAULT_WHY_SIZE, "out of memory");
   if (v->identities == NULL)
     return -ENOMEM;
@@ -144,10 +216,13 @@ int vault_open(vault *v, const conf *c, char why[VAULT_WHY_SIZE])
     rc = check(c, &s, why);
   if (rc == 0 && c->psk_file[0] != '\0')
     rc = pskfile_open(c->psk_file, v->identities, &v->psks, why) < 0 ? -EINVAL : 0;
+  if (rc == 0 && has_lookup(c))
+    rc = open_lookup(v, c, why);
   if (rc == 0 && s.has_certs)
     rc = open_certs(v, c, &s, why);
   if (rc == 0 && vault_is_wanted(c))
     rc = secure_shared_init(&v->shared, first_of(v), v->identities);
+  v->shared.counter = v->lookup != NULL ? &v->counter : NULL;
   if (rc < 0)
     vault_close(v);
   return rc;
@@ -157,6 +232,7 @@ void vault_close(vault *v)
 {
   credfile_close(v->file);
   certs_close(v->certs);
+  lookup_close(v->lookup);
   pskfile_close(v->psks);
   if (v->identities != NULL)
     identities_close(v->identities);
@@ -235,6 +311,8 @@ void vault_reload(vault *v, logger *log)
     LOG(log, LOG_LEVEL_ERROR, "credentials_refused", log_text("error", why));
   else if (v->certs != NULL)
     report_certs(v->certs, log);
+  if (v->lookup != NULL)
+    lookup_flush(v->lookup);
   if (v->psks == NULL)
     return;
   if (pskfile_reload(v->psks, why) < 0)

@@ -7,6 +7,7 @@
 #include "policy/certs.h"
 #include "policy/credfile.h"
 #include "policy/identity.h"
+#include "policy/lookup/lookup.h"
 #include "policy/pskfile.h"
 #include "server/conf.h"
 #include "server/log.h"
@@ -18,15 +19,20 @@ typedef struct vault {
   identities *identities;
   credfile *file; /* NULL: none is configured, as the next */
   pskfile *psks;
-  certs *certs; /* NULL: neither certificates nor raw public keys are */
+  lookup *lookup;
+  lookup_watcher watcher; /* of the lookup */
+  logger lookup_log;      /* for what it tells */
+  secure_counter counter; /* of what it counts */
+  certs *certs;           /* NULL: neither certificates nor raw public keys are */
   secure_shared shared;
 } vault;
 
 /* True when the configuration names credentials. */
 bool vault_is_wanted(const conf *c);
 
-/* Reads what the configuration names. Returns 0, or -errno with a sentence in `why`. */
-int vault_open(vault *v, const conf *c, char why[VAULT_WHY_SIZE]);
+/* Reads what the configuration names. `log` is for what goes on beside the main thread. Returns 0,
+ * or -errno with a sentence in `why`. The object stays where it is until vault_close(). */
+int vault_open(vault *v, const conf *c, const logger *log, char why[VAULT_WHY_SIZE]);
 
 /* Safe on a zeroed object. */
 void vault_close(vault *v);

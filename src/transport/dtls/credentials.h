@@ -46,6 +46,9 @@ typedef struct dtls_psk_wait {
   /* The answer has come: psk_find() will say what it is. May be called from any thread, and must
    * not call back. */
   void (*on_answer)(struct dtls_psk_wait *w);
+
+  /* For the use of the credentials: a list of those that wait. Zeroed at first. */
+  struct dtls_psk_wait *next, **place;
 } dtls_psk_wait;
 
 /* What a peer has proved, or is about to prove. */
