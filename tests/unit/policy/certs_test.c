@@ -334,9 +334,6 @@ static void files_are_refused_with_a_reason(void **state)
   const char *key = put_key("own.key", own_key);
   const char *ca = put_ca("ca.pem", ca_crt);
   const char *junk = put_text("junk", "not PEM at all\n");
-  gnutls_x509_privkey_t p384 =
-      make_key(GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP384R1));
-  gnutls_x509_privkey_t rsa = make_key(GNUTLS_PK_RSA, 2048);
   (void)state;
   refuse_to_open((certs_cfg){.certificate = crt}, "give both");
   refuse_to_open((certs_cfg){.key = key}, "give both");
@@ -345,13 +342,23 @@ static void files_are_refused_with_a_reason(void **state)
   refuse_to_open((certs_cfg){.certificate = crt, .key = junk}, "no private key in it");
   refuse_to_open((certs_cfg){.certificate = crt, .key = put_key("other.key", peer_key)},
                  "the key is that of another certificate");
-  refuse_to_open((certs_cfg){.certificate = crt, .key = put_key("p384.key", p384)}, "P-256");
-  refuse_to_open((certs_cfg){.raw_key = put_key("rsa.key", rsa)}, "P-256");
   refuse_to_open((certs_cfg){.raw_key = junk}, "no private key in it");
   refuse_to_open((certs_cfg){.ca = junk}, "no certificate in it");
   refuse_to_open((certs_cfg){.ca = ca, .crl = junk}, "no revocation list in it");
   refuse_to_open((certs_cfg){.crl = junk}, "needs the CA");
   refuse_to_open((certs_cfg){.pin = "sha256:00"}, "'sha256:00' is no fingerprint");
+}
+
+static void rfc7252_9_1_3_2_key_is_for_ecdsa_on_p_256(void **state)
+{
+  gnutls_x509_privkey_t p384 =
+      make_key(GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP384R1));
+  gnutls_x509_privkey_t rsa = make_key(GNUTLS_PK_RSA, 2048);
+  const char *crt = put_crt("own.pem", make_crt((wish){.key = own_key}));
+  (void)state;
+  refuse_to_open((certs_cfg){.certificate = crt, .key = put_key("p384.key", p384)}, "P-256");
+  refuse_to_open((certs_cfg){.raw_key = put_key("rsa.key", rsa)}, "P-256");
+  certs_close(open_certs((certs_cfg){.raw_key = put_key("own.key", own_key)}));
   gnutls_x509_privkey_deinit(p384);
   gnutls_x509_privkey_deinit(rsa);
 }
@@ -957,6 +964,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(files_are_refused_with_a_reason),
+      cmocka_unit_test(rfc7252_9_1_3_2_key_is_for_ecdsa_on_p_256),
       cmocka_unit_test(certificates_that_clients_would_refuse_are_not_served),
       cmocka_unit_test(private_keys_must_be_kept_from_others),
       cmocka_unit_test(raw_peers_are_refused_with_their_line),

@@ -12,7 +12,8 @@
 
 #include <gnutls/gnutls.h>
 
-#include "copal/error.h"
+#include "copal/cursor.h"
+#include "transport/dtls/hello.h"
 #include "unit/transport/dtls/talk.h"
 
 enum { CLIENT = 1, SOON = 2000000, LATE = 60000000, MTU_MIN = 256, MTU_MAX = 1500 };
@@ -84,6 +85,81 @@ static void rfc6347_4_2_4_chain_in_pieces_survives_loss_repetition_and_reorderin
     if (t->sides[TALK_SERVER].opened == 0)
       fail_msg("seed %u: the server has no session", (unsigned)seed);
     assert_talking(t);
+    talk_close(t);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * what is offered and chosen */
+
+enum {
+  EXT_GROUPS = 10, /* RFC 4492 section 5.1 */
+  EXT_POINTS = 11,
+  EXT_SIGNATURES = 13, /* RFC 5246 section 7.4.1.4.1 */
+  SUITE_MANDATORY = 0xc0ae,
+};
+
+/* What went by last. */
+static struct {
+  bool has_groups, has_points, has_signatures;
+  uint16_t suite;
+} seen;
+
+/* A list of 16-bit numbers behind its length has this one. */
+static bool has_number(copal_span list, uint16_t number)
+{
+  for (size_t i = 2; i + 2 <= list.len; i += 2)
+    if ((list.ptr[i] << 8 | list.ptr[i + 1]) == number)
+      return true;
+  return false;
+}
+
+/* RFC 7252 section 9.1.3.2, figure 14. */
+static void look_at_client_hello(const hello_client *h)
+{
+  copal_span data;
+  seen.has_groups = hello_extension_find(h->extensions, EXT_GROUPS, &data) &&
+                    has_number(data, 0x0017); /* secp256r1 */
+  seen.has_points = hello_extension_find(h->extensions, EXT_POINTS, &data) && data.len == 2 &&
+                    data.ptr[1] == 0; /* uncompressed */
+  seen.has_signatures = hello_extension_find(h->extensions, EXT_SIGNATURES, &data) &&
+                        has_number(data, 0x0403); /* ECDSA with SHA-256 */
+}
+
+static bool look_at_hellos(talk *t, talk_datagram *d)
+{
+  copal_rd rd = copal_rd_init(copal_span_of(d->bytes, d->len));
+  dtls_record rec;
+  hello_message m;
+  hello_client h;
+  (void)t;
+  while (dtls_record_next(&rd, DTLS_CID_SIZE, &rec)) {
+    copal_span content = rec.fragment;
+    if (rec.type != DTLS_HANDSHAKE || rec.epoch != 0)
+      continue;
+    if (hello_client_read(&rec, &h))
+      look_at_client_hello(&h);
+    else if (hello_next(&content, &m) && m.type == HELLO_SERVER_HELLO)
+      seen.suite = hello_server_suite(m.fragment);
+  }
+  return true;
+}
+
+static void rfc7252_9_1_3_2_mandatory_suite_and_extensions_are_used(void **state)
+{
+  static const talk_mode modes[] = {TALK_RPK, TALK_X509};
+  (void)state;
+  for (size_t i = 0; i < COUNT(modes); i++) {
+    const talk_cfg cfg = {.mode = modes[i]};
+    talk *t = talk_open(&cfg);
+    memset(&seen, 0, sizeof seen);
+    t->tamper = look_at_hellos;
+    talk_connect(t, CLIENT);
+    assert_true(talk_shake(t, CLIENT, SOON));
+    assert_int_equal(seen.suite, SUITE_MANDATORY);
+    assert_true(seen.has_groups);
+    assert_true(seen.has_points);
+    assert_true(seen.has_signatures);
     talk_close(t);
   }
 }
@@ -220,6 +296,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rfc6347_4_2_3_chain_passes_at_each_mtu),
       cmocka_unit_test(rfc6347_4_2_4_chain_in_pieces_survives_loss_repetition_and_reordering),
+      cmocka_unit_test(rfc7252_9_1_3_2_mandatory_suite_and_extensions_are_used),
       cmocka_unit_test(rfc7252_9_1_3_clients_name_the_server_in_the_sni),
       cmocka_unit_test(rfc6066_3_addresses_are_not_sent_in_the_sni),
       cmocka_unit_test(rfc5246_7_2_2_alert_says_why_a_peer_is_refused),
