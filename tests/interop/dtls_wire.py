@@ -145,6 +145,19 @@ class Tshark(unittest.TestCase):
         self.check(False)
 
 
+class Hello(unittest.TestCase):
+    def test_rfc9146_3_client_hello_offers_a_cid(self):
+        server = Server()
+        wire = Wire(server.port)
+        self.assertEqual(copal(server.keys, "put", "coaps://127.0.0.1:%d/x" % wire.port, "-d", "1").returncode, 0)
+        wire.close()
+        self.assertEqual(server.close(), 0)
+        hellos = wire.of_type(HANDSHAKE)
+        # connection_id, 9 bytes: a ConnectionId of 8
+        self.assertIn(b"\x00\x36\x00\x09\x08", hellos[0])
+        self.assertIn(b"\x00\x36\x00\x09\x08", wire.of_type(HANDSHAKE, is_up=False)[1])
+
+
 class Forged(unittest.TestCase):
     """Somebody on the path changes, repeats and cuts what passes. RFC 6347 section 4.1.2.7."""
 

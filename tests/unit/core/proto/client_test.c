@@ -94,6 +94,48 @@ static void rfc7252_5_3_2_response_from_another_endpoint_is_rejected(void **stat
   fx_expect_no_event(f);
 }
 
+/* A path of another security session at the same address; 0 is NoSec. */
+static copal_path in_session(const fixture *f, uint32_t session)
+{
+  copal_path path = f->peer;
+  path.session = session;
+  path.flags = session != 0 ? COPAL_PATH_SECURE : 0;
+  return path;
+}
+
+static void rfc7252_9_1_1_acknowledgements_of_other_sessions_do_not_count(void **state)
+{
+  fixture *f = *state;
+  f->peer = in_session(f, 7);
+  const copal_path plain = in_session(f, 0), other = in_session(f, 8);
+  (void)get(f, COPAL_CON);
+  assert_int_equal(fx_feed_from(f, &plain, "60 00 %m"), COPAL_ESTRAY);
+  assert_int_equal(fx_feed_from(f, &other, "60 00 %m"), COPAL_ESTRAY);
+  assert_int_equal(fx_feed_from(f, &plain, "70 00 %m"), COPAL_ESTRAY);
+  fx_expect_no_event(f);
+  fx_advance(f, 3 * COPAL_SECOND);
+  fx_expect(f, "48 01 %m %t"); /* repeated, in the session it began in */
+  (void)fx_expect_event(f, COPAL_EVENT_RESEND);
+  assert_int_equal(fx_feed(f, "68 45 %m %t"), COPAL_OK);
+  (void)fx_expect_event(f, COPAL_EVENT_RESPONSE);
+}
+
+static void rfc7252_9_1_2_responses_of_other_sessions_are_rejected(void **state)
+{
+  fixture *f = *state;
+  f->peer = in_session(f, 7);
+  const copal_path plain = in_session(f, 0), other = in_session(f, 8);
+  (void)get(f, COPAL_CON);
+  assert_int_equal(fx_feed_from(f, &plain, "48 45 77 77 %t"), COPAL_EUNMATCHED);
+  fx_expect_to(f, &plain, "70 00 77 77");
+  assert_int_equal(fx_feed_from(f, &other, "48 45 77 78 %t"), COPAL_EUNMATCHED);
+  fx_expect_to(f, &other, "70 00 77 78");
+  assert_int_equal(fx_feed_from(f, &plain, "68 45 %m %t"), COPAL_ESTRAY);
+  fx_expect_no_event(f);
+  assert_int_equal(fx_feed(f, "68 45 %m %t"), COPAL_OK);
+  (void)fx_expect_event(f, COPAL_EVENT_RESPONSE);
+}
+
 static void rfc7252_5_2_2_separate_response_after_the_ack(void **state)
 {
   fixture *f = *state;
@@ -1001,6 +1043,8 @@ int main(void)
       TEST(a_request_is_written_with_options_and_payload),
       TEST(rfc7252_5_3_2_token_mismatch_in_piggyback_is_ignored),
       TEST(rfc7252_5_3_2_response_from_another_endpoint_is_rejected),
+      TEST(rfc7252_9_1_1_acknowledgements_of_other_sessions_do_not_count),
+      TEST(rfc7252_9_1_2_responses_of_other_sessions_are_rejected),
       TEST(rfc7252_5_2_2_separate_response_after_the_ack),
       TEST(rfc7252_5_2_2_separate_response_before_the_ack),
       TEST(rfc7252_4_5_duplicate_separate_response_is_acknowledged_again),

@@ -672,6 +672,20 @@ static void rfc7252_4_4_ack_from_another_endpoint_does_not_end_a_separate_respon
   fx_expect(f, "41 45 %m aa");
 }
 
+static void rfc7252_9_1_2_late_response_goes_through_the_session_of_its_request(void **state)
+{
+  fixture *f = *state;
+  copal_path plain = f->peer;
+  f->peer.session = 7;
+  f->peer.flags = COPAL_PATH_SECURE;
+  (void)separate(f);
+  assert_int_equal(fx_feed_from(f, &plain, "60 00 %m"), COPAL_ESTRAY);
+  fx_advance(f, 3 * COPAL_SECOND);
+  fx_expect_to(f, &f->peer, "41 45 %m aa");
+  assert_int_equal(fx_feed(f, "60 00 %m"), COPAL_OK);
+  assert_int_equal(copal_ep_usage(f->ep).exchanges, 0);
+}
+
 static void rfc7252_5_2_2_duplicates_while_the_handler_is_late(void **state)
 {
   fixture *f = *state;
@@ -1015,6 +1029,7 @@ int main(void)
       TEST(rfc7252_4_2_reset_ends_a_separate_response),
       TEST(rfc7252_5_2_2_ack_with_a_response_ends_a_separate_response_too),
       TEST(rfc7252_4_4_ack_from_another_endpoint_does_not_end_a_separate_response),
+      TEST(rfc7252_9_1_2_late_response_goes_through_the_session_of_its_request),
       TEST(rfc7252_5_2_2_duplicates_while_the_handler_is_late),
       TEST(rfc7252_5_2_3_late_answer_to_a_non_is_a_non),
       TEST(abandoned_requests_are_acknowledged_once),

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tests of handshakes and sessions, both sides ours. RFC 6347 section 4.2, RFC 9146, RFC 7252
  * section 9.1.3. */
-#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -249,12 +248,6 @@ static copal_span spoofed_hello(uint8_t *out, bool has_cookie)
   return copal_span_of(out, 25 + body);
 }
 
-static size_t heap(void)
-{
-  const struct mallinfo2 m = mallinfo2();
-  return m.uordblks + m.hblkhd;
-}
-
 static void rfc6347_4_2_1_spoofed_hellos_take_no_memory(void **state)
 {
   const talk_cfg cfg = {.mode = TALK_PSK};
@@ -262,7 +255,7 @@ static void rfc6347_4_2_1_spoofed_hellos_take_no_memory(void **state)
   (void)state;
   talk *t = talk_open(&cfg);
   dtls *server = t->sides[TALK_SERVER].dtls;
-  const size_t before = heap();
+  const size_t before = talk_heap();
   for (uint32_t i = 0; i < 100000; i++) {
     const copal_span hello = spoofed_hello(bytes, i % 2 != 0);
     copal_path path = {.remote = talk_addr((uint8_t)i, (uint16_t)(1024 + i % 60000)), .local = 1};
@@ -272,7 +265,7 @@ static void rfc6347_4_2_1_spoofed_hellos_take_no_memory(void **state)
     dtls_input(server, &from, (copal_mspan){bytes, hello.len}, t->now);
     t->count = 0; /* nobody is there */
   }
-  assert_int_equal(heap(), before);
+  assert_int_equal(talk_heap(), before);
   assert_int_equal(dtls_usage_now(server).handshakes, 0);
   assert_int_equal(dtls_stats_now(server)->started, 0);
   assert_int_equal(dtls_stats_now(server)->cookies_sent, 100000);
@@ -296,9 +289,9 @@ static void handshakes_leave_no_memory_behind(void **state)
     dtls_close_sessions(client->dtls, t->now);
     talk_run(t, 100000);
     if (i == 20)
-      before = heap();
+      before = talk_heap();
   }
-  assert_true(heap() <= before + 4096);
+  assert_true(talk_heap() <= before + 4096);
   assert_int_equal(dtls_usage_now(t->sides[TALK_SERVER].dtls).sessions, 0);
   assert_int_equal(dtls_stats_now(t->sides[TALK_SERVER].dtls)->completed, 300);
   talk_close(t);
@@ -553,6 +546,80 @@ static void rfc5246_7_2_1_close_notify_is_answered_and_ends_the_session(void **s
   talk_close(t);
 }
 
+/* The client seals something of that type in its session. */
+static void say_as(talk *t, dtls_type type, copal_span content)
+{
+  talk_side *c = &t->sides[CLIENT];
+  dtls_sessions *table = dtls_table(c->dtls);
+  uint8_t room[200];
+  dtls_session *s = dtls_session_of(table, c->session);
+  assert_non_null(s);
+  const int size = dtls_session_seal(table, s, type, content, (copal_mspan){room, sizeof room});
+  assert_true(size > 0);
+  talk_put(t, &c->addr, &t->sides[TALK_SERVER].addr, copal_span_of(room, (size_t)size));
+  talk_run(t, SOON);
+}
+
+static void rfc7252_9_1_1_messages_are_application_data_only(void **state)
+{
+  static const uint8_t request[] = {0x40, 1, 0, 1};
+  const talk_cfg cfg = {.mode = TALK_PSK};
+  (void)state;
+  talk *t = talk_open(&cfg);
+  talk_connect(t, CLIENT);
+  assert_true(talk_shake(t, CLIENT, SOON));
+  assert_talking(t, CLIENT);
+  const talk_side *server = &t->sides[TALK_SERVER];
+  const unsigned heard = server->heard;
+  const copal_span content = copal_span_of(request, sizeof request);
+  say_as(t, DTLS_HANDSHAKE, content);
+  say_as(t, DTLS_CHANGE_CIPHER_SPEC, content);
+  say_as(t, DTLS_ALERT, content);
+  say_as(t, (dtls_type)24, content); /* heartbeat */
+  say_as(t, (dtls_type)99, content);
+  assert_int_equal(server->heard, heard);
+  assert_int_equal(dtls_stats_now(server->dtls)->unexpected, 4);
+  say_as(t, DTLS_APPLICATION_DATA, content);
+  assert_int_equal(server->heard, heard + 1);
+  assert_talking(t, CLIENT);
+  talk_close(t);
+}
+
+static void rfc5246_7_2_2_renegotiation_is_refused_and_the_session_goes_on(void **state)
+{
+  static const uint8_t hello[] = {1, 0, 0, 2, 0, 2, 0, 0, 0, 0, 0, 2, 0xfe, 0xfd};
+  const talk_cfg cfg = {.mode = TALK_PSK};
+  (void)state;
+  talk *t = talk_open(&cfg);
+  talk_connect(t, CLIENT);
+  assert_true(talk_shake(t, CLIENT, SOON));
+  assert_talking(t, CLIENT);
+  const talk_side *server = &t->sides[TALK_SERVER];
+  say_as(t, DTLS_HANDSHAKE, copal_span_of(hello, sizeof hello));
+  assert_int_equal(dtls_stats_now(server->dtls)->renegotiations, 1);
+  assert_int_equal(dtls_stats_now(t->sides[CLIENT].dtls)->alerts_received, 1);
+  assert_int_equal(dtls_usage_now(server->dtls).sessions, 1);
+  assert_int_equal(dtls_usage_now(server->dtls).handshakes, 0);
+  assert_talking(t, CLIENT);
+  talk_close(t);
+}
+
+static void idle_limit_and_ticket_key_change_while_sessions_go_on(void **state)
+{
+  const talk_cfg cfg = {.mode = TALK_PSK};
+  static const uint8_t other[DTLS_TICKET_KEY_SIZE] = {9};
+  (void)state;
+  talk *t = talk_open(&cfg);
+  talk_connect(t, CLIENT);
+  assert_true(talk_shake(t, CLIENT, SOON));
+  const dtls_cfg fresh = {.idle_s = 50, .ticket_key = other};
+  dtls_reload(t->sides[TALK_SERVER].dtls, &fresh);
+  assert_talking(t, CLIENT); /* sessions go on */
+  talk_run(t, 60 * (copal_dur)COPAL_SECOND);
+  assert_int_equal(t->sides[TALK_SERVER].why, DTLS_END_IDLE); /* with the new limit */
+  talk_close(t);
+}
+
 static void idle_sessions_expire_with_close_notify(void **state)
 {
   const talk_cfg cfg = {.mode = TALK_PSK, .idle_s = 100};
@@ -628,6 +695,9 @@ int main(void)
       cmocka_unit_test(plaintext_alerts_of_strangers_end_nothing),
       cmocka_unit_test(rfc6347_4_1_2_7_forged_replayed_and_cut_records_are_dropped_silently),
       cmocka_unit_test(rfc5246_7_2_1_close_notify_is_answered_and_ends_the_session),
+      cmocka_unit_test(rfc7252_9_1_1_messages_are_application_data_only),
+      cmocka_unit_test(rfc5246_7_2_2_renegotiation_is_refused_and_the_session_goes_on),
+      cmocka_unit_test(idle_limit_and_ticket_key_change_while_sessions_go_on),
       cmocka_unit_test(idle_sessions_expire_with_close_notify),
       cmocka_unit_test(session_used_longest_ago_goes_when_there_are_too_many),
       cmocka_unit_test(rfc6347_4_2_4_1_silent_server_is_given_up),

@@ -2,6 +2,7 @@
 /* A DTLS server and its clients on a network of virtual time. */
 #include "unit/transport/dtls/talk.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <gnutls/x509.h>
 
 #include "copal/error.h"
+#include "transport/dtls/saved.h"
 
 enum { LATENCY = 5000, JITTER = 60000, LANE = 3 };
 
@@ -406,6 +408,7 @@ static uint32_t or_plenty(uint32_t v)
 static void open_dtls(talk *t, talk_side *s)
 {
   static const uint8_t ticket_key[DTLS_TICKET_KEY_SIZE] = {1, 2, 3};
+  static const uint8_t cid_secret[DTLS_CID_KEY_SIZE] = {4, 5, 6};
   const bool is_server = s->index == TALK_SERVER;
   const char *why = "";
   const dtls_cfg cfg = {
@@ -418,6 +421,7 @@ static void open_dtls(talk *t, talk_side *s)
       .per_prefix_max = or_plenty(t->cfg.per_prefix_max),
       .idle_s = t->cfg.idle_s,
       .has_cid = !(is_server ? t->cfg.server_has_no_cid : t->cfg.client_has_no_cid),
+      .cid_secret = is_server ? cid_secret : NULL,
       .ticket_key = is_server ? ticket_key : NULL,
       .mtu = t->cfg.mtu != 0 ? t->cfg.mtu : 1200,
       .retransmit = COPAL_SECOND,
@@ -472,6 +476,46 @@ void talk_restart_client(talk *t, int client)
 {
   close_side(&t->sides[client]);
   open_side(t, client);
+}
+
+enum { SAVED_MAX = 64 };
+
+void talk_restart_server(talk *t, bool is_in_order)
+{
+  static uint8_t saved[SAVED_MAX][DTLS_SAVED_MAX];
+  size_t sizes[SAVED_MAX], count = 0;
+  talk_side *server = &t->sides[TALK_SERVER];
+  dtls_sessions *table = dtls_table(server->dtls);
+  dtls_session *s;
+  for (uint32_t slot = 0; is_in_order && (s = dtls_session_from_slot(table, slot)) != NULL;) {
+    slot = dtls_session_slot(table, s) + 1;
+    assert_true(count < SAVED_MAX);
+    sizes[count] = dtls_saved_export(table, s, saved[count], t->now);
+    count++;
+  }
+  close_side(server);
+  open_side(t, TALK_SERVER);
+  table = dtls_table(server->dtls);
+  for (size_t i = 0; i < count; i++) {
+    const dtls_saved_here place = {.identity = 1, .local = 1};
+    server->credentials.held++;
+    assert_int_equal(dtls_saved_import(table, copal_span_of(saved[i], sizes[i]), &place, t->now),
+                     COPAL_OK);
+  }
+  dtls_sessions_settle(table);
+  s = dtls_session_from_slot(table, 0);
+  server->session = s != NULL ? dtls_session_number(table, s) : 0;
+}
+
+/* A build with AddressSanitizer has a heap of its own. */
+extern size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+size_t talk_heap(void)
+{
+  if (__sanitizer_get_current_allocated_bytes != NULL)
+    return __sanitizer_get_current_allocated_bytes();
+  const struct mallinfo2 m = mallinfo2();
+  return m.uordblks + m.hblkhd;
 }
 
 void talk_close(talk *t)

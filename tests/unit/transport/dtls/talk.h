@@ -105,6 +105,14 @@ void talk_close(talk *t);
 /* Adds one more client; returns its index. */
 int talk_add_client(talk *t);
 
+/* Ends the server's process and starts another one at the same address, with the same keys of
+ * tickets and connection IDs. In order: sessions go on; otherwise they are gone. Not from within
+ * `tamper`. */
+void talk_restart_server(talk *t, bool is_in_order);
+
+/* Bytes on the heap now. */
+size_t talk_heap(void);
+
 /* Replaces a client by a new one that knows nothing, at the same address. */
 void talk_restart_client(talk *t, int client);
 
