@@ -13,7 +13,7 @@ _copal_coap_options='If-Match= Uri-Host= ETag= If-None-Match Observe= Uri-Port= 
 _copal_options()
 {
   local common='--json --color --silent --timeout --ack-timeout --max-retransmit
-    --connect-to --ipv4 --ipv6 --help --psk-file --identity --ca --crl --cert --key --pin --raw-key
+    --connect-to --ipv4 --ipv6 --help --profile --psk-file --identity --ca --crl --cert --key --pin --raw-key
     --insecure -s -t -4 -6 -h'
   [[ $1 == load ]] || common+=' --verbose -v'
   local request='--accept --option --etag --hop-limit --host --token --block-size --output --include
@@ -86,7 +86,7 @@ _copal_value()
     --ack-timeout | --max-retransmit | --count | --interval | --duration | \
     --poll | --multicast-hops | --clients | --window | --rate | -r | --requests | -n | --warmup | \
     --size | --paths | --bytes | --name | --client | --days | --expect | --expect-body | --threads | \
-    --identity | --pin) ;;
+    --identity | --pin | --profile) ;;
   *) return 1 ;;
   esac
   return 0

@@ -231,8 +231,8 @@ static int read_file(psk_table *t, const char *path, char why[PSKFILE_WHY_SIZE])
   int rc = COPAL_OK;
   if (fstat(fileno(in), &info) != 0)
     rc = complain(why, path, 0, strerror(errno));
-  else if ((info.st_mode & S_IROTH) != 0 && S_ISREG(info.st_mode))
-    rc = complain(why, path, 0, "everybody can read these keys: chmod o-r it");
+  else if ((info.st_mode & (S_IROTH | S_IWOTH)) != 0 && S_ISREG(info.st_mode))
+    rc = complain(why, path, 0, "everybody can read or change these keys: chmod 0600 it");
   if (rc == COPAL_OK)
     rc = read_lines(t, in, path, why);
   fclose(in);
@@ -291,16 +291,44 @@ static void release(dtls_credentials *c, uint32_t who)
     identity_release(f->all, who);
 }
 
-int pskfile_open(const char *path, identities *all, pskfile **out, char why[PSKFILE_WHY_SIZE])
+static pskfile *make(identities *all)
 {
   pskfile *f = calloc(1, sizeof *f);
-  snprintf(why, PSKFILE_WHY_SIZE, "out of memory");
   if (f == NULL)
-    return COPAL_ENOSPC;
+    return NULL;
   f->face = (dtls_credentials){
       .psk_find = psk_find, .psk_own = psk_own, .vouch = vouch, .release = release};
   f->all = all;
   pthread_mutex_init(&f->lock, NULL);
+  return f;
+}
+
+int pskfile_of(const char *name, const char *hex, pskfile **out, char why[PSKFILE_WHY_SIZE])
+{
+  pskfile *f = make(NULL);
+  psk_entry e = {.identity_len = 0};
+  const char *wrong = f == NULL ? "out of memory" : read_identity(&e, name);
+  if (wrong == NULL)
+    wrong = read_key(&e, hex);
+  if (wrong == NULL && !table_add(&f->table, &e))
+    wrong = "out of memory";
+  explicit_bzero(&e, sizeof e);
+  if (wrong != NULL) {
+    snprintf(why, PSKFILE_WHY_SIZE, "%s", wrong);
+    pskfile_close(f);
+    return COPAL_EINVAL;
+  }
+  f->own = f->table.entries;
+  *out = f;
+  return COPAL_OK;
+}
+
+int pskfile_open(const char *path, identities *all, pskfile **out, char why[PSKFILE_WHY_SIZE])
+{
+  pskfile *f = make(all);
+  snprintf(why, PSKFILE_WHY_SIZE, "out of memory");
+  if (f == NULL)
+    return COPAL_ENOSPC;
   f->path = strdup(path);
   const int rc = f->path == NULL ? COPAL_ENOSPC : read_file(&f->table, path, why);
   if (rc < 0) {

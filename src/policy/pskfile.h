@@ -21,6 +21,9 @@ typedef struct pskfile pskfile;
  * Returns 0, or COPAL_EINVAL or COPAL_ENOSPC with a sentence in `why` that names the place. */
 int pskfile_open(const char *path, identities *all, pskfile **f, char why[PSKFILE_WHY_SIZE]);
 
+/* Client: one key, in hexadecimal, as if it were the only line of a file. Returns as above. */
+int pskfile_of(const char *name, const char *hex, pskfile **f, char why[PSKFILE_WHY_SIZE]);
+
 /* Safe on NULL. */
 void pskfile_close(pskfile *f);
 

@@ -79,6 +79,7 @@ typedef struct args {
   const char *connect_to; /* HOST[:PORT] instead of the URI's */
   int family;             /* AF_UNSPEC, AF_INET, AF_INET6 */
 
+  const char *profile;       /* NULL: the environment's, or that of the host */
   const char *psk_file;      /* keys for coaps; NULL: that of the environment, if any */
   const char *identity;      /* of them; NULL: the environment's, or the first */
   const char *cert, *key;    /* X.509 for coaps; NULL: the environment's, if any; as the next */

@@ -487,6 +487,7 @@ STORE(silent, true)
 STORE(pretty, true)
 STORE(no_pretty, true)
 STORE(connect_to, value)
+STORE(profile, value)
 STORE(psk_file, value)
 STORE(identity, value)
 STORE(cert, value)
@@ -620,6 +621,8 @@ const arg_def arg_defs[] = {
      apply_max_retransmit},
     {0, "connect-to", "HOST[:PORT]", FOR_ALL, in_delivery,
      "send to this address instead of the URI's", apply_connect_to},
+    {0, "profile", "NAME", FOR_ALL, in_delivery, "credentials for coaps, by their name in the file",
+     apply_profile},
     {0, "psk-file", "FILE", FOR_ALL, in_delivery, "keys for coaps, lines of identity:hexkey",
      apply_psk_file},
     {0, "identity", "NAME", FOR_ALL, in_delivery, "the one of them to be, default the first",

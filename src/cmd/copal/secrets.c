@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/copal/profile.h"
 #include "copal/error.h"
 #include "policy/certs.h"
 #include "policy/pskfile.h"
@@ -14,17 +15,55 @@ static pskfile *keys; /* the program has one identity at a time */
 static certs *chains;
 static char *server;
 
+static profile chosen;
+static bool has_chosen;
+
 static const char *or_environment(const char *given, const char *name)
 {
   const char *value = given ? given : getenv(name);
   return value && *value ? value : NULL;
 }
 
+/* The command line goes before the environment, and that before the profile. */
+static const char *pick(const char *given, const char *name, profile_key key)
+{
+  const char *value = or_environment(given, name);
+  return value ? value : chosen.values[key];
+}
+
+status secrets_choose(const args *a, const char *host, buf *err)
+{
+  const char *name = or_environment(a->profile, "COPAL_PROFILE");
+  buf bare = {0};
+  if (has_chosen)
+    return STATUS_OK;
+  buf_put(&bare, host, strcspn(host, "%"));
+  const status s = profile_find(&chosen, name, buf_str(&bare), err);
+  has_chosen = s == STATUS_OK;
+  buf_wipe(&bare);
+  return s;
+}
+
+/* The key that stands in the profile itself. */
+static status open_own_key(const char *name, buf *err)
+{
+  char why[PSKFILE_WHY_SIZE];
+  if (keys || pskfile_of(name, chosen.values[PROFILE_PSK], &keys, why) == COPAL_OK)
+    return STATUS_OK;
+  buf_print(err, "profile '%s': %s", chosen.name, why);
+  return STATUS_USAGE;
+}
+
 static status open_keys(const args *a, buf *err)
 {
-  const char *file = or_environment(a->psk_file, "COPAL_PSK_FILE");
-  const char *name = or_environment(a->identity, "COPAL_IDENTITY");
+  const char *file = pick(a->psk_file, "COPAL_PSK_FILE", PROFILE_PSK_FILE);
+  const bool is_own = !file && chosen.values[PROFILE_PSK];
+  const bool is_foreign = file && file != chosen.values[PROFILE_PSK_FILE];
+  const char *name = is_foreign ? or_environment(a->identity, "COPAL_IDENTITY")
+                                : pick(a->identity, "COPAL_IDENTITY", PROFILE_IDENTITY);
   char why[PSKFILE_WHY_SIZE];
+  if (is_own)
+    return open_own_key(name, err);
   if (!file)
     return STATUS_OK;
   if (!keys && pskfile_open(file, NULL, &keys, why) != COPAL_OK) {
@@ -52,12 +91,12 @@ static void warn(const args *a)
 static status open_chains(const args *a, buf *err)
 {
   char why[CERTS_WHY_SIZE];
-  const certs_cfg cfg = {.certificate = or_environment(a->cert, "COPAL_CERT"),
-                         .key = or_environment(a->key, "COPAL_KEY"),
-                         .ca = or_environment(a->ca, "COPAL_CA"),
-                         .crl = or_environment(a->crl, "COPAL_CRL"),
-                         .raw_key = or_environment(a->raw_key, "COPAL_RAW_KEY"),
-                         .pin = or_environment(a->pin, "COPAL_PIN"),
+  const certs_cfg cfg = {.certificate = pick(a->cert, "COPAL_CERT", PROFILE_CERT),
+                         .key = pick(a->key, "COPAL_KEY", PROFILE_KEY),
+                         .ca = pick(a->ca, "COPAL_CA", PROFILE_CA),
+                         .crl = pick(a->crl, "COPAL_CRL", PROFILE_CRL),
+                         .raw_key = pick(a->raw_key, "COPAL_RAW_KEY", PROFILE_RAW_KEY),
+                         .pin = pick(a->pin, "COPAL_PIN", PROFILE_PIN),
                          .is_client = true,
                          .is_gullible = a->is_insecure,
                          .psks = keys ? pskfile_credentials(keys) : NULL};
@@ -108,6 +147,8 @@ void secrets_close(void)
   certs_close(chains);
   pskfile_close(keys);
   free(server);
+  profile_wipe(&chosen);
+  has_chosen = false;
   chains = NULL;
   keys = NULL;
   server = NULL;

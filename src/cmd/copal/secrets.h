@@ -10,8 +10,13 @@
 #include "cmd/copal/status.h"
 #include "transport/dtls/credentials.h"
 
-/* Reads what the command line, or else the environment, names: the keys of --psk-file with the
- * identity of --identity, and the certificates and raw public keys of --cert, --key, --ca,
+/* Finds the profile of --profile or COPAL_PROFILE, or else the one for a host. Before
+ * secrets_open(). Returns as that. */
+status secrets_choose(const args *a, const char *host, buf *err);
+
+/* Reads what the command line, or else the environment, or else the profile names: the keys of
+ * --psk-file with the identity of --identity, and the certificates and raw public keys of --cert,
+ * --key, --ca,
  * --raw-key and --pin. `*c` is NULL when there are none, else lent for the program's life. Returns
  * STATUS_OK, or STATUS_USAGE with a message. */
 status secrets_open(const args *a, dtls_credentials **c, buf *err);

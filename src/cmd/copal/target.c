@@ -208,16 +208,19 @@ status target_resolve(target *t, const args *a, buf *err)
 {
   char *host = NULL;
   dtls_credentials *credentials;
-  status s = secrets_open(a, &credentials, err);
+  const bool is_secure = t->uri.scheme == COPAL_SCHEME_COAPS;
+  status s = is_secure || a->profile ? secrets_choose(a, t->host, err) : STATUS_OK;
+  if (s == STATUS_OK)
+    s = secrets_open(a, &credentials, err);
   if (s != STATUS_OK)
     return s;
-  if (t->uri.scheme == COPAL_SCHEME_COAPS && !credentials) {
+  if (is_secure && !credentials) {
     buf_print(err,
               "'%s': coaps needs credentials: give --psk-file FILE, --ca FILE or --pin FINGERPRINT",
               t->text);
     return STATUS_USAGE;
   }
-  if (t->uri.scheme == COPAL_SCHEME_COAPS) {
+  if (is_secure) {
     s = name_server(t, err);
     if (s != STATUS_OK)
       return s;

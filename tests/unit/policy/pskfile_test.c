@@ -56,7 +56,7 @@ static void pskfile_must_not_be_read_by_everybody(void **state)
 {
   (void)state;
   chmod(path, 0644);
-  refuse("a:00\n", "everybody can read");
+  refuse("a:00\n", "everybody can read or change");
   chmod(path, 0600);
 }
 
