@@ -46,6 +46,7 @@ class Recorder(threading.Thread):
         self.front.bind(("127.0.0.1", 0))
         self.back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.back.bind(("127.0.0.1", 0))
+        self.backs = [self.back]
         self.port = self.front.getsockname()[1]
         self.server = ("127.0.0.1", port)
         self.up, self.down = [], []  # datagrams
@@ -56,14 +57,21 @@ class Recorder(threading.Thread):
     def close(self):
         self.is_over = True
         self.join()
-        self.front.close()
-        self.back.close()
+        for each in [self.front, *self.backs]:
+            each.close()
+
+    def move(self):
+        """As a translator of addresses that has forgotten the client."""
+        self.back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.back.bind(("127.0.0.1", 0))
+        self.backs.append(self.back)
 
     def run(self):
         while not self.is_over:
-            for ready in select.select([self.front, self.back], [], [], 0.05)[0]:
+            back = self.back
+            for ready in select.select([self.front, back], [], [], 0.05)[0]:
                 data, source = ready.recvfrom(65535)
-                if ready is self.back:
+                if ready is back:
                     self.down.append(data)
                     self.front.sendto(data, self.client)
                 else:
@@ -292,6 +300,108 @@ class Observations(Bed):
         n = self.server.counters()
         self.assertNotIn("registrations_dangling", n)
         self.assertNotIn("registrations_restored", n)
+
+
+class Sessions(Bed):
+    """What else goes on."""
+
+    def s_client(self, *options):
+        """One request by s_client; returns what it says."""
+        p = subprocess.Popen(
+            ["openssl", "s_client", "-dtls1_2", "-nocommands", "-connect", "127.0.0.1:%d" % self.port,
+             "-psk_identity", "device", "-psk", KEY.encode().hex(), "-cipher", "PSK-AES128-CCM8:@SECLEVEL=0",
+             *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        said, end = b"", time.monotonic() + WAIT_S
+        while b"Verify return code" not in said and time.monotonic() < end:
+            if select.select([p.stdout], [], [], 0.2)[0]:
+                said += os.read(p.stdout.fileno(), 65536)
+        p.stdin.write(bytes.fromhex("40010001b178"))
+        p.stdin.flush()
+        while b"one" not in said and time.monotonic() < end:
+            if select.select([p.stdout], [], [], 0.2)[0]:
+                said += os.read(p.stdout.fileno(), 65536)
+        p.terminate()
+        p.wait(WAIT_S)
+        p.stdin.close()
+        p.stdout.close()
+        return said
+
+    def resumed(self):
+        n = self.server.counters()
+        return n.get("handshakes_resumed", 0)
+
+    @needed("openssl")
+    def test_tickets_are_good_after_a_restart_and_void_after_a_reload(self):
+        ticket = os.path.join(self.data, "ticket")
+        self.begin()
+        self.put("one")
+        self.assertIn(b"one", self.s_client("-sess_out", ticket))
+        self.restart()
+        self.assertIn(b"Reused", self.s_client("-sess_in", ticket))
+        self.assertEqual(self.resumed(), 1)
+        self.server.process.send_signal(signal.SIGHUP)
+        self.wait_for('"event":"reloaded"')
+        self.assertNotIn(b"Reused", self.s_client("-sess_in", ticket))
+        self.assertEqual(self.resumed(), 1)
+
+    @needed("openssl")
+    def test_tickets_are_void_when_their_time_is_over(self):
+        self.dtls = 'ticket_rotation = "2s";'
+        ticket = os.path.join(self.data, "ticket")
+        self.begin()
+        self.put("one")
+        self.assertIn(b"one", self.s_client("-sess_out", ticket))
+        before = self.server.read().count('"event":"ticket_key_rotated"')
+        self.wait_for('("event":"ticket_key_rotated"(.|\n)*){%d}' % (before + 1))
+        self.assertNotIn(b"Reused", self.s_client("-sess_in", ticket))
+        self.assertEqual(self.resumed(), 0)
+
+    def test_idle_limit_changes_live(self):
+        self.begin()
+        self.put("one")
+        p = self.copal("observe", self.uri())
+        self.expect(p, "one")
+        self.dtls = 'idle_timeout = "1s";'
+        with open(self.config, "w") as out:
+            out.write("dtls: { %s };\n" % self.dtls)
+        self.server.process.send_signal(signal.SIGHUP)
+        self.assertIn("dtls.idle_timeout", self.wait_for(r'"event":"reloaded".*').group())
+        end = time.monotonic() + WAIT_S
+        while self.server.counters().get("sessions_idle", 0) < 1:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
+
+    def test_address_changes_while_the_server_is_away(self):
+        self.begin()
+        relay = Recorder(self.port)
+        self.addCleanup(relay.close)
+        p = self.copal("ping", "-c", "8", "coaps://127.0.0.1:%d" % relay.port)
+        time.sleep(2.5)
+        self.end()
+        relay.move()
+        self.begin()
+        said = p.communicate(timeout=WAIT_S)[0]
+        self.assertGreaterEqual(int(re.search(rb"(\d+) answered", said).group(1)), 6, said)
+        n = self.server.counters()
+        self.assertEqual(n["sessions_restored"], 1, n)
+        self.assertEqual(n["sessions_moved"], 1, n)
+        self.assertNotIn("handshakes_started", n)
+        numbers = relay.numbers()
+        self.assertEqual(len(numbers), len(set(numbers)))
+
+    def test_client_that_forgot_its_session_connects_from_the_same_port(self):
+        self.begin()
+        self.put("one")
+        relay = Recorder(self.port)  # which has one port
+        self.addCleanup(relay.close)
+        for _ in range(3):
+            p = self.copal("observe", self.uri(port=relay.port))
+            self.expect(p, "one")
+            p.kill()
+            p.wait()
+        n = self.server.counters()
+        self.assertEqual(n["sessions"], 1, n)
+        self.assertEqual(n["sessions_replaced"], 2, n)
 
 
 class Sealed(Bed):
