@@ -263,6 +263,21 @@ const char *credfile_file(const credfile *f, credfile_name what)
   return f->files[what];
 }
 
+static bool is_same_name(const char *a, const char *b)
+{
+  return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+bool credfile_needs_restart(credfile *f)
+{
+  pthread_rwlock_rdlock(&f->lock);
+  bool needs = f->face.refuses_raw_keys && f->book.raw_key_count > 0;
+  for (size_t i = 0; i < CREDFILE_NAME_COUNT; i++)
+    needs = needs || !is_same_name(f->files[i], f->book.files[i]);
+  pthread_rwlock_unlock(&f->lock);
+  return needs;
+}
+
 credfile_facts credfile_facts_now(credfile *f)
 {
   pthread_rwlock_rdlock(&f->lock);

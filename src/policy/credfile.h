@@ -9,6 +9,7 @@
 #ifndef POLICY_CREDFILE_H
 #define POLICY_CREDFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "policy/identity.h"
@@ -48,6 +49,10 @@ int credfile_reload(credfile *f, mistakes *m);
 /* The name of a file, relative names being those of the credentials file's directory; NULL: the
  * file does not say. As of credfile_open(). */
 const char *credfile_file(const credfile *f, credfile_name what);
+
+/* True when what a reload has read takes effect with a restart only: other names of files, or the
+ * first of the raw keys. */
+bool credfile_needs_restart(credfile *f);
 
 /* How much is in it. */
 credfile_facts credfile_facts_now(credfile *f);

@@ -210,6 +210,17 @@ class Secrets(WithFiles):
             self.assertIn("server.key", self.refused("--config", conf))
 
 
+class CheckConfig(WithFiles):
+    def test_credentials_are_looked_at(self):
+        self.write_psks(psk("plain", NEW))
+        check = ("--listen", "coaps://127.0.0.1:0", "--credentials", self.credentials, "--check-config")
+        self.assertEqual(daemon.run(*check), (0, "", ""))
+        self.write("credentials", "psk = (\n{ });")
+        code, out, err = daemon.run(*check)
+        self.assertNotEqual(code, 0)
+        self.assertIn("credentials:2: there is no identity", err)
+
+
 class Explain(WithFiles):
     def test_groups_of_the_credentials_count(self):
         self.write_psks(psk("lamp", NEW, more='groups = [ "lamps" ];'), psk("other", NEW))

@@ -422,6 +422,21 @@ static int start(const args *a, conf *c, char *const *argv)
   return rc;
 }
 
+/* The configuration is good; are the files of credentials that it names? */
+static int check_credentials(const conf *c)
+{
+  logger log;
+  vault v;
+  char why[VAULT_WHY_SIZE];
+  log_init(&log, STDERR_FILENO, c->log_level, c->log_format);
+  const int rc = vault_open(&v, c, &log, why);
+  if (rc < 0)
+    fprintf(stderr, "%s\n", why);
+  else
+    vault_close(&v);
+  return rc < 0 ? EXIT_CONFIG : 0;
+}
+
 static int run(const args *a, char *const *argv)
 {
   conf c;
@@ -434,6 +449,8 @@ static int run(const args *a, char *const *argv)
     conf_print(&c, stdout);
   } else if (a->action == ARGS_EXPLAIN) {
     rc = explain(&c, a->question, stdout, stderr);
+  } else if (a->action == ARGS_CHECK_CONFIG) {
+    rc = check_credentials(&c);
   } else if (a->action == ARGS_SERVE) {
     rc = start(a, &c, argv);
   }

@@ -277,6 +277,10 @@ static void reload_file(credfile *f, logger *log)
   mistakes m = {.count = 0};
   if (credfile_reload(f, &m) == COPAL_OK) {
     report_file(f, log);
+    if (credfile_needs_restart(f))
+      LOG(log, LOG_LEVEL_WARN, "credentials_need_restart",
+          log_text("hint", "names of other files, and the first of the raw keys, count from the "
+                           "next start on"));
     return;
   }
   for (const char *at = m.text; *at != '\0'; at += strspn(at, "\n")) {

@@ -206,7 +206,7 @@ static bool find_psks(handshake *h, copal_span identity, dtls_psk_wait *w)
   h->is_waiting = rc == COPAL_EPENDING && w != NULL;
   if (rc < 0)
     h->psks.count = 0;
-  h->has_psks = !h->is_waiting;
+  h->has_psks = !h->is_waiting && (rc != COPAL_ENOSLOT || w == NULL);
   return h->has_psks;
 }
 

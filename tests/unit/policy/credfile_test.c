@@ -368,6 +368,15 @@ static void credfile_names_other_files(void **state)
   assert_string_equal(credfile_file(f, CREDFILE_CA), "/tmp/ca.pem");
   assert_string_equal(credfile_file(f, CREDFILE_CRL), "/x/crl.pem");
   assert_null(credfile_file(f, CREDFILE_KEY));
+  mistakes m = {.count = 0};
+  assert_false(credfile_needs_restart(f));
+  write_file("ca = \"ca.pem\"; crl = \"/x/crl.pem\"; psk = ();");
+  assert_int_equal(credfile_reload(f, &m), COPAL_OK);
+  assert_false(credfile_needs_restart(f));
+  write_file("ca = \"other.pem\"; crl = \"/x/crl.pem\";");
+  assert_int_equal(credfile_reload(f, &m), COPAL_OK);
+  assert_true(credfile_needs_restart(f));
+  assert_string_equal(credfile_file(f, CREDFILE_CA), "/tmp/ca.pem");
   credfile_close(f);
 }
 

@@ -370,6 +370,20 @@ static void key_that_comes_later_goes_on_with_the_handshake(void **state)
   talk_close(t);
 }
 
+static void key_that_cannot_be_asked_for_now_is_asked_for_again(void **state)
+{
+  const talk_cfg cfg = {.mode = TALK_PSK};
+  (void)state;
+  talk *t = talk_open(&cfg);
+  t->sides[TALK_SERVER].credentials.full_count = 2;
+  talk_connect(t, CLIENT);
+  assert_true(talk_shake(t, CLIENT, 10 * (copal_dur)COPAL_SECOND));
+  assert_int_equal(t->sides[TALK_SERVER].credentials.full_count, 0);
+  assert_int_equal(t->sides[TALK_SERVER].failed, 0);
+  assert_talking(t, CLIENT);
+  talk_close(t);
+}
+
 static talk *talk_with_two_keys(const talk_cfg *cfg)
 {
   talk *t = talk_open(cfg);
@@ -687,6 +701,7 @@ int main(void)
       cmocka_unit_test(handshakes_of_a_prefix_are_limited),
       cmocka_unit_test(rfc4279_2_wrong_key_and_unknown_identity_look_alike),
       cmocka_unit_test(key_that_comes_later_goes_on_with_the_handshake),
+      cmocka_unit_test(key_that_cannot_be_asked_for_now_is_asked_for_again),
       cmocka_unit_test(psk_of_two_keys_each_is_good_at_the_first_attempt),
       cmocka_unit_test(psk_of_two_keys_a_third_one_is_refused),
       cmocka_unit_test(rfc6347_4_2_8_a_client_that_restarts_may_have_either_key),

@@ -127,6 +127,10 @@ static gnutls_certificate_credentials_t make_certificates(const talk_cfg *cfg, b
 static int psk_find(dtls_credentials *face, copal_span identity, dtls_psk_wait *w, dtls_psks *keys)
 {
   talk_credentials *c = (talk_credentials *)face;
+  if (c->full_count > 0) {
+    c->full_count--;
+    return COPAL_ENOSLOT;
+  }
   if (c->is_late) {
     c->late = w;
     return COPAL_EPENDING;

@@ -37,6 +37,7 @@ typedef struct talk_credentials {
   dtls_refusal refusal;
   bool admits_nobody;
   bool is_late;        /* keys are not known yet */
+  unsigned full_count; /* so often there is no room to ask */
   dtls_psk_wait *late; /* who waits for them */
   gnutls_certificate_credentials_t certificates;
   unsigned held, released; /* identities */
