@@ -417,6 +417,20 @@ COPAL_API int copal_ep_abandon(copal_ep *ep, copal_xref exchange, copal_time now
  * COPAL_EINVAL when the request does not ask for it. RFC 7641 section 4.1. */
 COPAL_API int copal_ep_observe(copal_ep *ep, copal_subject *subject);
 
+/* The same for the request being handled when it has been deferred: the relation begins now, which
+ * on_relation() is told, and the response carries Observe. That is to be a success, or
+ * copal_ep_unobserve() comes first. Returns COPAL_OK, COPAL_ENOSLOT (no room, or a build that keeps
+ * no relations; the response goes out without Observe) or COPAL_EINVAL. */
+COPAL_API int copal_ep_observe_late(copal_ep *ep, copal_xref exchange, copal_subject *subject);
+
+/* Ends the relation that a deferred request has begun: its response goes out without Observe. */
+COPAL_API void copal_ep_unobserve(copal_ep *ep, copal_xref exchange);
+
+/* Ends the relation of that client and token, if there is one; the client is told with `code`, an
+ * error. Not from inside a callback. RFC 7641 section 4.2. */
+COPAL_API void copal_ep_refuse(copal_ep *ep, const copal_path *path, copal_span token,
+                               copal_code code, copal_time now);
+
 /* Tells that the subject has changed: each observer is sent the newest representation as soon as
  * RFC 7641 section 4.5.1 allows. Never from inside render(). */
 COPAL_API void copal_ep_notify(copal_ep *ep, copal_subject *subject, copal_time now);

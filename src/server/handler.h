@@ -81,12 +81,14 @@ typedef struct handler_env {
   store_port *store;
   copal_entropy *entropy; /* unpredictable names for children made by POST */
   const handler_limits *limits;
-  access_gate *gate;       /* tells what an asker may see; NULL: everything */
-  const copal_time *clock; /* the shard's present instant, for answers that come later; NULL: the
-                              request's own instant serves */
-  fanout_seat *seat;       /* for watch_open() */
-  copal_timerq *timers;    /* of service_timer objects only; NULL: the shard has none */
-  handler_ways *ways;      /* NULL: nothing outlives this process, the store does not either */
+  access_gate *gate;        /* tells what an asker may see; NULL: everything */
+  const copal_time *clock;  /* the shard's present instant, for answers that come later; NULL: the
+                               request's own instant serves */
+  fanout_seat *seat;        /* for watch_open() */
+  copal_timerq *timers;     /* of service_timer objects only; NULL: the shard has none */
+  uint32_t message_max;     /* bytes of the largest message sent; 0: that is not known */
+  copal_reviewer *reviewer; /* judges what is restored by the present rules; NULL: all goes on */
+  handler_ways *ways;       /* NULL: nothing outlives this process, the store does not either */
 } handler_env;
 
 /* Wants to know how a request was answered. */

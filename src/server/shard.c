@@ -650,6 +650,8 @@ static int open_endpoint(shard *s)
   s->pipeline.env.timers = timers_queue(s->timers);
   ways_init(&s->ways, s->udp, s->index, s->common->count);
   s->ways.sessions = secure_ways(s->secure);
+  s->pipeline.env.message_max = s->common->conf->message;
+  s->pipeline.env.reviewer = &s->pipeline.admission.reviewer;
   if (s->common->is_durable)
     s->pipeline.env.ways = &s->ways.hook;
   return 0;

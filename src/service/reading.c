@@ -8,6 +8,7 @@
 #include "service/conditions.h"
 #include "service/history.h"
 #include "service/patch.h"
+#include "service/promise.h"
 #include "service/representation.h"
 #include "service/resources_inside.h"
 
@@ -16,17 +17,19 @@ static int refuse_unread(const handler_req *req, store_status status)
   return status == STORE_ABSENT ? resources_refuse_absent(req) : resources_refuse_damaged(req);
 }
 
-/* 2.05 with a body, or 2.03 when the client has it already. */
+/* 2.05 with what is shown of the item, or 2.03 when the client has it already; to an observer when
+ * the observation is stored. */
 static int answer_read(const handler_req *req, const store_item *item, bool is_valid,
-                       uint16_t format, copal_span body)
+                       const subjects_view *view, subject *observed)
 {
   representation shown;
   const reply r = reply_to(req);
   if (is_valid)
     representation_confirm(&shown, req->env, item, req->now);
   else
-    representation_show(&shown, req->env, item, format, body, req->now);
-  return reply_send(&r, &shown.response);
+    representation_show(&shown, req->env, item, view->format, view->body, req->now);
+  return observed != NULL ? promise_send(observed, req, &shown.response)
+                          : reply_send(&r, &shown.response);
 }
 
 /* Shows what was asked for, and begins an observation when the client wants one, under the
@@ -49,7 +52,7 @@ static int answer_view(resources *s, const handler_req *req, const ask *a,
   }
   const store_item item =
       observed != NULL ? subjects_item(req->env, view.item, &c, req->now) : *view.item;
-  const int err = answer_read(req, &item, ask_has_valid(a, &item), view.format, view.body);
+  const int err = answer_read(req, &item, ask_has_valid(a, &item), &view, observed);
   subject_settle(observed);
   return err;
 }

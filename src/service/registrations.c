@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Registrations in the store. */
+/* Registrations in the store. RFC 7641 sections 4.1 and 4.2. */
 #include "service/registrations.h"
 
 #include <pthread.h>
@@ -24,7 +24,8 @@ typedef struct change {
   store_op op; /* first */
   struct change *next;
   struct keeper *keeper;
-  uint8_t bytes[]; /* key and value */
+  registrations_waiter *waiter; /* NULL: nobody */
+  uint8_t bytes[];              /* key and value */
 } change;
 
 /* What a shard keeps. Of its thread. */
@@ -105,10 +106,14 @@ static void on_done(store_op *op, const store_result *result)
   change *c = (change *)op;
   keeper *k = c->keeper;
   registrations_counts *counts = &k->all->counts;
+  registrations_waiter *waiter = c->waiter;
   uint64_t *counter = op->verb == STORE_PUT ? &counts->saved : &counts->removed;
-  count(k->all, result->status == STORE_OK ? counter : &counts->unsaved, 1);
+  const bool is_kept = result->status == STORE_OK;
+  count(k->all, is_kept ? counter : &counts->unsaved, 1);
   free(c);
   k->in_flight--;
+  if (waiter != NULL)
+    waiter->on_stored(waiter, is_kept);
   pump(k, now_of(k, k->began));
 }
 
@@ -142,7 +147,7 @@ static change *make(keeper *k, store_verb verb, size_t size)
 }
 
 void registrations_save(registrations *all, const handler_env *env, const registration *r,
-                        copal_time now)
+                        registrations_waiter *waiter, copal_time now)
 {
   keeper *k = find_keeper(all, env);
   const size_t size = REGISTRATION_KEY_MAX + registration_size(r);
@@ -153,6 +158,9 @@ void registrations_save(registrations *all, const handler_env *env, const regist
   registration_put_key(&w, &r->way, r->token);
   const size_t key_len = w.len;
   registration_put(&w, r);
+  c->waiter = waiter;
+  if (waiter != NULL)
+    waiter->is_waiting = true;
   submit(k, c, key_len, w.len - key_len, now);
 }
 
@@ -228,6 +236,14 @@ static copal_time due_of(const keeper *k, copal_time now)
   return due > now ? due : now;
 }
 
+/* The rules may have changed since the registration was made. */
+static copal_code judge(const keeper *k, const registration *r, const copal_path *path)
+{
+  const copal_subject asked = {.key = r->key};
+  copal_reviewer *reviewer = k->env->reviewer;
+  return reviewer != NULL ? reviewer->judge(reviewer, &asked, path, r->request_code) : 0;
+}
+
 static void restore(keeper *k, const copy *c, copal_time now)
 {
   registrations_counts *counts = &k->all->counts;
@@ -240,8 +256,12 @@ static void restore(keeper *k, const copy *c, copal_time now)
     remove_key(k, key, now);
     return;
   }
+  const copal_code refusal = judge(k, &r, &path);
   const int rc = k->user->restore(k->user, k->env, &r, &path, due_of(k, now), now);
-  if (rc == COPAL_OK) {
+  if (rc == COPAL_OK && refusal != 0) {
+    count(k->all, &counts->disallowed, 1);
+    copal_ep_refuse(k->env->ep, &path, r.token, refusal, now);
+  } else if (rc == COPAL_OK) {
     k->turns++;
     count(k->all, &counts->restored, 1);
   } else if (rc == COPAL_EINVAL) {
@@ -297,6 +317,8 @@ static void drop_waiting(keeper *k)
 {
   for (change *c = k->head; c != NULL;) {
     change *next = c->next;
+    if (c->waiter != NULL)
+      c->waiter->discard(c->waiter);
     free(c);
     c = next;
   }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Registrations in the store: written behind the responses, read again when a shard starts.
+/* Registrations in the store: written before the responses that tell of them, read again when a
+ * shard starts.
  *
  * Writing. Each change of a relation becomes a change of the store, in order. At most
  * REGISTRATIONS_FLIGHT of them are with the store at a time and REGISTRATIONS_QUEUE wait; what
- * finds no room is counted, and its client is forgotten with the next restart.
+ * finds no room is counted. Who waits for a registration is told what became of it.
  *
  * Reading. After a pause, which lets the clock pass all sequence numbers of the time before, slices
  * of the store's records are restored between turns of the shard. Each client is to be notified
@@ -31,16 +32,28 @@ enum {
 typedef struct registrations registrations;
 
 typedef struct registrations_counts {
-  uint64_t saved;     /* written, also anew */
-  uint64_t removed;   /* deleted: the observation has ended */
-  uint64_t unsaved;   /* not written, for want of room or for an error */
-  uint64_t restored;  /* observations that go on */
-  uint64_t renewed;   /* the client itself was quicker */
-  uint64_t refused;   /* no room for the observation */
-  uint64_t dangling;  /* nothing leads to the client any more, or the record is damaged */
-  uint64_t waiting;   /* changes that wait, now */
-  uint64_t restoring; /* shards that have not looked at all records yet, now */
+  uint64_t saved;      /* written, also anew */
+  uint64_t removed;    /* deleted: the observation has ended */
+  uint64_t unsaved;    /* not written, for want of room or for an error */
+  uint64_t restored;   /* observations that go on */
+  uint64_t renewed;    /* the client itself was quicker */
+  uint64_t refused;    /* no room for the observation */
+  uint64_t disallowed; /* the access rules do not allow the observation any more */
+  uint64_t dangling;   /* nothing leads to the client any more, or the record is damaged */
+  uint64_t waiting;    /* changes that wait, now */
+  uint64_t restoring;  /* shards that have not looked at all records yet, now */
 } registrations_counts;
+
+/* Waits for a registration to be stored. A block of malloc() that begins with this. */
+typedef struct registrations_waiter {
+  /* The registration is stored, or could not be. Runs on the shard. Frees the waiter. */
+  void (*on_stored)(struct registrations_waiter *w, bool is_kept);
+
+  /* Nobody will be told any more: frees the waiter. */
+  void (*discard)(struct registrations_waiter *w);
+
+  bool is_waiting; /* it has been given to a registration */
+} registrations_waiter;
 
 /* Makes observations of registrations. */
 typedef struct registrations_user {
@@ -62,9 +75,10 @@ bool registrations_start(registrations *all, const handler_env *env, registratio
 /* A shard ends: has everything written that waits, as long as the store takes it in. */
 void registrations_stop(registrations *all, const handler_env *env, copal_time now);
 
-/* The registration is new, or different. */
+/* The registration is new, or different. `w`, which may be NULL, is given when it is marked as
+ * waiting afterwards; it is told later, never during the call. */
 void registrations_save(registrations *all, const handler_env *env, const registration *r,
-                        copal_time now);
+                        registrations_waiter *w, copal_time now);
 
 /* The registration of that client and token has ended. */
 void registrations_remove(registrations *all, const handler_env *env, const handler_way *way,

@@ -223,6 +223,7 @@ static size_t resources_count(service *base, service_count out[SERVICE_COUNT_MAX
       {"registrations_restored", r.restored},
       {"registrations_renewed", r.renewed},
       {"registrations_refused", r.refused},
+      {"registrations_disallowed", r.disallowed},
       {"registrations_dangling", r.dangling},
       {"shards_restoring", r.restoring},
   };

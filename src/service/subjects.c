@@ -42,8 +42,10 @@ struct subject {
   subjects *table;
   const handler_env *env; /* its shard */
   watch *watch;
-  representation shown; /* what render() hands out */
-  store_rev seen;       /* what its observers have been told of */
+  registrations_waiter *waiter; /* of the request being handled, or NULL */
+  bool is_held;                 /* by the request being handled: outlives its relations */
+  representation shown;         /* what render() hands out */
+  store_rev seen;               /* what its observers have been told of */
   uint16_t content_format;
   selection *selection; /* NULL: a GET */
   terms *terms;         /* NULL: every change counts, and the subject is in the table */
@@ -227,14 +229,26 @@ static void forget(subject *s)
 
 static void on_idle(copal_subject *base, copal_ep *ep)
 {
+  subject *s = (subject *)base;
   (void)ep;
-  forget((subject *)base);
+  if (!s->is_held)
+    forget(s);
 }
 
 void subject_settle(subject *s)
 {
-  if (s != NULL && s->base.count == 0)
+  if (s == NULL)
+    return;
+  s->is_held = false;
+  if (s->base.count == 0)
     forget(s);
+}
+
+void subject_register(subject *s, copal_xref exchange, registrations_waiter *w)
+{
+  s->waiter = w;
+  (void)copal_ep_observe_late(s->env->ep, exchange, &s->base);
+  s->waiter = NULL;
 }
 
 /* Whether the conditions let the present state through. What ends the observation always passes. */
@@ -309,7 +323,7 @@ static void on_relation(copal_subject *base, copal_ep *ep, const copal_relation 
     r.accept = s->selection->accept;
     r.fetch = s->selection->document;
   }
-  registrations_save(kept, s->env, &r, now);
+  registrations_save(kept, s->env, &r, s->waiter, now);
 }
 
 /* The conditions of a request as a run of options. Empty when there are none. */
@@ -453,8 +467,10 @@ subject *subjects_observe(subjects *table, const handler_req *req, const subject
   if (view->conditions->present != 0)
     from.query = gather_query(req->coap->msg->options, (copal_mspan){room, sizeof room});
   subject *s = provide(table, &from, view);
-  if (s != NULL)
-    copal_ep_observe(req->env->ep, &s->base);
+  if (s == NULL)
+    return NULL;
+  s->is_held = true;
+  copal_ep_observe(req->env->ep, &s->base);
   return s;
 }
 

@@ -52,6 +52,11 @@ subject *subjects_observe(subjects *s, const handler_req *req, const subjects_vi
 /* Forgets the subject again when the answer has established no observation. Safe on NULL. */
 void subject_settle(subject *s);
 
+/* The client's observation begins now, ahead of the answer to its request, which has been deferred.
+ * `w` waits until it is stored, as told in registrations_save(). Between subjects_observe() and
+ * subject_settle(). */
+void subject_register(subject *s, copal_xref exchange, registrations_waiter *w);
+
 /* The item with its Max-Age cut down to c.pmax, as section 4 of the draft wants it. */
 store_item subjects_item(const handler_env *env, const store_item *item, const conditions *c,
                          copal_time now);

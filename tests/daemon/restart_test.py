@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What clients notice when copald ends and starts again, in order or by a crash. docs/restart.md."""
+import json
 import os
 import re
 import shutil
@@ -14,12 +15,13 @@ from daemon import ACK, CON, CONTENT, COPALD, CREATED, GET, POST, PUT, RST, WAIT
 
 BUILD = os.path.dirname(COPALD)
 CHANGED, FETCH, PATCH = 0x44, 5, 6
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 0x81, 0x83, 0x84
 OBSERVE, LOCATION_PATH, URI_PATH, CONTENT_FORMAT, URI_QUERY = 6, 8, 11, 12, 15
 JSON, JSON_PATCH, SENML, SENML_ETCH = 50, 51, 110, 320
 LIBCOAP = shutil.which("coap-client-notls")
 ORDER, CRASH = signal.SIGTERM, signal.SIGKILL
 QUIET_S = 1.5
-SETTLE_S = 0.7  # registrations are written behind the responses
+SETTLE_S = 0.7  # the end of a registration is written behind the response
 SHORT_PATIENCE = "transmission:\n{ ack_timeout = \"2s\"; max_retransmit = 1; };\n"
 
 
@@ -225,6 +227,77 @@ class RestartTest(Bed):
         self.put("t", b"2")
         self.restart(CRASH)
         observer.expect(b"2")
+
+    def test_an_observation_survives_a_crash_right_behind_its_answer(self):
+        self.start()
+        self.put("t", b"1")
+        all_of_them = []
+        for _ in range(6):
+            all_of_them += [Observer(self, self.port, "t", token=bytes([i])) for i in range(5)]
+            self.restart(CRASH, settle=0)
+        for observer in all_of_them:
+            observer.expect(b"1")
+        self.put("t", b"2")
+        for observer in all_of_them:
+            observer.expect(b"2")
+        self.assertEqual(self.counters().get("registrations_restored", 0), 30)
+
+    def load(self, *lines):
+        """Changes what is stored while nobody serves it."""
+        head, end = {"copald_dump": 1, "revision": 0}, {"end": True, "resources": len(lines)}
+        done = subprocess.run([COPALD, "--load", self.data, "--merge"], capture_output=True,
+                              text=True, timeout=WAIT_S, check=False,
+                              input="".join(json.dumps(line) + "\n" for line in [head, *lines, end]))
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_rfc7641_4_2_what_changed_while_nobody_served_is_notified(self):
+        self.start()
+        self.put("t", b"1")
+        observer = Observer(self, self.port, "t")
+        self.daemon.stop(CRASH)
+        self.load({"path": "/t", "text": "2", "content_format": 0})
+        self.start(port=self.port)
+        self.assertEqual(observer.expect(b"2")[0].kind, CON)
+
+    def test_rfc7641_4_2_what_ended_while_nobody_served_is_told(self):
+        self.start()
+        answer = self.say(PUT, "t", 5, pairs=[(URI_QUERY, b"lt=2")], payload=b"1")
+        self.assertEqual(answer[1], CREATED)
+        observer = Observer(self, self.port, "t")
+        self.daemon.stop(CRASH)
+        time.sleep(2.5)
+        self.start(port=self.port)
+        n = observer.hear()
+        self.assertEqual((n.kind, n.code, n.token), (CON, NOT_FOUND, observer.token))
+        time.sleep(0.5)
+        self.assert_forgotten(observer)
+
+    def test_rfc7641_4_2_rules_that_changed_meanwhile_end_an_observation(self):
+        rules = os.path.join(self.dir, "rules")
+
+        def allow(what):
+            with open(rules, "w", encoding="utf-8") as f:
+                f.write(f"{what}\ndefault allow\n")
+
+        allow("")
+        self.start("--access", rules)
+        self.put("t", b"1")
+        self.put("u", b"1")
+        denied, allowed = Observer(self, self.port, "t"), Observer(self, self.port, "u")
+        allow("deny anyone observe /t")
+        self.restart(CRASH)
+        n = denied.hear()
+        self.assertIn(n.code, (UNAUTHORIZED, FORBIDDEN))
+        self.assertEqual((n.token, n.number), (denied.token, None))
+        allowed.expect(b"1")
+        self.put("t", b"2")
+        self.assertIsNone(denied.hear(wait=QUIET_S))
+        counters = self.counters()
+        self.assertEqual((counters["registrations_disallowed"], counters["registrations_restored"]),
+                         (1, 1))
+        self.start("--access", rules, port=self.port)
+        allowed.expect(b"1")
+        self.assertIsNone(denied.hear(wait=QUIET_S))
 
     def test_several_observers_go_on_each_with_its_token(self):
         self.start()

@@ -2,6 +2,8 @@
 /* Relations that outlive their endpoint. */
 #include "core/proto/observe_keep.h"
 
+#include "core/proto/exchange.h"
+
 void observe_tell(copal_ep *ep, const relation *r, copal_relation_event event)
 {
   copal_subject *s = r->subject;
@@ -22,6 +24,40 @@ bool observe_is_other(const relation *r, const turn *t)
   const copal_path *path = &r->observer->path;
   return path->local != t->path->local || path->flags != t->path->flags ||
          r->request_code != t->rules.request_code || r->szx != observe_szx(&t->rules);
+}
+
+int copal_ep_observe_late(copal_ep *ep, copal_xref ref, copal_subject *subject)
+{
+  turn *t = ep->turn;
+  exchange *x = exchange_at(ep, ref);
+  if (!x || !t || !t->is_deferred || !t->wants_observe)
+    return COPAL_EINVAL;
+  t->subject = subject;
+  observe_settle(ep, t, COPAL_CODE_CONTENT, t->now);
+  x->rules.has_observe = t->rules.has_observe;
+  x->rules.observe = t->rules.observe;
+  return t->rules.has_observe ? COPAL_OK : COPAL_ENOSLOT;
+}
+
+void copal_ep_unobserve(copal_ep *ep, copal_xref ref)
+{
+  exchange *x = exchange_at(ep, ref);
+  if (!x || !x->rules.has_observe)
+    return;
+  x->rules.has_observe = false;
+  observe_deregister(ep, &x->path, exchange_token(x));
+}
+
+void copal_ep_refuse(copal_ep *ep, const copal_path *path, copal_span token, copal_code code,
+                     copal_time now)
+{
+  relation *r = observe_find(ep, path, token);
+  if (!r)
+    return;
+  observer *o = r->observer;
+  observe_refuse(ep, r, code);
+  observe_hasten(o, now);
+  observe_go_on(ep, o, now);
 }
 
 /* Without a round-trip time nothing has been sent that must be waited for, and a group takes its

@@ -13,6 +13,23 @@ bool observe_is_other(const relation *r, const turn *t)
   return false;
 }
 
+int copal_ep_observe_late(copal_ep *ep, copal_xref ref, copal_subject *subject)
+{
+  (void)ep, (void)ref, (void)subject;
+  return COPAL_ENOSLOT;
+}
+
+void copal_ep_unobserve(copal_ep *ep, copal_xref ref)
+{
+  (void)ep, (void)ref;
+}
+
+void copal_ep_refuse(copal_ep *ep, const copal_path *path, copal_span token, copal_code code,
+                     copal_time now)
+{
+  (void)ep, (void)path, (void)token, (void)code, (void)now;
+}
+
 void observe_hasten(observer *o, copal_time now)
 {
   (void)o, (void)now;

@@ -29,6 +29,8 @@ typedef struct stage {
   copal_sink sink;
   copal_entropy entropy;
   copal_server server;
+  copal_guard guard;
+  bool is_guarded; /* no response may leave but for a challenge */
   copal_ep *ep;
   void *mem;
   store *store;
@@ -83,6 +85,30 @@ static void on_fill(copal_entropy *e, copal_mspan out)
     out.ptr[i] = (uint8_t)((x = x * 1664525u + 1013904223u) >> 24);
 }
 
+static bool on_allows(copal_guard *g, const copal_path *path, size_t len, copal_time now)
+{
+  (void)g, (void)path, (void)len, (void)now;
+  return !st->is_guarded;
+}
+
+static void on_challenge(copal_guard *g, const copal_path *path, uint8_t echo[COPAL_ECHO_SIZE],
+                         copal_time now)
+{
+  (void)g, (void)path, (void)now;
+  memset(echo, 7, COPAL_ECHO_SIZE);
+}
+
+static bool on_probe(copal_guard *g, const copal_path *path, uint16_t *mid, copal_time now)
+{
+  (void)g, (void)path, (void)mid, (void)now;
+  return false;
+}
+
+static void on_acknowledged(copal_guard *g, const copal_path *path, copal_time now)
+{
+  (void)g, (void)path, (void)now;
+}
+
 static int on_request(copal_server *s, copal_ep *ep, const copal_req *coap, copal_time now)
 {
   (void)s;
@@ -106,6 +132,11 @@ static int setup(void **state)
   cfg.sink = &st->sink;
   cfg.entropy = &st->entropy;
   cfg.server = &st->server;
+  st->guard = (copal_guard){.allows = on_allows,
+                            .challenge = on_challenge,
+                            .probe = on_probe,
+                            .on_acknowledged = on_acknowledged};
+  cfg.guard = &st->guard;
   cfg.relation_count = 8;
   const size_t size = copal_ep_size(&cfg);
   st->mem = malloc(size);
@@ -406,6 +437,19 @@ static void a_refused_relation_leaves_no_watch(void **state)
   assert_int_equal(fanout_stats_now(st->fanout).watches, 1);
 }
 
+static void rfc9175_2_4_an_observation_ends_with_the_challenge_of_its_answer(void **state)
+{
+  (void)state;
+  put("a response that is large for one request");
+  st->is_guarded = true;
+  observe(1, 0);
+  expect(1, COPAL_CODE_UNAUTHORIZED, false, NULL);
+  assert_int_equal(fanout_stats_now(st->fanout).watches, 0);
+  st->is_guarded = false;
+  observe(1, 0);
+  expect(1, COPAL_CODE_CONTENT, true, NULL);
+}
+
 static void rfc7641_4_1_nothing_is_observed_where_nothing_is(void **state)
 {
   (void)state;
@@ -443,6 +487,7 @@ int main(void)
       TEST(deleting_and_making_anew_in_one_burst_goes_on),
       TEST(a_change_between_reading_and_watching_is_seen),
       TEST(a_refused_relation_leaves_no_watch),
+      TEST(rfc9175_2_4_an_observation_ends_with_the_challenge_of_its_answer),
       TEST(rfc7641_4_1_nothing_is_observed_where_nothing_is),
       TEST(a_subject_may_go_while_its_message_is_under_way),
   };

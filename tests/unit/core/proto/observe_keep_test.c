@@ -213,6 +213,119 @@ static void the_end_of_the_endpoint_is_not_told(void **state)
   assert_int_equal(the_thing.subject.count, 0);
 }
 
+/* ------------------------------------------------------------------------------------- deferring
+ */
+
+/* The answer comes with resume(). */
+static int serve_later(fixture *f, const copal_req *req)
+{
+  assert_true(req->wants_observe);
+  assert_int_equal(copal_ep_defer(f->ep, &f->late), COPAL_OK);
+  assert_int_equal(copal_ep_observe_late(f->ep, f->late, &the_thing.subject), f->respond_result);
+  return COPAL_EPENDING;
+}
+
+static void resume(fixture *f, copal_code code)
+{
+  const copal_response r = {.code = code, .payload = copal_span_str("a0")};
+  assert_int_equal(copal_ep_resume(f->ep, f->late, &r, f->now), COPAL_OK);
+}
+
+static void begin_late(fixture *f)
+{
+  f->handler = serve_later;
+  assert_int_equal(fx_feed(f, "41 01 70 01 aa 60"), COPAL_OK);
+  expect_told(0, COPAL_RELATION_BEGUN, 0xaa);
+  assert_int_equal(the_thing.subject.count, 1);
+}
+
+static void rfc7641_4_1_a_deferred_request_is_told_of_and_answered_with_observe(void **state)
+{
+  fixture *f = *state;
+  begin_late(f);
+  fx_expect_nothing(f);
+  resume(f, COPAL_CODE_CONTENT);
+  const copal_msg m = next_to(f, &f->peer, NULL);
+  assert_int_equal(m.type, COPAL_ACK);
+  const uint32_t first = observe_value(&m);
+  fx_advance(f, second);
+  copal_ep_notify(f->ep, &the_thing.subject, f->now);
+  const copal_msg n = next_to(f, &f->peer, NULL);
+  assert_true(is_newer(first, observe_value(&n)));
+}
+
+static void rfc7252_5_2_2_a_registration_may_be_answered_separately(void **state)
+{
+  fixture *f = *state;
+  begin_late(f);
+  fx_advance(f, 2 * second);
+  fx_expect(f, "60 00 70 01");
+  assert_int_equal(fx_feed(f, "41 01 70 01 aa 60"), COPAL_OK); /* again */
+  fx_expect(f, "60 00 70 01");
+  assert_int_equal(the_thing.told_count, 1);
+  resume(f, COPAL_CODE_CONTENT);
+  const copal_msg m = next_to(f, &f->peer, NULL);
+  assert_int_equal(m.type, COPAL_CON);
+  observe_value(&m);
+  answer(f, &f->peer, COPAL_ACK, m.mid);
+  assert_int_equal(the_thing.subject.count, 1);
+}
+
+static void expect_no_observe(fixture *f, copal_code code)
+{
+  copal_span value;
+  const copal_msg m = next_to(f, &f->peer, NULL);
+  assert_int_equal(m.code, code);
+  assert_false(copal_opt_find(m.options, COPAL_OPT_OBSERVE, &value));
+  expect_told(1, COPAL_RELATION_ENDED, 0xaa);
+  assert_int_equal(the_thing.subject.count, 0);
+}
+
+static void rfc7641_4_1_an_observation_that_is_taken_back_is_answered_without_observe(void **state)
+{
+  fixture *f = *state;
+  begin_late(f);
+  copal_ep_unobserve(f->ep, f->late);
+  resume(f, COPAL_CODE_CONTENT);
+  expect_no_observe(f, COPAL_CODE_CONTENT);
+  copal_ep_unobserve(f->ep, f->late); /* the exchange is gone */
+}
+
+static void without_room_a_late_answer_goes_without_observe(void **state)
+{
+  fixture *f = *state;
+  f->cfg.relation_count = 1;
+  fx_restart(f);
+  observe(f, 0xbb);
+  f->handler = serve_later;
+  f->respond_result = COPAL_ENOSLOT;
+  assert_int_equal(fx_feed(f, "41 01 70 01 aa 60"), COPAL_OK);
+  resume(f, COPAL_CODE_CONTENT);
+  copal_span value;
+  const copal_msg m = next_to(f, &f->peer, NULL);
+  assert_int_equal(m.code, COPAL_CODE_CONTENT);
+  assert_false(copal_opt_find(m.options, COPAL_OPT_OBSERVE, &value));
+  assert_int_equal(copal_ep_observe_late(f->ep, f->late, &the_thing.subject), COPAL_EINVAL);
+  assert_int_equal(the_thing.told_count, 1);
+}
+
+static void rfc7641_4_2_a_client_that_is_refused_is_told(void **state)
+{
+  fixture *f = *state;
+  const uint8_t token[] = {0xaa};
+  const copal_relation kept = kept_of(&f->peer, token);
+  copal_ep_observe_restore(f->ep, &the_thing.subject, &kept, f->now + 300 * second, f->now);
+  copal_ep_refuse(f->ep, &f->peer, kept.token, COPAL_CODE_FORBIDDEN, f->now);
+  const copal_msg m = next_to(f, &f->peer, NULL);
+  assert_int_equal(m.code, COPAL_CODE_FORBIDDEN);
+  assert_int_equal(m.token.ptr[0], 0xaa);
+  answer(f, &f->peer, COPAL_ACK, m.mid);
+  expect_told(0, COPAL_RELATION_ENDED, 0xaa);
+  assert_int_equal(the_thing.subject.count, 0);
+  copal_ep_refuse(f->ep, &f->peer, kept.token, COPAL_CODE_FORBIDDEN, f->now);
+  fx_expect_nothing(f);
+}
+
 /* ------------------------------------------------------------------------------------- restoring
  */
 
@@ -403,6 +516,11 @@ int main(void)
       TEST(a_subject_is_told_of_its_relations),
       TEST(every_end_of_a_relation_is_told),
       TEST(the_end_of_the_endpoint_is_not_told),
+      TEST(rfc7641_4_1_a_deferred_request_is_told_of_and_answered_with_observe),
+      TEST(rfc7252_5_2_2_a_registration_may_be_answered_separately),
+      TEST(rfc7641_4_1_an_observation_that_is_taken_back_is_answered_without_observe),
+      TEST(without_room_a_late_answer_goes_without_observe),
+      TEST(rfc7641_4_2_a_client_that_is_refused_is_told),
       TEST(rfc7641_4_5_a_restored_relation_is_confirmed_when_it_is_due),
       TEST(a_change_does_not_wait_for_the_turn_of_a_restored_relation),
       TEST(rfc7641_4_5_who_rejects_or_is_silent_after_a_restart_is_removed),
