@@ -612,6 +612,18 @@ class Crashes(Bed):
         self.assertFalse(os.path.exists(self.file("sessions")))
         self.assertNotIn("sessions_restored", self.server.counters())
 
+    def test_client_makes_a_new_session_when_nobody_answers(self):
+        self.dtls = ""
+        self.begin()
+        p = self.copal("ping", "-c", "32", "coaps://127.0.0.1:%d" % self.port)
+        time.sleep(2.5)
+        self.restart(signal.SIGKILL)
+        said = p.communicate(timeout=WAIT_S)[0]
+        n = self.server.counters()
+        self.assertEqual(n["handshakes_completed"], 1, (n, said))
+        self.assertGreaterEqual(n["dtls_rx_unknown_cid"], 4)
+        self.assertGreaterEqual(int(re.search(rb"(\d+) answered", said).group(1)), 5, said)
+
     def test_checkpoint_is_not_used_when_the_policy_is_another_by_then(self):
         self.begin()
         self.put("0")

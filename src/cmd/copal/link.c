@@ -16,7 +16,10 @@ enum {
   SERVERS_MAX = 16, /* addresses of a name, at most */
   WAITING_MAX = 16, /* messages */
   MTU = 1200,
+  SILENT_AFTER = 4, /* confirmable messages without an answer, and */
 };
+
+static const copal_dur silent_time = 20 * COPAL_SECOND; /* since anything was heard */
 
 typedef struct waiting {
   copal_path path;
@@ -29,6 +32,9 @@ typedef struct server {
   copal_path path; /* as the endpoint has it */
   uint32_t session;
   bool is_open;
+  unsigned unanswered; /* confirmable messages since something was heard */
+  uint16_t asked;      /* Message ID of the last one */
+  copal_time heard;
 } server;
 
 struct link_layer {
@@ -40,7 +46,8 @@ struct link_layer {
   server servers[SERVERS_MAX];
   size_t waiting_count;
   waiting waiting[WAITING_MAX];
-  copal_mspan room; /* of a message that has to wait */
+  copal_mspan room; /* of a message that may have to wait */
+  copal_mspan sent; /* of one that need not: lent by the sink below */
 };
 
 static server *find(link_layer *l, const copal_addr *remote)
@@ -91,6 +98,37 @@ static server *reach(link_layer *l, const copal_path *path)
   return v->session != 0 ? v : NULL;
 }
 
+static bool is_confirmable(copal_span message)
+{
+  return message.len >= COPAL_HEADER_SIZE && (message.ptr[0] >> 4 & 3) == COPAL_CON;
+}
+
+static uint16_t mid_of(copal_span message)
+{
+  return (uint16_t)(message.ptr[2] << 8 | message.ptr[3]);
+}
+
+/* The server may have lost the session, which it cannot say: who has no keys can say nothing. */
+static bool is_silent(const server *v)
+{
+  return v->unanswered >= SILENT_AFTER && session_now() - v->heard >= silent_time;
+}
+
+/* True for a message that may begin another session. One that was sent before may not: it would
+ * count as another one there. RFC 7252 section 9.1.1. */
+static bool is_new(const server *v, copal_span message)
+{
+  return is_confirmable(message) && mid_of(message) != v->asked;
+}
+
+static void note_sent(server *v, copal_span message)
+{
+  if (!is_confirmable(message))
+    return;
+  v->asked = mid_of(message);
+  v->unanswered++;
+}
+
 static copal_mspan reserve(copal_sink *sink, const copal_path *path, size_t cap)
 {
   link_layer *l = (link_layer *)sink;
@@ -98,14 +136,37 @@ static copal_mspan reserve(copal_sink *sink, const copal_path *path, size_t cap)
   if ((path->flags & COPAL_PATH_SECURE) == 0)
     return below->reserve(below, path, cap);
   const server *v = reach(l, path);
+  l->sent = (copal_mspan){NULL, 0};
   if (v == NULL || (!v->is_open && l->waiting_count == WAITING_MAX))
-    return (copal_mspan){NULL, 0};
-  if (v->is_open) {
+    return l->sent;
+  if (v->is_open && !is_silent(v)) {
     const copal_path inside = within(v);
-    return below->reserve(below, &inside, cap);
+    l->sent = below->reserve(below, &inside, cap);
+    return l->sent;
   }
   l->room = (copal_mspan){mem_resize(l->room.ptr, cap), cap};
   return l->room;
+}
+
+static void keep_waiting(link_layer *l, const copal_path *path, size_t len)
+{
+  if (l->waiting_count == WAITING_MAX)
+    return;
+  l->waiting[l->waiting_count++] = (waiting){*path, l->room.ptr, len};
+  l->room = (copal_mspan){NULL, 0};
+}
+
+/* Through a session that nobody may have any more. */
+static void send_kept(link_layer *l, server *v, size_t len)
+{
+  copal_sink *below = dtls_sink(l->dtls);
+  const copal_path inside = within(v);
+  const copal_mspan room = below->reserve(below, &inside, len);
+  if (room.ptr == NULL)
+    return;
+  memcpy(room.ptr, l->room.ptr, len);
+  note_sent(v, copal_span_of(l->room.ptr, len));
+  below->commit(below, &inside, len);
 }
 
 static void commit(copal_sink *sink, const copal_path *path, size_t len)
@@ -113,15 +174,20 @@ static void commit(copal_sink *sink, const copal_path *path, size_t len)
   link_layer *l = (link_layer *)sink;
   copal_sink *below = dtls_sink(l->dtls);
   const bool is_secure = (path->flags & COPAL_PATH_SECURE) != 0;
-  const server *v = is_secure ? find(l, &path->remote) : NULL;
+  server *v = is_secure ? find(l, &path->remote) : NULL;
   if (!is_secure) {
     below->commit(below, path, len);
-  } else if (v != NULL && v->is_open) {
+  } else if (v != NULL && v->is_open && l->sent.ptr != NULL) {
     const copal_path inside = within(v);
+    note_sent(v, copal_span_of(l->sent.ptr, len));
     below->commit(below, &inside, len);
-  } else if (l->waiting_count < WAITING_MAX) {
-    l->waiting[l->waiting_count++] = (waiting){*path, l->room.ptr, len};
-    l->room = (copal_mspan){NULL, 0};
+  } else if (v != NULL && v->is_open && !is_new(v, copal_span_of(l->room.ptr, len))) {
+    send_kept(l, v, len);
+  } else if (v != NULL) {
+    if (v->is_open)
+      v->session = 0; /* forgotten here, too; reach() begins anew */
+    if (reach(l, path) != NULL)
+      keep_waiting(l, path, len);
   }
 }
 
@@ -147,10 +213,11 @@ static void on_open(dtls_app *a, const copal_path *path, copal_time now)
   link_layer *l = link_of(a);
   server *v = find_session(l, path->session);
   waiting w;
-  (void)now;
   if (v == NULL)
     return;
   v->is_open = true;
+  v->unanswered = 0;
+  v->heard = now;
   while (next_waiting(l, &v->path.remote, &w)) {
     const copal_mspan room = reserve(&l->sink, &w.path, w.len);
     if (room.ptr != NULL) {
@@ -164,10 +231,12 @@ static void on_open(dtls_app *a, const copal_path *path, copal_time now)
 static void on_message(dtls_app *a, const copal_path *path, copal_mspan bytes, copal_time now)
 {
   link_layer *l = link_of(a);
-  const server *v = find_session(l, path->session);
-  (void)now;
-  if (v != NULL)
-    l->cfg.user->on_message(l->cfg.user, &v->path, bytes);
+  server *v = find_session(l, path->session);
+  if (v == NULL)
+    return;
+  v->unanswered = 0;
+  v->heard = now;
+  l->cfg.user->on_message(l->cfg.user, &v->path, bytes);
 }
 
 /* The next message begins a new session. */
