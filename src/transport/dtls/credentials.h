@@ -94,7 +94,8 @@ typedef struct dtls_credentials {
   /* Finds the keys of an identity. Returns COPAL_OK; COPAL_ENOTFOUND (the handshake goes on with a
    * random key, so that nobody learns who exists); COPAL_EPENDING: `w` is lent until on_answer() or
    * psk_cancel(); or COPAL_ENOSLOT: there is no room to ask now, and it is called again when the
-   * client repeats itself. With `w` NULL it answers at once or not at all. NULL: there are no PSKs. */
+   * client repeats itself. With `w` NULL it answers at once or not at all. NULL: there are no PSKs.
+   */
   int (*psk_find)(struct dtls_credentials *c, copal_span identity, dtls_psk_wait *w,
                   dtls_psks *keys);
 
