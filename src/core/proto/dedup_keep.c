@@ -26,6 +26,7 @@ static int show(copal_ep *ep, const dedup *d, copal_dup_visitor *v, copal_time n
       .left = (copal_dur)(d->expires - now),
   };
   dup.path.local = d->local;
+  ep->rendering.subject = NULL;
   copal_wr w = copal_wr_init((copal_mspan){ep->scratch.ptr, ep->cfg.message_max});
   if (dup.answer == COPAL_DUP_REPLAYED) {
     copal_chain_put(&d->reply, &ep->chunks, &w);

@@ -140,6 +140,17 @@ typedef struct turn {
   struct qblock_flow *flow; /* that puts the request to the handler once more, or NULL */
 } turn;
 
+/* The part of a notification that its receivers have in common. Good for those that are notified of
+ * the same state at the same instant. */
+typedef struct rendering {
+  const copal_subject *subject; /* NULL: there is none */
+  copal_time at;
+  copal_span tail;  /* options and payload, in `scratch` of the endpoint */
+  uint32_t observe; /* 24 bits */
+  uint8_t szx;      /* of the relations that it is for */
+  copal_code code;
+} rendering;
+
 /* What most functions touch comes first: small processors reach 124 bytes with one instruction. */
 struct copal_ep {
   bool is_ending;          /* copal_ep_wipe() is under way: no new exchanges */
@@ -153,7 +164,8 @@ struct copal_ep {
   uint32_t critical_requests, critical_responses; /* options understood, see option_check.h */
   turn *turn;                                     /* NULL outside on_request() */
   struct qblock *qblock;                          /* NULL: Q-Block is off */
-  copal_mspan scratch;                            /* for the common part of notifications */
+  copal_mspan scratch;                            /* who writes there voids `rendering` */
+  rendering rendering;
   copal_timerq timers;
   copal_pool exchanges, peers, dedups, chunks, observers, relations;
   copal_map peers_by_path, dedup_by_mid, exchange_by_token, exchange_by_mid;

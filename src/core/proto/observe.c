@@ -21,14 +21,6 @@ enum {
   QUIET_BEATS = 8,             /* after which a burst of changes counts as over */
 };
 
-/* The part of a notification that all its receivers have in common. */
-typedef struct rendering {
-  copal_code code;
-  copal_span tail;   /* options and payload, in ep->scratch */
-  reply_rules rules; /* that it was written for */
-  bool is_done;
-} rendering;
-
 /* ----------------------------------------------------------------------------------------- tables
  */
 
@@ -137,7 +129,10 @@ static void leave_subject(copal_ep *ep, relation *r)
   r->subject = NULL;
   r->last_word = (copal_chain){0};
   r->nons = 0;
-  if (--s->count == 0 && s->on_idle)
+  if (--s->count > 0)
+    return;
+  ep->rendering.subject = NULL; /* another may come to lie in its place */
+  if (s->on_idle)
     s->on_idle(s, ep);
 }
 
@@ -294,35 +289,41 @@ void observe_deregister(copal_ep *ep, const copal_path *path, copal_span token)
 /* ---------------------------------------------------------------------------------- notifications
  */
 
-static bool is_for(const reply_rules *rules, const relation *r)
+/* Renders the newest state for the client of `r`, once for all that are alike. COPAL_OK, or why
+ * there is nothing to send. */
+static int render(copal_ep *ep, const relation *r, copal_time now)
 {
-  return r->szx == observe_szx(rules);
-}
-
-/* Renders the newest state for receivers with the rules of `r`, once for all in a row that share
- * them. COPAL_OK, or why there is nothing to send. */
-static int render(copal_ep *ep, const relation *r, rendering *to, copal_time now)
-{
+  rendering *to = &ep->rendering;
+  reply_rules rules = {.observe = r->subject->sequence & SEQUENCE_MASK};
   copal_response response = {0};
   copal_wr w = copal_wr_init(ep->scratch);
 
-  if (to->is_done && is_for(&to->rules, r))
+  if (to->subject == r->subject && to->at == now && to->observe == rules.observe &&
+      to->szx == r->szx)
     return COPAL_OK;
+  to->subject = NULL;
   int err = r->subject->render(r->subject, ep, &response, now);
   if (err)
     return err;
-  to->rules = (reply_rules){
-      .request_code = r->request_code,
-      .has_block2 = r->szx != OBSERVE_NO_SZX, /* always the first block, RFC 7959 section 2.6 */
-      .block2.szx = r->szx != OBSERVE_NO_SZX ? r->szx : 0,
-      .has_observe = copal_code_class(response.code) == COPAL_CLASS_SUCCESS,
-      .observe = r->subject->sequence & SEQUENCE_MASK,
-  };
-  err = reply_write_tail(ep, &w, &to->rules, &response);
-  to->code = response.code;
-  to->tail = copal_wr_done(&w);
-  to->is_done = !err;
-  return err;
+  rules.has_observe = copal_code_class(response.code) == COPAL_CLASS_SUCCESS;
+  rules.has_block2 = r->szx != OBSERVE_NO_SZX; /* always the first block, RFC 7959 section 2.6 */
+  rules.block2.szx = rules.has_block2 ? r->szx : 0;
+  err = reply_write_tail(ep, &w, &rules, &response);
+  if (err)
+    return err;
+  *to = (rendering){.subject = r->subject,
+                    .at = now,
+                    .tail = copal_wr_done(&w),
+                    .observe = rules.observe,
+                    .szx = r->szx,
+                    .code = response.code};
+  return COPAL_OK;
+}
+
+/* What has been rendered ends the relation. */
+static bool is_last_word(const copal_ep *ep)
+{
+  return copal_code_class(ep->rendering.code) != COPAL_CLASS_SUCCESS;
 }
 
 /* True when the next notification must be confirmable: to learn the round-trip time, to hear that
@@ -333,20 +334,19 @@ static bool must_confirm(const copal_ep *ep, const relation *r, copal_time now)
          r->nons >= ep->cfg.notify_con_every || beats(now) - r->confirmed >= CONFIRM_BEATS;
 }
 
-static bool send_rendering(copal_ep *ep, const relation *r, const rendering *what, copal_type type,
-                           copal_time now)
+/* Sends what has been rendered. What cannot leave is lost; a confirmable one is tried again. */
+static void send_rendering(copal_ep *ep, const relation *r, copal_type type, copal_time now)
 {
   copal_wr w = send_begin(ep, &r->observer->path);
-  const copal_msg head = {.type = type, .code = what->code, .mid = r->mid, .token = token_of(r)};
+  const copal_msg head = {
+      .type = type, .code = ep->rendering.code, .mid = r->mid, .token = token_of(r)};
 
   if (w.err)
-    return false;
+    return;
   copal_msg_put_head(&w, &head);
-  copal_wr_span(&w, what->tail);
-  if (w.err || challenge_is_due(ep, &r->observer->path, r->request_code, w.len, now))
-    return false; /* a confirmable one is tried again later */
-  send_commit(ep, &r->observer->path, &w);
-  return true;
+  copal_wr_span(&w, ep->rendering.tail);
+  if (!w.err && !challenge_is_due(ep, &r->observer->path, r->request_code, w.len, now))
+    send_commit(ep, &r->observer->path, &w);
 }
 
 static void draw_mid(copal_ep *ep, relation *r, copal_time now)
@@ -384,16 +384,16 @@ static void look_again(observer *o, uint32_t beat)
 }
 
 /* Sends a new notification. */
-static void transmit(copal_ep *ep, relation *r, const rendering *what, copal_time now)
+static void transmit(copal_ep *ep, relation *r, copal_time now)
 {
   observer *o = r->observer;
   const bool is_con = must_confirm(ep, r, now);
 
   draw_mid(ep, r, now);
   r->is_stale = false;
-  send_rendering(ep, r, what, is_con ? COPAL_CON : COPAL_NON, now);
+  send_rendering(ep, r, is_con ? COPAL_CON : COPAL_NON, now);
   if (is_con) {
-    o->sequence = what->rules.observe;
+    o->sequence = ep->rendering.observe;
     start_con(ep, r, now);
   } else {
     ep->stats.notify_nons++;
@@ -459,17 +459,17 @@ void observe_refuse(copal_ep *ep, relation *r, copal_code code)
  */
 
 /* Brings one client up to date. The relation may have ended when this returns. */
-static void update(copal_ep *ep, relation *r, rendering *what, copal_time now)
+static void update(copal_ep *ep, relation *r, copal_time now)
 {
   unqueue(r);
-  if (r->subject && render(ep, r, what, now))
+  if (r->subject && render(ep, r, now))
     return; /* nothing to say now; it stays stale until the subject changes again */
-  if (r->subject && what->rules.has_observe) {
-    transmit(ep, r, what, now);
+  if (r->subject && !is_last_word(ep)) {
+    transmit(ep, r, now);
     return;
   }
   if (r->subject)
-    finish(ep, r, what->code, what->tail);
+    finish(ep, r, ep->rendering.code, ep->rendering.tail);
   transmit_last_word(ep, r, now);
 }
 
@@ -481,10 +481,8 @@ static bool is_free(const observer *o, copal_time now)
 /* Lets the relations that wait have their turn, as far as they may now. */
 static void pump(copal_ep *ep, observer *o, copal_time now)
 {
-  while (is_free(o, now) && !copal_list_is_empty(&o->stale)) {
-    rendering what = {0};
-    update(ep, COPAL_AROUND(o->stale.next, relation, turn), &what, now);
-  }
+  while (is_free(o, now) && !copal_list_is_empty(&o->stale))
+    update(ep, COPAL_AROUND(o->stale.next, relation, turn), now);
   rest(ep, o);
   settle_observer(ep, o);
 }
@@ -535,7 +533,6 @@ static void take_leisure(copal_ep *ep, observer *o, copal_time now)
 
 void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
 {
-  rendering what = {0};
   copal_node *next;
 
   if (s->count == 0)
@@ -552,7 +549,7 @@ void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
       observe_enqueue(ep, r);
       continue;
     }
-    update(ep, r, &what, now);
+    update(ep, r, now);
     settle_observer(ep, o);
   }
 }
@@ -630,25 +627,24 @@ bool observe_on_unreachable(copal_ep *ep, const copal_path *path, const copal_ms
 static void retransmit(copal_ep *ep, observer *o, copal_time now)
 {
   relation *r = o->in_flight;
-  rendering what = {0};
 
   r->retransmits++;
   o->interval *= 2;
-  if (r->subject && render(ep, r, &what, now)) {
+  if (r->subject && render(ep, r, now)) {
     await_ack(ep, r, now);
     return;
   }
   ep->stats.tx_retransmits++;
-  if (r->subject && !what.rules.has_observe)
-    finish(ep, r, what.code, what.tail);
-  if (r->is_stale || (r->subject && what.rules.observe != o->sequence)) {
+  if (r->subject && is_last_word(ep))
+    finish(ep, r, ep->rendering.code, ep->rendering.tail);
+  if (r->is_stale || (r->subject && ep->rendering.observe != o->sequence)) {
     draw_mid(ep, r, now);
     r->is_stale = false;
-    o->sequence = what.rules.observe;
+    o->sequence = ep->rendering.observe;
     unqueue(r);
   }
   if (r->subject)
-    send_rendering(ep, r, &what, COPAL_CON, now);
+    send_rendering(ep, r, COPAL_CON, now);
   else
     send_last_word(ep, r);
   await_ack(ep, r, now);

@@ -156,8 +156,10 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
   copal_msg head = head_for(ep, t, r->code, now);
   copal_wr w = send_begin(ep, t->path);
   const bool is_unsent = w.err && t->dedup && t->rules.is_confirmable;
-  if (is_unsent) /* the request has had its effect: its duplicate fetches the answer */
+  if (is_unsent) { /* the request has had its effect: its duplicate fetches the answer */
+    ep->rendering.subject = NULL;
     w = copal_wr_init(ep->scratch);
+  }
   const int err = w.err ? w.err : reply_write(ep, &w, &head, &t->rules, r);
   if (err)
     return err;

@@ -1129,6 +1129,39 @@ static void rfc7641_4_5_1_other_clients_do_not_wait(void **state)
   assert_int_equal(asked->renders, 1); /* rendered once for all */
 }
 
+/* The representation and its options cost most of a notification. */
+static void rfc7641_4_5_1_those_that_waited_alike_share_a_rendering(void **state)
+{
+  fixture *f = *state;
+  uint16_t mids[8];
+  for (uint8_t i = 0; i < 8; i++) {
+    const copal_path p = fx_peer(i + 1);
+    observe_from(f, &p, i);
+  }
+  change(f, asked, "a1");
+  for (uint8_t i = 0; i < 8; i++) {
+    const copal_path p = fx_peer(i + 1);
+    mids[i] = expect_note_to(f, &p, COPAL_CON, i, "a1").mid;
+  }
+  fx_advance(f, 100 * ms);
+  for (uint8_t i = 0; i < 8; i++) {
+    const copal_path p = fx_peer(i + 1);
+    reply_empty(f, &p, COPAL_ACK, mids[i], COPAL_OK);
+  }
+  fx_advance(f, second);
+  for (unsigned k = 0; k < 2; k++) {
+    change(f, asked, k == 0 ? "a2" : "a3");
+    if (k == 1) /* they have had a notification less than a round-trip time ago */
+      fx_expect_nothing(f);
+    fx_advance(f, k == 0 ? 50 * ms : second);
+    for (uint8_t i = 0; i < 8; i++) {
+      const copal_path p = fx_peer(i + 1);
+      expect_note_to(f, &p, COPAL_NON, i, k == 0 ? "a2" : "a3");
+    }
+  }
+  assert_int_equal(asked->renders, 3);
+}
+
 static void rfc7641_4_5_1_non_notifications_keep_a_round_trip_apart(void **state)
 {
   fixture *f = *state;
@@ -1569,6 +1602,7 @@ int main(void)
       TEST(rfc7641_4_5_a_silent_client_loses_all_its_relations_at_once),
       TEST(rfc7641_4_5_1_at_most_one_outstanding_for_a_client),
       TEST(rfc7641_4_5_1_other_clients_do_not_wait),
+      TEST(rfc7641_4_5_1_those_that_waited_alike_share_a_rendering),
       TEST(rfc7641_4_5_1_non_notifications_keep_a_round_trip_apart),
       TEST(rfc7641_4_5_2_a_newer_state_replaces_one_that_waits),
       TEST(rfc7641_4_5_2_retransmission_carries_the_newest_state),
