@@ -179,7 +179,7 @@ bool certs_is_for(gnutls_x509_crt_t crt, const char *authority)
   const int len = snprintf(uri, sizeof uri, "coaps://%s", authority);
   if (len < 0 || (size_t)len >= sizeof uri ||
       copal_uri_parse(copal_span_str(uri), &wanted, NULL) != COPAL_OK || wanted.path.len > 0 ||
-      wanted.has_query)
+      wanted.has_query || strchr(authority, '*') != NULL)
     return false;
   const copal_span host = without_root(wanted.host);
   const bool is_name = !wanted.host_is_ipv4 && !wanted.host_is_ipv6;
@@ -290,8 +290,12 @@ static int judge_server(const certs_cfg *cfg, const edition *e, gnutls_x509_crt_
     return e->key_count > 0 ? COPAL_OK
                             : object(o, DTLS_REFUSAL_ISSUER, "no CA is trusted for certificates");
   const int rc = verify(cfg, e, chain, count, o);
-  if (rc < 0 || authority == NULL || certs_is_for(chain[0], authority))
+  if (rc < 0)
     return rc;
+  if (authority == NULL)
+    return object(o, DTLS_REFUSAL_NAME, "nothing says which server is wanted");
+  if (certs_is_for(chain[0], authority))
+    return COPAL_OK;
   return object_to_name(chain[0], authority, o);
 }
 
