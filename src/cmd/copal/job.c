@@ -108,7 +108,8 @@ status run_open_session(const args *a, trace *t, session **s)
 {
   buf message = {0};
   dtls_credentials *credentials = NULL;
-  if (secrets_open(a, &credentials, &message) != STATUS_OK) {
+  const bool is_secure = secrets_server() != NULL;
+  if (is_secure && secrets_open(a, &credentials, &message) != STATUS_OK) {
     run_complain(a, &message);
     buf_wipe(&message);
     return STATUS_USAGE;

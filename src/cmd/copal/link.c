@@ -248,22 +248,28 @@ static void on_close(dtls_app *a, const copal_path *path, dtls_end why, copal_ti
     *v = (server){.path = v->path};
 }
 
+/* The messages that wait for a server get lost. */
+static void lose(link_layer *l, const copal_path *path, const char *text)
+{
+  waiting w;
+  while (next_waiting(l, &path->remote, &w)) {
+    l->cfg.user->on_lost(l->cfg.user, path, text, copal_span_of(w.bytes, w.len));
+    free(w.bytes);
+  }
+}
+
 static void on_failure(dtls_app *a, const dtls_failure *f, copal_time now)
 {
   link_layer *l = link_of(a);
   server *v = find(l, &f->path->remote);
   const copal_path path = v != NULL ? v->path : *f->path;
   char text[DTLS_OBJECTION_SIZE];
-  waiting w;
   (void)now;
   if (v != NULL)
     *v = (server){.path = path};
   snprintf(text, sizeof text, f->kind == HANDSHAKE_ALERT ? "the server refuses it: %s" : "%s",
            f->text);
-  while (next_waiting(l, &f->path->remote, &w)) {
-    l->cfg.user->on_lost(l->cfg.user, &path, text, copal_span_of(w.bytes, w.len));
-    free(w.bytes);
-  }
+  lose(l, &path, text);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -318,6 +324,16 @@ bool link_take(link_layer *l, const udp_slot *slot)
   if (find(l, &slot->path.remote) == NULL)
     return false;
   dtls_input(l->dtls, &from, slot->bytes, session_now());
+  return true;
+}
+
+bool link_refuse(link_layer *l, const copal_addr *remote)
+{
+  const server *v = find(l, remote);
+  if (v == NULL || v->is_open)
+    return false;
+  const copal_path path = v->path;
+  lose(l, &path, NULL);
   return true;
 }
 

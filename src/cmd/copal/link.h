@@ -16,8 +16,8 @@ typedef struct link_user {
   /* A message in plaintext. */
   void (*on_message)(struct link_user *u, const copal_path *path, copal_mspan bytes);
 
-  /* There will be no session: `text`, lent for the call, says why. The messages that waited for it
-   * are `lost`, one after the other. */
+  /* There will be no session: `text`, lent for the call, says why; NULL: the network. The messages
+   * that waited for it are `lost`, one after the other. */
   void (*on_lost)(struct link_user *u, const copal_path *path, const char *text, copal_span lost);
 } link_user;
 
@@ -39,6 +39,10 @@ copal_sink *link_sink(link_layer *l);
 
 /* Takes a datagram when it comes from a server that is talked to securely; else returns false. */
 bool link_take(link_layer *l, const udp_slot *slot);
+
+/* The network has refused a datagram to `remote`: messages that wait for a session with it are
+ * lost. False when none is wanted there, or it is established: then anybody may have said so. */
+bool link_refuse(link_layer *l, const copal_addr *remote);
 
 copal_time link_deadline(const link_layer *l);
 void link_expire(link_layer *l);

@@ -240,8 +240,10 @@ static void on_secure_message(link_user *u, const copal_path *path, copal_mspan 
 static void on_lost(link_user *u, const copal_path *path, const char *text, copal_span lost)
 {
   session *s = session_of(u);
-  s->errnum = EPROTO;
-  snprintf(why_insecure, sizeof why_insecure, "%s", text);
+  if (text) {
+    s->errnum = EPROTO;
+    snprintf(why_insecure, sizeof why_insecure, "%s", text);
+  }
   copal_ep_unreachable(s->ep, path, lost, session_now());
 }
 
@@ -368,7 +370,8 @@ static void read_errors(session *s, int index)
   udp_error e;
   while (udp_recv_error(s->udp, index, &e) > 0) {
     s->errnum = e.errnum;
-    copal_ep_unreachable(s->ep, &e.path, e.quoted, session_now());
+    if (!s->link || !link_refuse(s->link, &e.path.remote))
+      copal_ep_unreachable(s->ep, &e.path, e.quoted, session_now());
   }
 }
 

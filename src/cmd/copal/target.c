@@ -207,10 +207,10 @@ static status name_server(const target *t, buf *err)
 status target_resolve(target *t, const args *a, buf *err)
 {
   char *host = NULL;
-  dtls_credentials *credentials;
+  dtls_credentials *credentials = NULL;
   const bool is_secure = t->uri.scheme == COPAL_SCHEME_COAPS;
   status s = is_secure || a->profile ? secrets_choose(a, t->host, err) : STATUS_OK;
-  if (s == STATUS_OK)
+  if (s == STATUS_OK && is_secure)
     s = secrets_open(a, &credentials, err);
   if (s != STATUS_OK)
     return s;
