@@ -8,10 +8,11 @@
 #include <stdint.h>
 
 #include "copal/endpoint.h"
+#include "service/lender.h"
 #include "service/problem.h"
 #include "store/store.h"
 
-/* A value without pointers: it can be kept across a deferral. */
+/* A value that can be kept across a deferral, but for the lender. */
 typedef struct ask {
   uint16_t content_format; /* or STORE_NO_FORMAT */
   uint32_t max_age_s;      /* or STORE_NO_MAX_AGE */
@@ -23,6 +24,7 @@ typedef struct ask {
   size_t etag_count;
   store_etag etags[STORE_ETAG_MAX]; /* ETag options that could be ours; what exceeds is passed over,
                                        which costs a transfer */
+  lender *body;  /* of the request's body; NULL: it is gone when the request has been handled */
   store_opid id; /* of a request that must not be carried out twice; zero when it is read */
 } ask;
 

@@ -147,6 +147,16 @@ pending *change_begin(resources *s, const handler_req *req, const ask *a)
   return p;
 }
 
+bool change_borrow(pending *p, const ask *a)
+{
+  if (a->body == NULL)
+    return false;
+  a->body->is_taken = true;
+  p->lent = a->body;
+  p->op.lends_body = true;
+  return true;
+}
+
 /* Submits for the first time. The exchange is taken first: once the store has the change, there
  * must be a way to answer. */
 int change_submit(resources *s, pending *p, const handler_req *req)

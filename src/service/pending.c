@@ -36,6 +36,8 @@ static void forget(pending *p)
   free(p->key.ptr);
   free(p->body.ptr);
   free(p->attrs.ptr);
+  if (p->lent != NULL)
+    p->lent->release(p->lent);
 }
 
 void pendings_close(pendings *all)

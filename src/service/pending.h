@@ -23,6 +23,7 @@ typedef struct pending {
   struct resources *service;
   void (*finish)(struct pending *p, const store_result *result);
   reply reply;
+  lender *lent; /* to `op`; released with the pending */
   uint8_t tries;
   /* What a second try needs: POST and PATCH only. */
   ask ask;

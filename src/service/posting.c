@@ -110,6 +110,18 @@ static bool keep_child_key(pending *p, const handler_req *req)
   return true;
 }
 
+/* Another name may have to be tried with it. */
+static bool keep_body(pending *p, const handler_req *req, const ask *a)
+{
+  p->op.body = req->coap->msg->payload;
+  if (change_borrow(p, a))
+    return true;
+  if (!pending_keep(&p->body, p->op.body))
+    return false;
+  p->op.body = copal_span_of(p->body.ptr, p->body.len);
+  return true;
+}
+
 int posting_on_request(resources *s, const handler_req *req, const ask *a)
 {
   problem why;
@@ -132,8 +144,7 @@ int posting_on_request(resources *s, const handler_req *req, const ask *a)
   pending *p = change_begin(s, req, a);
   if (p == NULL)
     return resources_refuse_busy(s, req);
-  if (!keep_child_key(p, req) || !pending_keep(&p->body, req->coap->msg->payload) ||
-      !pending_keep(&p->attrs, attrs)) {
+  if (!keep_child_key(p, req) || !keep_body(p, req, a) || !pending_keep(&p->attrs, attrs)) {
     pending_give(p);
     return resources_refuse_busy(s, req);
   }
@@ -141,7 +152,6 @@ int posting_on_request(resources *s, const handler_req *req, const ask *a)
   p->op.verb = STORE_PUT;
   p->op.must_be_absent = true;
   p->op.lifetime_s = lt.seconds;
-  p->op.body = copal_span_of(p->body.ptr, p->body.len);
   p->op.attrs = copal_span_of(p->attrs.ptr, p->attrs.len);
   return change_submit(s, p, req);
 }

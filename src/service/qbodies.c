@@ -33,6 +33,7 @@ typedef struct qtable qtable;
 struct qbody {
   service_timer timer; /* first */
   handler_note note;
+  lender lender;
   qtable *table;
   qbody *next; /* newest first */
   copal_path path;
@@ -158,24 +159,64 @@ static bool is_same(const qbody *b, const handler_req *req, copal_span name)
          copal_span_is_equal(copal_span_of(b->name, b->name_len), name);
 }
 
-/* The body that has waited longest: of all, or of the address when it has its share. */
-static qbody *victim_for(const qtable *t, const copal_path *path)
+static bool is_same_address(const copal_path *a, const copal_path *b)
 {
-  const qbodies_cfg *cfg = &t->all->cfg;
+  return memcmp(a->remote.ip, b->remote.ip, sizeof a->remote.ip) == 0;
+}
+
+/* A path of the only address that may hold more than half of the bodies: each of others takes a
+ * vote from it. */
+static const copal_path *most_voted(const qtable *t)
+{
+  const copal_path *most = NULL;
+  uint32_t votes = 0;
+  for (const qbody *b = t->newest; b != NULL; b = b->next) {
+    if (votes == 0)
+      most = &b->path;
+    votes = is_same_address(&b->path, most) ? votes + 1 : votes - 1;
+  }
+  return most;
+}
+
+/* The body that has waited longest of one address, if that has more than half of all, so that it
+ * cannot take the places of others by using many ports; else of all. */
+static qbody *to_give_way(const qtable *t)
+{
+  const copal_path *most = most_voted(t);
   qbody *oldest = NULL, *own = NULL;
   uint32_t count = 0;
   for (qbody *b = t->newest; b != NULL; b = b->next) {
+    const bool is_own = is_same_address(&b->path, most);
+    count += is_own;
     if (b->state == QBODY_BUSY)
       continue;
     oldest = b;
-    if (memcmp(b->path.remote.ip, path->remote.ip, sizeof path->remote.ip) != 0)
+    own = is_own ? b : own;
+  }
+  return count > t->counts.open / 2 && own != NULL ? own : oldest;
+}
+
+/* The body that has waited longest of a client that has its share: an address with its port, or a
+ * session, for addresses are shared behind a NAT. NULL when it has not. */
+static qbody *oldest_beyond_share(const qtable *t, const copal_path *path)
+{
+  qbody *own = NULL;
+  uint32_t count = 0;
+  for (qbody *b = t->newest; b != NULL; b = b->next) {
+    if (b->state == QBODY_BUSY || !copal_path_is_same_peer(&b->path, path))
       continue;
     own = b;
     count++;
   }
-  if (count >= cfg->per_client)
+  return count >= t->all->cfg.per_client ? own : NULL;
+}
+
+static qbody *victim_for(const qtable *t, const copal_path *path)
+{
+  qbody *own = oldest_beyond_share(t, path);
+  if (own != NULL || t->counts.open < t->all->cfg.count_max)
     return own;
-  return t->counts.open >= cfg->count_max ? oldest : NULL;
+  return to_give_way(t);
 }
 
 static uint32_t format_of(const handler_req *req)
@@ -189,6 +230,7 @@ static uint32_t size1_of(const handler_req *req)
 }
 
 static void on_due(service_timer *timer, copal_time now);
+static void on_release(lender *l);
 static void on_answer(handler_note *note, copal_code code);
 
 static qbody *make(qtable *t, const handler_req *req, copal_span name)
@@ -201,6 +243,7 @@ static qbody *make(qtable *t, const handler_req *req, copal_span name)
     return NULL;
   *b = (qbody){.timer = {.on_due = on_due},
                .note = {.on_answer = on_answer},
+               .lender = {.release = on_release},
                .table = t,
                .next = t->newest,
                .path = *req->coap->path,
@@ -484,9 +527,20 @@ int qbodies_take(qbodies *q, const handler_req *req, qbody **whole, copal_span *
   return err;
 }
 
+static void on_release(lender *l)
+{
+  forget_bytes((qbody *)((char *)l - offsetof(qbody, lender)));
+}
+
+lender *qbody_lender(qbody *whole)
+{
+  return &whole->lender;
+}
+
 void qbody_handled(qbody *b, int result)
 {
-  forget_bytes(b);
+  if (!b->lender.is_taken)
+    forget_bytes(b);
   if (result != COPAL_EPENDING && b->state == QBODY_BUSY)
     drop(b, NULL); /* answered by others: nothing to remember */
 }

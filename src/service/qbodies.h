@@ -13,7 +13,8 @@
  * block of a finished body     that of the request again
  *
  * Unfinished bodies are bounded for each shard in number, for one client and in all, and in bytes;
- * the one that has waited longest gives way. Threads: a body is touched by its shard only. */
+ * the one that has waited longest gives way, in all that of an address which holds more than half
+ * of them. Threads: a body is touched by its shard only. */
 #ifndef SERVICE_QBODIES_H
 #define SERVICE_QBODIES_H
 
@@ -21,6 +22,7 @@
 
 #include "copal/qblock.h"
 #include "server/handler.h"
+#include "service/lender.h"
 
 typedef struct qbodies qbodies;
 
@@ -28,7 +30,7 @@ typedef struct qbodies qbodies;
 typedef struct qbodies_cfg {
   copal_qblock params;
   uint32_t count_max;  /* unfinished bodies; default 64 */
-  uint32_t per_client; /* of these, from one address; default 8 */
+  uint32_t per_client; /* of these, from one address and port, or session; default 8 */
   uint64_t byte_max;   /* bytes of all of them; default 256 MiB */
   const char *dir;     /* where large bodies wait; default "/var/tmp". Lent */
 } qbodies_cfg;
@@ -53,10 +55,14 @@ typedef struct qbody qbody;
 
 /* Takes the block of a request with Q-Block1 in, and answers where that is due. Returns COPAL_OK
  * with `*whole` NULL: nothing more to do. Or COPAL_OK with a complete body, lent until
- * qbody_handled(): put `*note` into the request and carry it out. Or COPAL_EPENDING: the answer may
- * come later. Or an error to answer with: COPAL_ETOOBIG, COPAL_EBLOCK, COPAL_ENOSLOT. */
+ * qbody_handled() or to who takes its lender: put `*note` into the request and carry it out. Or
+ * COPAL_EPENDING: the answer may come later. Or an error to answer with: COPAL_ETOOBIG,
+ * COPAL_EBLOCK, COPAL_ENOSLOT. */
 int qbodies_take(qbodies *q, const handler_req *req, qbody **whole, copal_span *body,
                  handler_note **note);
+
+/* Who has the bytes of a complete body. */
+lender *qbody_lender(qbody *whole);
 
 /* The request has been carried out, or is being so when `result` is COPAL_EPENDING. */
 void qbody_handled(qbody *b, int result);

@@ -73,6 +73,7 @@ int replacing_on_put(resources *s, const handler_req *req, const ask *a)
   p->op.lifetime_s = lt.seconds;
   p->op.keeps_lifetime = !lt.is_given;
   p->op.body = req->coap->msg->payload;
+  (void)change_borrow(p, a);
   p->op.attrs = attrs;
   p->op.keeps_attrs = attrs.len == 0;
   ask_condition(a, &p->op);

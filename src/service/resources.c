@@ -69,13 +69,15 @@ static bool is_named(const handler_req *req, const ask *a)
   return false;
 }
 
-/* A request whose body is there as a whole; `message` is what came of it last. */
-static int on_whole(resources *s, const handler_req *req, const handler_req *message)
+/* A request whose body is there as a whole; `message` is what came of it last, `body` who has the
+ * body when it came in blocks. */
+static int on_whole(resources *s, const handler_req *req, const handler_req *message, lender *body)
 {
   ask a;
   problem why;
   if (!body_is_acceptable(req, &why) || !ask_parse(&a, req->coap, &why))
     return resources_refuse(req, &why);
+  a.body = body;
   if (is_named(req, &a))
     a.id = opids_name(s->opids, message);
   if (!is_read(req) && ask_is_hopeless(&a))
@@ -140,8 +142,8 @@ static int on_block(resources *s, const handler_req *req)
   msg.payload = body;
   coap.msg = &msg;
   assembled.coap = &coap;
-  const int result = on_whole(s, &assembled, req);
-  upload_forget(s->uploads, whole);
+  const int result = on_whole(s, &assembled, req, upload_lender(whole));
+  upload_forget(whole);
   return result;
 }
 
@@ -163,7 +165,7 @@ static int on_qblock(resources *s, const handler_req *req)
   coap.msg = &msg;
   assembled.coap = &coap;
   assembled.note = note;
-  const int result = on_whole(s, &assembled, req);
+  const int result = on_whole(s, &assembled, req, qbody_lender(whole));
   qbody_handled(whole, result);
   return result;
 }
@@ -183,7 +185,7 @@ static int resources_on_request(service *base, const handler_req *req)
   const bool is_part =
       req->coap->has_block1 && (req->coap->block1.num != 0 || req->coap->block1.more);
   if (!is_part)
-    return on_whole(s, req, req);
+    return on_whole(s, req, req, NULL);
   return req->coap->is_qblock1 ? on_qblock(s, req) : on_block(s, req);
 }
 

@@ -52,6 +52,10 @@ bool resources_query_attrs(const handler_req *req, copal_span *attrs, problem *w
 /* A pending change of the request's key, not submitted yet; NULL when there are too many. */
 pending *change_begin(resources *s, const handler_req *req, const ask *a);
 
+/* Keeps the request's body readable until the change is done, when it came in blocks; `op.body` is
+ * the caller's to set. Returns false when the body is gone with the request. */
+bool change_borrow(pending *p, const ask *a);
+
 /* Submits for the first time: answers now, or returns COPAL_EPENDING. `p` is given. */
 int change_submit(resources *s, pending *p, const handler_req *req);
 

@@ -22,6 +22,7 @@ enum {
 };
 
 struct upload {
+  lender lender;                /* first */
   struct upload *newer, *older; /* by the last block */
   ordering order;
   uint64_t kept;  /* bytes counted against the budget */
@@ -148,6 +149,11 @@ static void destroy(upload *u)
 {
   staging_wipe(&u->body);
   free(u);
+}
+
+static void on_release(lender *l)
+{
+  destroy((upload *)l); /* its first member */
 }
 
 static void drop(uploads *t, upload *u, uint64_t *counter)
@@ -325,7 +331,10 @@ static upload *make(uploads *t, const upload *wanted)
  * when there is none, COPAL_ENOSLOT when it cannot be made. */
 static int find_or_make(uploads *t, const handler_req *req, copal_span name, upload **u)
 {
-  const upload wanted = {.path = *req->coap->path, .code = req->coap->msg->code, .name = name};
+  const upload wanted = {.lender = {.release = on_release},
+                         .path = *req->coap->path,
+                         .code = req->coap->msg->code,
+                         .name = name};
   upload **found = tfind(&wanted, &t->tree, compare);
   if (found != NULL) {
     *u = *found;
@@ -440,10 +449,14 @@ int uploads_take(uploads *t, const handler_req *req, upload **whole, copal_span 
   return err;
 }
 
-void upload_forget(uploads *t, upload *whole)
+lender *upload_lender(upload *whole)
 {
-  (void)t;
-  if (whole != NULL)
+  return &whole->lender;
+}
+
+void upload_forget(upload *whole)
+{
+  if (whole != NULL && !whole->lender.is_taken)
     destroy(whole);
 }
 

@@ -14,6 +14,7 @@
 
 #include "copal/assembly.h"
 #include "server/handler.h"
+#include "service/lender.h"
 
 typedef struct uploads uploads;
 
@@ -46,12 +47,16 @@ void uploads_close(uploads *u);
 typedef struct upload upload;
 
 /* Takes the block of a request with Block1 in. Returns COPAL_OK with `*whole` NULL: answer 2.31; or
- * COPAL_OK with the upload in `*whole` and its body in `*body`, lent until upload_forget(); or an
+ * COPAL_OK with the upload in `*whole` and its body in `*body`, lent until it is freed; or an
  * error to answer with: COPAL_EINCOMPLETE, COPAL_ETOOBIG, COPAL_EBLOCK, COPAL_ENOSLOT. */
 int uploads_take(uploads *u, const handler_req *req, upload **whole, copal_span *body);
 
-/* Frees a finished upload. Safe on NULL. */
-void upload_forget(uploads *u, upload *whole);
+/* Who has the body of a finished upload. */
+lender *upload_lender(upload *whole);
+
+/* The request has been handled: frees the upload, or leaves that to who has taken its lender. Safe
+ * on NULL. */
+void upload_forget(upload *whole);
 
 uploads_counts uploads_counts_now(uploads *u);
 

@@ -20,6 +20,7 @@ enum {
   PENDING_MAX_DEFAULT = 4096,
   BATCH_MAX_DEFAULT = 512,
   NAME_MAX_DEFAULT = 1000000,
+  LENT_MIN = 64 << 10, /* longer bodies that are lent are not copied */
 };
 
 #define BYTE_MAX_DEFAULT (UINT64_C(64) << 30)
@@ -122,7 +123,9 @@ static request *request_make(lmdb_port *p, store_op *op, copal_time now)
 {
   const bool has_body = op->verb == STORE_PUT;
   const bool has_attrs = op->verb != STORE_DELETE;
-  const size_t size = op->key.len + (has_body ? op->body.len : 0) + (has_attrs ? op->attrs.len : 0);
+  const copal_span body = has_body ? op->body : copal_span_none();
+  const bool is_lent = op->lends_body && body.len >= LENT_MIN;
+  const size_t size = op->key.len + (is_lent ? 0 : body.len) + (has_attrs ? op->attrs.len : 0);
   request *r = malloc(sizeof *r + size);
   if (r == NULL)
     return NULL;
@@ -130,7 +133,7 @@ static request *request_make(lmdb_port *p, store_op *op, copal_time now)
   uint8_t *at = r->bytes;
   r->key = copy(&at, op->key);
   r->attrs = copy(&at, has_attrs ? op->attrs : copal_span_none());
-  r->body = copy(&at, has_body ? op->body : copal_span_none());
+  r->body = is_lent ? body : copy(&at, body);
   return r;
 }
 

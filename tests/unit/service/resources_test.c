@@ -234,6 +234,28 @@ static void rfc7959_2_2_single_block_is_a_body_and_echoed(void **state)
   assert_payload("0123");
 }
 
+/* What the store is handed stays readable until the change is done. */
+static void a_body_in_blocks_is_lent_to_the_store(void **state)
+{
+  (void)state;
+  const uint32_t count = 65536 / 16;
+  s.limits.body_max = 1 << 20;
+  for (uint32_t round = 0; round < 2; round++) {
+    const copal_code code = round == 0 ? COPAL_CODE_PUT : COPAL_CODE_POST;
+    scene_ask a;
+    for (uint32_t num = 0; num <= count; num++) {
+      ask_begin(&a, code, "/lent");
+      ask_body(&a, num < count ? "0123456789abcdef" : "end");
+      a.has_block1 = true;
+      a.block1 = (copal_block){.num = num, .more = num < count, .szx = 0};
+      const copal_code got = scene_run(&s, &a);
+      assert_int_equal(got, num < count ? COPAL_CODE_CONTINUE : COPAL_CODE_CREATED);
+    }
+  }
+  get("/lent");
+  assert_int_equal(answered->payload.len, 65536 + 3);
+}
+
 static void rfc7252_5_10_1_long_path_is_4_00(void **state)
 {
   (void)state;
@@ -914,6 +936,7 @@ int main(void)
       TEST(upload_outlives_the_slower_clock_of_another_shard),
       TEST(rfc7959_2_4_upload_ends_when_its_next_block_is_late),
       TEST(rfc7959_2_2_single_block_is_a_body_and_echoed),
+      TEST(a_body_in_blocks_is_lent_to_the_store),
       TEST(rfc7252_5_10_1_long_path_is_4_00),
       TEST(rfc7252_5_10_4_accept_is_honoured),
       TEST(rfc7252_5_10_6_2_etag_validates),

@@ -78,7 +78,7 @@ static void finish(const who *w, uint32_t count, char fill)
   assert_int_equal(body.len, count * BLOCK + 10);
   for (size_t i = 0; i < body.len; i++)
     assert_int_equal(body.ptr[i], fill);
-  upload_forget(table, whole);
+  upload_forget(whole);
 }
 
 static uploads_counts counts(void)
