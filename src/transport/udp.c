@@ -612,28 +612,6 @@ uint16_t udp_via(udp *u, bool is_ipv4, uint32_t ifindex)
   return udp_locals_intern(&u->locals, &local);
 }
 
-bool udp_place_of(const udp *u, uint16_t local, udp_place *place)
-{
-  const udp_local *l = udp_locals_at(&u->locals, local);
-  if (l == NULL)
-    return false;
-  *place = (udp_place){.bound = u->socks[l->socket].local, .ifindex = l->ifindex};
-  memcpy(place->ip, l->ip, sizeof place->ip);
-  return true;
-}
-
-uint16_t udp_place_find(udp *u, const udp_place *place)
-{
-  for (int i = 0; i < u->count; i++) {
-    if (memcmp(&u->socks[i].local, &place->bound, sizeof place->bound) != 0)
-      continue;
-    udp_local local = {.socket = (uint16_t)i, .ifindex = place->ifindex};
-    memcpy(local.ip, place->ip, sizeof local.ip);
-    return udp_locals_intern(&u->locals, &local);
-  }
-  return 0;
-}
-
 void udp_take_broadcasts(udp *u, int index)
 {
   u->socks[index].takes_broadcasts = true;

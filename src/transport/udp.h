@@ -32,13 +32,6 @@ typedef struct udp_stats {
   uint32_t rcvbuf;        /* bytes granted, smallest of the sockets */
 } udp_stats;
 
-/* The local side of a path, in terms that mean the same in another process. */
-typedef struct udp_place {
-  copal_addr bound; /* address of the socket */
-  uint8_t ip[16];   /* the address that was asked; all zero: the kernel chooses */
-  uint32_t ifindex; /* 0: the kernel chooses */
-} udp_place;
-
 /* A received datagram. */
 typedef struct udp_slot {
   copal_path
@@ -97,12 +90,6 @@ int udp_set_multicast_hops(udp *u, uint8_t hops);
  * `ifindex` (0: the system chooses). Returns 0 when there is no such socket or the table is full.
  */
 uint16_t udp_via(udp *u, bool is_ipv4, uint32_t ifindex);
-
-/* What the `local` of a path stands for. False when it stands for nothing. */
-bool udp_place_of(const udp *u, uint16_t local, udp_place *place);
-
-/* The `local` of paths at a place, 0 when no socket is bound there or the table is full. */
-uint16_t udp_place_find(udp *u, const udp_place *place);
 
 /* Lets the socket take broadcasts. The others drop them: the kernel gives a broadcast to each
  * socket of a SO_REUSEPORT group, and a request would be carried out as often. */

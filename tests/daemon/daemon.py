@@ -97,6 +97,22 @@ def options(*values):
     return out
 
 
+def options_of(message):
+    """The options of a message as (number, value) pairs."""
+    at, number, found = 4 + (message[0] & 15), 0, []
+    while at < len(message) and message[at] != 0xFF:
+        nibbles, at = [message[at] >> 4, message[at] & 15], at + 1
+        for i, nibble in enumerate(nibbles):
+            if nibble == 13:
+                nibbles[i], at = 13 + message[at], at + 1
+            elif nibble == 14:
+                nibbles[i], at = 269 + int.from_bytes(message[at:at + 2], "big"), at + 2
+        number += nibbles[0]
+        found.append((number, message[at:at + nibbles[1]]))
+        at += nibbles[1]
+    return found
+
+
 def payload_of(answer):
     """What stands behind the options."""
     at = 4 + (answer[0] & 15)

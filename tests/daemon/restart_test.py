@@ -11,7 +11,7 @@ import time
 import unittest
 
 from daemon import ACK, CON, CONTENT, COPALD, CREATED, GET, POST, PUT, RST, WAIT_S, Daemon, \
-    client, events, exchange, payload_of
+    client, events, exchange, options_of, payload_of
 
 BUILD = os.path.dirname(COPALD)
 CHANGED, FETCH, PATCH = 0x44, 5, 6
@@ -38,22 +38,6 @@ def encode(pairs):
     return out
 
 
-def decode(message):
-    """The options of a message as (number, value) pairs."""
-    at, number, found = 4 + (message[0] & 15), 0, []
-    while at < len(message) and message[at] != 0xFF:
-        nibbles, at = [message[at] >> 4, message[at] & 15], at + 1
-        for i, nibble in enumerate(nibbles):
-            if nibble == 13:
-                nibbles[i], at = 13 + message[at], at + 1
-            elif nibble == 14:
-                nibbles[i], at = 269 + int.from_bytes(message[at:at + 2], "big"), at + 2
-        number += nibbles[0]
-        found.append((number, message[at:at + nibbles[1]]))
-        at += nibbles[1]
-    return found
-
-
 def message(code, path, mid, token=b"zz", kind=CON, pairs=(), payload=b""):
     pairs = [(URI_PATH, p.encode()) for p in path.split("/")] + list(pairs)
     head = bytes([0x40 | kind << 4 | len(token), code, mid >> 8, mid & 255]) + token
@@ -69,7 +53,7 @@ class Notification:
     def __init__(self, raw):
         self.kind, self.code = raw[0] >> 4 & 3, raw[1]
         self.mid, self.token = raw[2:4], raw[4:4 + (raw[0] & 15)]
-        observe = [v for n, v in decode(raw) if n == OBSERVE]
+        observe = [v for n, v in options_of(raw) if n == OBSERVE]
         self.number = int.from_bytes(observe[0], "big") if observe else None
         self.payload = payload_of(raw)
 
@@ -397,8 +381,8 @@ class RestartTest(Bed):
                 self.restart(CRASH, settle=0)
                 answer = self.send(again, s)
                 self.assertEqual(answer[1], CREATED)
-                self.assertEqual([o for o in decode(answer) if o[0] == LOCATION_PATH],
-                                 [o for o in decode(first) if o[0] == LOCATION_PATH])
+                self.assertEqual([o for o in options_of(answer) if o[0] == LOCATION_PATH],
+                                 [o for o in options_of(first) if o[0] == LOCATION_PATH])
             self.assertEqual(len(self.children("c")), 1)
             other = self.send(message(POST, "c", 8, payload=b"hello"), s)
             self.assertEqual(other[1], CREATED)

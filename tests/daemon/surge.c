@@ -2,8 +2,9 @@
 /* Clients that must not notice an upgrade: each works on a resource of its own, one confirmable
  * request at a time, retransmits as RFC 7252 section 4.2 says, and knows what every answer must be.
  *
- *   surge PORT CLIENTS RATE SECONDS
+ *   surge PORT CLIENTS RATE SECONDS [PUT_EVERY]
  *
+ * One of PUT_EVERY (4) requests of a client is a PUT; 1: all that are no POST.
  * GET must return what the last acknowledged PUT wrote. POST makes children of /log; how many were
  * acknowledged is told, for somebody to count them. Prints one line of JSON; status 1: something
  * was wrong. */
@@ -35,7 +36,7 @@ enum {
   MAX_RETRANSMIT = 4, /* RFC 7252 section 4.8 */
   SECOND = 1000000,
   ACK_TIMEOUT = 2 * SECOND,
-  PUT_EVERY = 4, /* of the requests of a client, one is a PUT */
+  PUT_EVERY_DEFAULT = 4,
   POST_EVERY = 61,
 };
 
@@ -87,13 +88,16 @@ static size_t put_segment(uint8_t *at, uint8_t delta, const char *text)
   return len + 1;
 }
 
+static uint32_t put_every = PUT_EVERY_DEFAULT;
+
 static void compose(peer *p)
 {
   char number[12], value[24];
   size_t at = 0;
   p->mid++;
   p->step++;
-  p->code = p->step % POST_EVERY == 0 ? CODE_POST : p->step % PUT_EVERY == 1 ? CODE_PUT : CODE_GET;
+  const bool puts = p->step % put_every == 1 % put_every;
+  p->code = p->step % POST_EVERY == 0 ? CODE_POST : puts ? CODE_PUT : CODE_GET;
   p->dgram[at++] = 0x40 | TYPE_CON << 4 | TOKEN_SIZE;
   p->dgram[at++] = p->code;
   p->dgram[at++] = (uint8_t)(p->mid >> 8);
@@ -281,7 +285,9 @@ static int open_peers(uint32_t count, uint16_t port)
 
 int main(int argc, char **argv)
 {
-  if (argc != 5)
+  if (argc == 6)
+    put_every = (uint32_t)strtoul(argv[5], NULL, 10);
+  if ((argc != 5 && argc != 6) || put_every == 0)
     return 2;
   const uint32_t count = (uint32_t)strtoul(argv[2], NULL, 10);
   const uint64_t rate = strtoull(argv[3], NULL, 10);

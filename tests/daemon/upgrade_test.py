@@ -3,16 +3,19 @@
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
-from daemon import COPALD, CONTENT, CREATED, GET, POST, PUT, WAIT_S, exchange
+from daemon import COPALD, CON, CONTENT, CREATED, GET, POST, PUT, WAIT_S, exchange, options, \
+    options_of, payload_of
 
 BUILD = os.path.dirname(COPALD)
 CHANGED = 0x44
@@ -177,9 +180,9 @@ def impostor(behaviour):
     return IMPOSTOR.format(python=sys.executable, size=MESSAGE_SIZE, behaviour=behaviour)
 
 
-def surge(port, seconds):
+def surge(port, seconds, put_every=4):
     return subprocess.Popen([os.path.join(BUILD, "tests/daemon/daemon_surge"), str(port),
-                             str(CLIENTS), str(RATE), str(seconds)],
+                             str(CLIENTS), str(RATE), str(seconds), str(put_every)],
                             stdout=subprocess.PIPE, text=True)
 
 
@@ -189,6 +192,65 @@ def children_of_log(port):
                               f"coap://127.0.0.1:{port}/.well-known/core?href=/log/*"],
                              capture_output=True, text=True, timeout=WAIT_S, check=True)
     return listing.stdout.count("</log/")
+
+
+def is_newer(v1, v2):
+    """Whether v2 follows v1. RFC 7641 section 3.4."""
+    return v1 < v2 and v2 - v1 < 1 << 23 or v1 > v2 and v1 - v2 > 1 << 23
+
+
+class Audience(threading.Thread):
+    """Clients that observe what a surge changes, one resource each, and find fault."""
+
+    COUNT = 16
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.is_over = False
+        self.faults, self.heard = [], 0
+        self.sockets, self.numbers, self.last = {}, {}, {}
+        self.poll = select.poll()
+        for i in range(self.COUNT):
+            exchange(port, PUT, "surge", str(i), payload=b"0")
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            s.connect(("127.0.0.1", port))
+            s.send(bytes([0x42, GET, i, 1, 0xEE, i]) + options((6, b""), (11, b"surge"),
+                                                               (11, str(i).encode())))
+            self.sockets[s.fileno()] = s
+            self.poll.register(s, select.POLLIN)
+
+    def take(self, s, m):
+        if m[0] >> 4 & 3 == CON:
+            s.send(bytes([0x60, 0]) + m[2:4])
+        found = [v for n, v in options_of(m) if n == 6]
+        if m[0] & 15 != 2 or m[1] != CONTENT or not found:
+            self.faults.append(m.hex())
+            return
+        i, number = m[5], int.from_bytes(found[0], "big")
+        if i in self.numbers and not is_newer(self.numbers[i], number):
+            self.faults.append(f"{self.numbers[i]} then {number}")
+        self.numbers[i], self.last[i] = number, payload_of(m)
+        self.heard += 1
+
+    def run(self):
+        while not self.is_over:
+            for fd, _ in self.poll.poll(200):
+                try:
+                    self.take(self.sockets[fd], self.sockets[fd].recv(2048))
+                except ConnectionRefusedError as e:
+                    self.faults.append(str(e))
+
+    def judge(self, test, port):
+        """Everybody has heard what is there now."""
+        wanted = {i: exchange(port, GET, "surge", str(i), mid=i)[3] for i in range(self.COUNT)}
+        wait_until(lambda: self.last == wanted or self.faults)
+        self.is_over = True
+        self.join()
+        test.assertEqual(self.faults[:5], [])
+        test.assertEqual(self.last, wanted)
+        test.assertGreater(self.heard, 2 * self.COUNT)
+        for s in self.sockets.values():
+            s.close()
 
 
 class UnderLoad(unittest.TestCase):
@@ -212,6 +274,18 @@ class UnderLoad(unittest.TestCase):
             self.check(line, load)
             line.stop()
             self.assertEqual(0, line.first.wait(WAIT_S))
+
+    def test_no_observer_notices_upgrades_amid_changes(self):
+        with Line() as line:
+            audience = Audience(line.port)
+            load = surge(line.port, 6, put_every=1)
+            audience.start()
+            for _ in range(3):
+                time.sleep(1)
+                line.upgrade()
+            self.check(line, load)
+            audience.judge(self, line.port)
+            line.stop()
 
     def test_no_client_notices_upgrades_that_fail(self):
         failures = ["say(FAILED, b'not today')", "sys.exit(7)",

@@ -108,7 +108,7 @@ static void udp_carries_datagrams_both_ways_in_order(void **state)
   udp_close(b);
 }
 
-static void udp_places_mean_the_same_in_another_set_of_sockets(void **state)
+static void udp_sides_mean_the_same_in_another_set_of_sockets(void **state)
 {
   (void)state;
   udp *a = open_at("127.0.0.1", &(udp_cfg){0});
@@ -117,21 +117,23 @@ static void udp_places_mean_the_same_in_another_set_of_sockets(void **state)
   send_text(a, &ask, "ask");
   udp_flush(a);
   const copal_path asked = expect_text(server, "ask");
-  udp_place place, same;
-  assert_true(udp_place_of(server, asked.local, &place));
-  assert_int_equal(place.bound.port, port_of(server));
-  assert_int_equal(place.ip[15], 2);
+  udp_side side, same;
+  assert_true(udp_side_of(server, asked.local, &side));
+  assert_int_equal(side.socket, 0);
+  assert_int_equal(side.ip[15], 2);
+  side.socket = 1; /* where it will be */
   udp *heir = open_at("127.0.0.1", &(udp_cfg){0});
-  assert_int_equal(udp_place_find(heir, &place), 0);
+  assert_int_equal(udp_local_for(heir, &side), 0);
   const int fd = dup(udp_fd(server, 0));
   assert_true(fd >= 0);
   assert_int_equal(udp_adopt(heir, fd), 1);
-  const uint16_t local = udp_place_find(heir, &place);
+  const uint16_t local = udp_local_for(heir, &side);
   assert_int_not_equal(local, 0);
-  assert_true(udp_place_of(heir, local, &same));
-  assert_memory_equal(&same.ip, &place.ip, sizeof same.ip);
-  assert_false(udp_place_of(heir, UINT16_MAX, &same));
-  assert_false(udp_place_of(heir, 0, &same));
+  assert_true(udp_side_of(heir, local, &same));
+  assert_int_equal(same.socket, 1);
+  assert_memory_equal(&same.ip, &side.ip, sizeof same.ip);
+  assert_false(udp_side_of(heir, UINT16_MAX, &same));
+  assert_false(udp_side_of(heir, 0, &same));
   udp_close(a);
   udp_close(server);
   udp_close(heir);
@@ -625,7 +627,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(udp_carries_datagrams_both_ways_in_order),
-      cmocka_unit_test(udp_places_mean_the_same_in_another_set_of_sockets),
+      cmocka_unit_test(udp_sides_mean_the_same_in_another_set_of_sockets),
       cmocka_unit_test(udp_reply_leaves_from_the_address_that_was_asked),
       cmocka_unit_test(udp_local_side_changes_with_each_datagram),
       cmocka_unit_test(udp_sockets_of_one_address_answer_from_it),
