@@ -4,8 +4,11 @@
 #include "policy/certs.h"
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -924,6 +927,61 @@ static void editions_live_as_long_as_handshakes_use_them(void **state)
   certs_close(c);
 }
 
+enum { THREADS = 3, RELOADS = 20 };
+
+typedef struct visitor {
+  pthread_t thread;
+  certs *certs;
+  gnutls_datum_t der;
+  atomic_bool *is_over;
+  unsigned believed, refused;
+} visitor;
+
+/* A handshake after the other, as far as credentials see them. */
+static void *visit(void *arg)
+{
+  visitor *v = arg;
+  dtls_credentials *face = certs_credentials(v->certs);
+  const dtls_claim claim = {.kind = DTLS_CLAIM_X509, .count = 1, .items = &v->der};
+  while (!atomic_load(v->is_over)) {
+    uint32_t who;
+    gnutls_certificate_credentials_t own = face->certificates_take(face);
+    if (face->vouch(face, &claim, &who) == COPAL_OK) {
+      face->release(face, who);
+      v->believed++;
+    } else {
+      v->refused++;
+    }
+    face->certificates_give(face, own);
+  }
+  return NULL;
+}
+
+static void reloads_and_handshakes_go_on_side_by_side(void **state)
+{
+  char why[CERTS_WHY_SIZE];
+  certs *c = open_server();
+  gnutls_x509_crt_t crt = make_crt((wish){.cn = "dev-1"});
+  visitor visitors[THREADS];
+  atomic_bool is_over = false;
+  (void)state;
+  for (size_t i = 0; i < THREADS; i++) {
+    visitors[i] = (visitor){.certs = c, .is_over = &is_over};
+    gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_DER, &visitors[i].der);
+    assert_int_equal(pthread_create(&visitors[i].thread, NULL, visit, &visitors[i]), 0);
+  }
+  for (int i = 0; i < RELOADS; i++)
+    assert_int_equal(certs_reload(c, why), COPAL_OK);
+  atomic_store(&is_over, true);
+  for (size_t i = 0; i < THREADS; i++) {
+    pthread_join(visitors[i].thread, NULL);
+    assert_int_equal(visitors[i].refused, 0);
+    gnutls_free(visitors[i].der.data);
+  }
+  gnutls_x509_crt_deinit(crt);
+  certs_close(c);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * all of it */
 
@@ -996,6 +1054,7 @@ int main(void)
       cmocka_unit_test(reload_judges_by_the_new_files),
       cmocka_unit_test(refused_files_leave_all_as_it_was),
       cmocka_unit_test(editions_live_as_long_as_handshakes_use_them),
+      cmocka_unit_test(reloads_and_handshakes_go_on_side_by_side),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
