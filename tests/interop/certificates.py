@@ -47,15 +47,19 @@ def openssl(*arguments):
 
 
 class Authority:
-    """A CA in a directory, with what it has issued."""
+    """A CA in a directory, with what it has issued; `above` has signed its certificate."""
 
-    def __init__(self, directory, name="ca"):
+    def __init__(self, directory, name="ca", above=None):
         self.dir = os.path.join(directory, name)
         os.mkdir(self.dir)
         self.pem = self.path("ca.pem")
-        self.make_key("ca")
-        openssl("req", "-x509", "-new", "-key", self.path("ca.key"), "-subj", "/CN=" + name,
-                "-days", "30", "-out", self.pem)
+        if above:
+            for made, file in zip(above.issue(name, name, "", basic="CA:TRUE"),
+                                  (self.pem, self.path("ca.key"))):
+                shutil.copy(made, file)
+        else:
+            openssl("req", "-x509", "-new", "-key", self.make_key("ca"), "-subj", "/CN=" + name,
+                    "-days", "30", "-out", self.pem)
         self.config = self.path("config")
         for file, text in (("config", CA_CONFIG % {"dir": self.dir, "name": "ca"}), ("index", ""),
                            ("serial", "1000\n"), ("crlnumber", "01\n")):
@@ -73,13 +77,13 @@ class Authority:
         os.chmod(self.path(name + ".key"), 0o600)
         return self.path(name + ".key")
 
-    def issue(self, name, cn, extensions, *options):
+    def issue(self, name, cn, extensions, *options, basic="CA:FALSE"):
         """Returns the files of a certificate and its key."""
         key = self.make_key(name)
         request, extra = self.path(name + ".csr"), self.path(name + ".ext")
         openssl("req", "-new", "-key", key, "-subj", "/CN=" + cn, "-out", request)
         with open(extra, "w") as out:
-            out.write("basicConstraints=CA:FALSE\n" + extensions)
+            out.write("basicConstraints=%s\n%s" % (basic, extensions))
         openssl("ca", "-batch", "-config", self.config, "-in", request, "-out",
                 self.path(name + ".pem"), "-extfile", extra, "-notext",
                 *(options or ("-days", "20")))
@@ -213,10 +217,10 @@ class Daemon(unittest.TestCase):
         self.assertIn('"reason":"refused"', lines[0])
         self.assertIn(reason, lines[0])
 
-    def s_client(self, *options, until=CONTENT):
+    def s_client(self, *options, until=CONTENT, wait=8):
         return talk(["openssl", "s_client", "-dtls1_2", "-connect",
                      "127.0.0.1:%d" % self.server.port, "-nocommands", *options],
-                    bytes.fromhex("40010001b178"), until)
+                    bytes.fromhex("40010001b178"), until, wait)
 
     def gnutls_cli(self, priority, *options):
         return talk(["gnutls-cli", "--udp", "-p", str(self.server.port), "127.0.0.1",
@@ -367,6 +371,48 @@ class Certificates(Daemon):
             self.assertEqual(r.stdout, self.CONTENT)
         finally:
             os.replace(world.ca.crl + ".kept", world.ca.crl)
+
+
+class Chains(Daemon):
+    """Both sides show an intermediate CA that the other one does not know."""
+
+    def chain(self, files):
+        path = files[0] + ".chain"
+        with open(path, "wb") as out:
+            for pem in (files[0], self.middle.pem):
+                with open(pem, "rb") as part:
+                    out.write(part.read())
+        return path, files[1]
+
+    def setUp(self):
+        self.middle = Authority(world.dir, self.id().rpartition(".")[2], above=world.ca)
+        server = self.chain(self.middle.issue("server", "lamp", "subjectAltName=IP:127.0.0.1\n"))
+        self.client = self.chain(self.middle.issue("client", "dev-9", ""))
+        self.keys = {"certificate": server[0], "key": server[1], "ca": world.ca.pem}
+        super().setUp()
+
+    @needed("openssl")
+    def test_openssl(self):
+        options = ("-cipher", SUITES[0] + ":@SECLEVEL=0", "-cert", self.client[0], "-key",
+                   self.client[1], "-CAfile", world.ca.pem, "-verify_return_error", "-mtu", "300")
+        self.assertNotIn(self.CONTENT, self.s_client(*options, wait=3))
+        said = self.s_client(*options, "-cert_chain", self.client[0])
+        self.assertIn(self.CONTENT, said)
+        self.assertIn(b"Verify return code: 0 (ok)", said)
+        self.assert_refused("unknown_ca", "no CA that is trusted")
+
+    @needed("gnutls-cli")
+    def test_gnutls(self):
+        said = self.gnutls_cli("+AES-128-CCM-8:+ECDHE-ECDSA:+CTYPE-X.509", "--x509cafile",
+                               world.ca.pem, "--x509certfile", self.client[0], "--x509keyfile",
+                               self.client[1])
+        self.assertIn(self.CONTENT, said)
+        self.assertIn(b"The certificate is trusted", said)
+
+    def test_copal(self):
+        r = copal("get", "coaps://127.0.0.1:%d/x" % self.server.port, "--ca", world.ca.pem,
+                  "--cert", self.client[0], "--key", self.client[1])
+        self.assertEqual(r.stdout, self.CONTENT, r.stderr)
 
 
 class Optional(Daemon):
