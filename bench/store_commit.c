@@ -187,17 +187,47 @@ static double cpu_us(void)
          (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
 }
 
+/* What all processors have done so far, and how much of it was work, in ticks. */
+typedef struct processors {
+  double all, busy;
+} processors;
+
+static processors processors_now(void)
+{
+  double user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, soft = 0, steal = 0;
+  FILE *f = fopen("/proc/stat", "re");
+  if (f == NULL)
+    return (processors){.all = 0};
+  const int n = fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &system, &idle,
+                       &wait, &irq, &soft, &steal);
+  fclose(f);
+  const double busy = user + nice + system + irq + soft + steal;
+  return n == 8 ? (processors){.all = busy + idle + wait, .busy = busy} : (processors){.all = 0};
+}
+
+/* Percent of the processors that others took since: more than a little, and the rates say little.
+ */
+static double others_since(processors before, double own_us)
+{
+  const processors now = processors_now();
+  const double own = own_us / 1e6 * (double)sysconf(_SC_CLK_TCK);
+  const double others = now.busy - before.busy - own;
+  return now.all > before.all && others > 0 ? 100 * others / (now.all - before.all) : 0;
+}
+
 static double measure(run *r, const char *engine, uint32_t flight, uint64_t keys, double seconds)
 {
   const uint64_t began = now_us();
   const double cpu = cpu_us();
+  const processors all = processors_now();
   begin(r);
   drive(r, flight, keys, began + (uint64_t)(seconds * 1e6));
   const double rate = (double)r->total * 1e6 / (double)(now_us() - began);
+  const double used = cpu_us() - cpu;
   printf("%-8s %4u in flight: %8.0f changes/s, p50 %" PRIu64 " us, p99 %" PRIu64
-         " us, p99.9 %" PRIu64 " us, %.1f us of processor each, failed %u\n",
+         " us, p99.9 %" PRIu64 " us, %.1f us of processor each, others %.0f %%, failed %u\n",
          engine, flight, rate, percentile(r, 500), percentile(r, 990), percentile(r, 999),
-         r->total > 0 ? (cpu_us() - cpu) / (double)r->total : 0.0, r->failed);
+         r->total > 0 ? used / (double)r->total : 0.0, others_since(all, used), r->failed);
   fflush(stdout);
   return rate;
 }

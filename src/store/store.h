@@ -230,7 +230,8 @@ void store_foresee(store_port *p, const copal_span *keys, size_t count);
 /* The same in the space STORE_STATE. */
 store_status store_get_state(store_port *p, copal_span key, store_item *item, copal_time now);
 
-/* Submits a change. Returns 0: `op->done` will run in a later store_drain(); or COPAL_ENOSLOT: too
+/* Submits a change; a store may wait with it for others until the port is drained or its view is
+ * renewed. Returns 0: `op->done` will run in a later store_drain(); or COPAL_ENOSLOT: too
  * many are under way, nothing was done; or COPAL_EINVAL: key or attributes
  * too long, or conditions that the space does not know. */
 int store_commit(store_port *p, store_op *op, copal_time now);

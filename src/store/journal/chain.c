@@ -506,8 +506,10 @@ int chain_append(chain *c, batch *b, store_rev rev, uint64_t *number, chain_plac
     return rc;
   *place = (chain_place){.in = s, .offset = s->end};
   *number = c->next_batch++;
+  pthread_mutex_lock(&c->lock);
   s->end += b->size;
   s->last = *number;
+  pthread_mutex_unlock(&c->lock);
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "copal/error.h"
@@ -25,7 +26,8 @@ enum {
   NAMES_MIN = 1024,    /* forgotten with each checkpoint */
   SETTLE_WAIT = 20000, /* microseconds between looks at views that are too old */
   STUCK_WAIT = 200000, /* microseconds between attempts without room */
-  SMOOTH = 4,          /* checkpoints over which the rate is smoothed */
+  OWN_NICE = 5,
+  SMOOTH = 4, /* checkpoints over which the rate is smoothed */
 };
 
 uint64_t monotonic_now(void)
@@ -531,6 +533,8 @@ static void *checkpointer_main(void *arg)
 {
   journal_store *s = arg;
   (void)pthread_setname_np(pthread_self(), "checkpoint");
+  (void)setpriority(PRIO_PROCESS, 0,
+                    OWN_NICE); /* of the thread: whoever is waited for goes first */
   pthread_mutex_lock(&s->lag_lock);
   while (wait_until_due(s)) {
     pthread_mutex_unlock(&s->lag_lock);

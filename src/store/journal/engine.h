@@ -63,6 +63,8 @@ typedef struct journal_port {
   version **lent; /* given back when the view is renewed */
   size_t lent_count, lent_cap;
   uint32_t under_way; /* submitted and not told */
+  intent_list outbox; /* not handed to the writer yet */
+  uint32_t outbox_count;
   uint32_t in_writer;
   intent_list done;
 } journal_port;
@@ -102,6 +104,30 @@ typedef struct step_list {
   size_t count, cap;
 } step_list;
 
+/* What changes leave behind that are numbered or counted over the whole store. */
+typedef struct tally {
+  store_rev rev;      /* the last one given out */
+  uint64_t resources; /* stored */
+  uint64_t names;     /* kept; those that the checkpointer has forgotten are still counted */
+} tally;
+
+/* A batch from the first change to the last answer. The writer's; while it is in the air, `batch`
+ * is the flyer's. */
+typedef struct flight {
+  intent_list group; /* who waits for it */
+  batch batch;
+  step_list steps;
+  tally before, after; /* the changes of the group */
+  uint32_t count;      /* of them */
+  uint64_t bytes;      /* of them */
+  bool refuses_puts;   /* some have been evaluated so, for lack of room */
+  bool is_full;        /* what is queued has to wait for the next one */
+  uint64_t number;     /* of the batch, and where it lies; when it is durable */
+  chain_place place;
+  int rc;       /* of writing it: as chain_append() */
+  bool is_down; /* it has been written, or has failed; under the store's lock */
+} flight;
+
 typedef struct journal_store {
   store base; /* first */
   lmdb_store_cfg cfg;
@@ -117,12 +143,17 @@ typedef struct journal_store {
   view *views;
   atomic_uint_fast64_t checkpoint; /* number of the last complete one, since the store was opened */
 
+  atomic_uint_fast64_t queued; /* bytes of changes under way */
+
   pthread_mutex_t lock;
-  pthread_cond_t work;    /* the queue is not empty, or it is to end */
-  pthread_cond_t settled; /* a batch has been delivered */
+  pthread_cond_t work;     /* enough is queued, a flight is down, or it is to end */
+  pthread_cond_t settled;  /* a batch has been delivered */
+  pthread_cond_t take_off; /* there is a flight for the flyer */
   intent_list queue;
-  uint64_t queued; /* bytes */
-  bool is_ending;
+  uint32_t queue_count;
+  uint32_t wake_at; /* intents in the queue at which the writer is to be woken */
+  flight *cleared;  /* for the flyer */
+  bool is_ending, ends_flights;
 
   pthread_mutex_t lag_lock;
   pthread_cond_t lag_grew;   /* the checkpointer has something to do */
@@ -145,17 +176,20 @@ typedef struct journal_store {
   bool has_writer;
   view view;
   space space;
-  store_rev rev;
-  batch batch;
-  step_list steps;
-  uint64_t resources;  /* stored, those of batches that readers see */
-  uint64_t names;      /* kept; those that the checkpointer has forgotten are still counted */
+  tally tally; /* of what has been evaluated */
+  flight flights[2];
+  flight *next;        /* the one that is being filled */
+  flight *flying;      /* the one that is being written; NULL: none */
+  uint64_t grown;      /* bytes of the last batch */
   uint64_t swept;      /* the checkpoint whose index of expiry `next_sweep` is from */
   uint64_t next_sweep; /* on the wall clock; 0: nothing ends */
   uint64_t pace_due;   /* monotonic: when the next batch may begin */
   bool is_full;
   bool is_open;           /* the database says that the journal counts */
   atomic_bool has_failed; /* for good */
+
+  pthread_t flyer;
+  bool has_flyer;
 
   /* the checkpointer's */
   pthread_t checkpointer;
@@ -226,6 +260,16 @@ static inline void intent_list_push(intent_list *l, intent *r)
   l->tail = &r->next;
 }
 
+/* Appends all of another list, which is empty then. */
+static inline void intent_list_append(intent_list *l, intent_list *more)
+{
+  if (more->head != NULL) {
+    *l->tail = more->head;
+    l->tail = more->tail;
+  }
+  intent_list_init(more);
+}
+
 static inline intent *intent_list_pop(intent_list *l)
 {
   intent *r = l->head;
@@ -264,23 +308,80 @@ uint64_t views_oldest(journal_store *s);
 /* ------------------------------------------------------------------------------------------------
  * evaluate.c: what changes do, on the writer's thread */
 
-/* A batch being evaluated. */
+/* Changes being evaluated. */
 typedef struct evaluation {
   journal_store *s;
-  MDB_txn *txn;  /* the writer's snapshot */
-  store_rev rev; /* last one given out in it */
-  uint64_t resources, names;
+  MDB_txn *txn; /* the writer's snapshot */
+  flight *to;
+  tally tally;
   bool refuses_puts; /* for lack of space */
 } evaluation;
 
-/* Sets the result of a change and appends what is to be written to the batch of the store. */
+/* Sets the result of a change and appends what is to be written to the flight. */
 void evaluate(evaluation *v, intent *r);
 
 /* Deletes what has expired. Sets `has_lapsed` when there was such a thing. */
 void evaluate_lapse(evaluation *v, intent *r, store_space space);
 
-/* Undoes what has been evaluated, all steps behind `count`. */
-void evaluation_undo(journal_store *s, size_t count, batch_mark mark);
+/* Undoes what has been evaluated, all steps behind `count`. Of two flights the later one first. */
+void evaluation_undo(journal_store *s, flight *f, size_t count, batch_mark mark);
+
+/* ------------------------------------------------------------------------------------------------
+ * pace.c: what holds changes up, on the writer's thread */
+
+/* True when the checkpoint is so far behind that the next batch has to wait. */
+bool pace_is_due(journal_store *s);
+
+/* Waits. Nothing is flying. */
+void pace_keep(journal_store *s);
+
+/* True when the database will have room for what no checkpoint has yet, for what is in the air, and
+ * for so many bytes of changes. What is acknowledged must find its place. */
+bool room_is_sure(journal_store *s, uint64_t bytes);
+
+/* The same, after checkpoints that may give room. Nothing is flying. */
+bool room_find(journal_store *s, uint64_t bytes);
+
+/* Notes whether there is room, for whoever is to be told of it. */
+void room_note(journal_store *s, bool has_room);
+
+/* For -errno. */
+bool is_lack_of_room(int rc);
+
+/* ------------------------------------------------------------------------------------------------
+ * flight.c: batches on their way to stable storage */
+
+/* Begins an empty one on what has been evaluated so far. Returns false without memory. */
+bool flight_begin(journal_store *s, flight *f);
+
+/* Writes and syncs it on this thread; nothing is in the air. Returns 0 or -errno. */
+int flight_make(journal_store *s, flight *f);
+
+/* The same on the flyer's thread; nothing is in the air yet. */
+void flight_send(journal_store *s, flight *f);
+
+/* Waits for the one in the air. Returns what it came to. */
+int flight_await(journal_store *s);
+
+/* Shows what is durable to readers. */
+void flight_publish(journal_store *s, flight *f);
+
+/* Forgets what has been evaluated. Of two flights the later one first. */
+void flight_undo(journal_store *s, flight *f);
+
+/* Bodies that are written from where they lie: nothing else may be done until then. */
+static inline bool flight_is_heavy(const flight *f)
+{
+  return f->batch.piece_count > 0;
+}
+
+int flyer_start(journal_store *s);
+void flyer_stop(journal_store *s);
+
+/* Makes readers see what has been written. Also for what is found in the journal when it is opened.
+ */
+void journal_publish(journal_store *s, step_list *steps, uint64_t number, store_rev rev,
+                     uint64_t size);
 
 /* ------------------------------------------------------------------------------------------------
  * writer.c */
@@ -291,12 +392,8 @@ int journal_writer_start(journal_store *s);
 /* Finishes what is queued and ends the thread. */
 void journal_writer_stop(journal_store *s);
 
-/* Queues an intent, which is given. Returns 0 or COPAL_ENOSLOT. Any thread. */
-int journal_submit(journal_store *s, intent *r);
-
-/* Makes readers see what has been written. Also for what is found in the journal when it is opened.
- */
-void journal_publish(journal_store *s, uint64_t number, store_rev rev, uint64_t size);
+/* Hands what waits in the port to the writer. The port's thread. */
+void journal_flush(journal_store *s, journal_port *p);
 
 /* Stable storage has failed: nothing is acknowledged from now on. */
 void journal_fail(journal_store *s, const char *why);

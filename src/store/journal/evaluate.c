@@ -34,31 +34,31 @@ bool step_list_push(step_list *l, const step *next)
 
 /* Appends a record to the batch and the version that it makes to the steps; the entry must be
  * pinned once for it. Returns the version, lent, or NULL without memory. */
-static version *step_add(journal_store *s, overlay_entry *e, const batch_record *r, bool is_new)
+static version *step_add(flight *f, overlay_entry *e, const batch_record *r, bool is_new)
 {
-  const batch_mark mark = batch_mark_now(&s->batch);
+  const batch_mark mark = batch_mark_now(&f->batch);
   step next = {.entry = e, .prior = e->pending, .is_new = is_new};
-  if (!batch_add(&s->batch, r, &next.body_at))
+  if (!batch_add(&f->batch, r, &next.body_at))
     return NULL;
   next.made = version_make(r);
-  if (next.made == NULL || !step_list_push(&s->steps, &next)) {
+  if (next.made == NULL || !step_list_push(&f->steps, &next)) {
     version_give(next.made);
-    batch_return(&s->batch, mark);
+    batch_return(&f->batch, mark);
     return NULL;
   }
   e->pending = next.made;
   return next.made;
 }
 
-void evaluation_undo(journal_store *s, size_t count, batch_mark mark)
+void evaluation_undo(journal_store *s, flight *f, size_t count, batch_mark mark)
 {
-  while (s->steps.count > count) {
-    const step *last = &s->steps.items[--s->steps.count];
+  while (f->steps.count > count) {
+    const step *last = &f->steps.items[--f->steps.count];
     last->entry->pending = last->prior;
     version_give(last->made);
     overlay_unpin(&s->overlay, last->entry);
   }
-  batch_return(&s->batch, mark);
+  batch_return(&f->batch, mark);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -103,11 +103,11 @@ static void unpin(subject *x)
     overlay_unpin(&x->v->s->overlay, x->entry);
 }
 
-static version *add_or_unpin(journal_store *s, overlay_entry *e, const batch_record *r, bool is_new)
+static version *add_or_unpin(evaluation *v, overlay_entry *e, const batch_record *r, bool is_new)
 {
-  version *made = e != NULL ? step_add(s, e, r, is_new) : NULL;
+  version *made = e != NULL ? step_add(v->to, e, r, is_new) : NULL;
   if (made == NULL && e != NULL)
-    overlay_unpin(&s->overlay, e);
+    overlay_unpin(&v->s->overlay, e);
   return made;
 }
 
@@ -129,14 +129,14 @@ static void note(subject *x, version *made)
 static bool replace(subject *x, const record *rec)
 {
   const batch_record br = {.kind = BATCH_PUT, .space = x->space, .key = x->r->key, .rec = *rec};
-  version *made = add_or_unpin(x->v->s, overlay_pin_again(x->entry), &br, x->old == NULL);
+  version *made = add_or_unpin(x->v, overlay_pin_again(x->entry), &br, x->old == NULL);
   if (made == NULL)
     return false;
   note(x, made);
   x->r->result = (store_result){
       .status = STORE_OK, .rev = rec->item.rev, .etag = rec->item.etag, .created = x->old == NULL};
   if (x->old == NULL && x->space == STORE_RESOURCES)
-    x->v->resources++;
+    x->v->tally.resources++;
   return true;
 }
 
@@ -154,9 +154,9 @@ static bool put_item(subject *x)
   const store_op *op = x->r->op;
   if (v->refuses_puts)
     return refuse(x->r, &s->counters.bytes_refused);
-  if (x->old == NULL && x->space == STORE_RESOURCES && v->resources >= s->cfg.resource_max)
+  if (x->old == NULL && x->space == STORE_RESOURCES && v->tally.resources >= s->cfg.resource_max)
     return refuse(x->r, &s->counters.resources_refused);
-  const store_rev rev = ++v->rev;
+  const store_rev rev = ++v->tally.rev;
   const bool keeps_lifetime = x->old != NULL && op->keeps_lifetime;
   const record rec = {
       .item = {.rev = rev,
@@ -182,7 +182,7 @@ static bool set_attrs(subject *x)
     return true;
   }
   record rec = *x->old;
-  rec.item.rev = ++x->v->rev;
+  rec.item.rev = ++x->v->tally.rev;
   rec.item.attrs = x->r->attrs;
   return replace(x, &rec);
 }
@@ -191,11 +191,11 @@ static bool set_attrs(subject *x)
 static bool remove_item(subject *x)
 {
   const batch_record br = {
-      .kind = BATCH_DELETE, .space = x->space, .key = x->r->key, .rev = x->v->rev};
-  if (add_or_unpin(x->v->s, overlay_pin_again(x->entry), &br, false) == NULL)
+      .kind = BATCH_DELETE, .space = x->space, .key = x->r->key, .rev = x->v->tally.rev};
+  if (add_or_unpin(x->v, overlay_pin_again(x->entry), &br, false) == NULL)
     return false;
   if (x->space == STORE_RESOURCES)
-    x->v->resources--;
+    x->v->tally.resources--;
   return true;
 }
 
@@ -294,7 +294,7 @@ static bool note_name(evaluation *v, intent *r)
 {
   if (r->result.status != STORE_OK || !store_op_is_named(r->op))
     return true;
-  if (v->names - count_now(&v->s->counters.names_gone) >= v->s->cfg.name_max) {
+  if (v->tally.names - count_now(&v->s->counters.names_gone) >= v->s->cfg.name_max) {
     r->result.is_unnamed = true;
     count_up(&v->s->counters.names_refused);
     return true;
@@ -310,8 +310,8 @@ static bool note_name(evaluation *v, intent *r)
              .expiry = wall_of(v->s, r->now) + STORE_OPID_LIFETIME_S * (uint64_t)COPAL_SECOND,
              .key = r->key},
   };
-  v->names++;
-  return add_or_unpin(v->s, pin_name(v->s, &r->op->id), &br, false) != NULL;
+  v->tally.names++;
+  return add_or_unpin(v, pin_name(v->s, &r->op->id), &br, false) != NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -350,16 +350,18 @@ static void clear_result(intent *r, store_status status)
 {
   version_give(r->made);
   r->made = NULL;
+  free(r->kept);
+  r->kept = NULL;
   r->has_lapsed = r->took_effect = false;
   r->result = (store_result){.status = status};
 }
 
 void evaluate(evaluation *v, intent *r)
 {
-  journal_store *s = v->s;
-  const size_t steps = s->steps.count;
-  const batch_mark mark = batch_mark_now(&s->batch);
-  const evaluation before = *v;
+  flight *f = v->to;
+  const size_t steps = f->steps.count;
+  const batch_mark mark = batch_mark_now(&f->batch);
+  const tally before = v->tally;
   subject x = {.v = v, .r = r, .space = r->op->space};
   bool is_over;
   clear_result(r, STORE_PRECONDITION);
@@ -368,8 +370,8 @@ void evaluate(evaluation *v, intent *r)
     return;
   has_memory = has_memory && pin(&x) && carry_out(&x);
   if (!has_memory) {
-    evaluation_undo(s, steps, mark);
-    *v = before;
+    evaluation_undo(v->s, f, steps, mark);
+    v->tally = before;
     clear_result(r, STORE_UNAVAILABLE);
   }
   unpin(&x);

@@ -19,6 +19,7 @@ enum {
   QUEUE_MAX_DEFAULT = 64 << 20,
   PENDING_MAX_DEFAULT = 4096,
   BATCH_MAX_DEFAULT = 4096,
+  OUTBOX_MAX = 64, /* changes that a port keeps to itself */
   SEGMENT_DEFAULT = 64 << 20,
   MEMORY_MAX_DEFAULT = 256 << 20,
   BYTES_PER_BUCKET = 256, /* of memory, for the overlay's table */
@@ -46,6 +47,7 @@ static int journal_port_open(store *base, store_waker *waker, store_port **port)
   p->base.store = base;
   p->waker = waker;
   intent_list_init(&p->done);
+  intent_list_init(&p->outbox);
   view_add((journal_store *)base, &p->view);
   *port = &p->base;
   return COPAL_OK;
@@ -54,6 +56,7 @@ static int journal_port_open(store *base, store_waker *waker, store_port **port)
 static void journal_view_renew(store_port *base)
 {
   journal_port *p = (journal_port *)base;
+  journal_flush(store_of(base), p);
   for (size_t i = 0; i < p->lent_count; i++)
     version_give(p->lent[i]);
   p->lent_count = 0;
@@ -64,6 +67,7 @@ static void journal_port_close(store_port *base)
 {
   journal_port *p = (journal_port *)base;
   journal_store *s = store_of(base);
+  journal_flush(s, p);
   pthread_mutex_lock(&s->lock);
   while (p->in_writer > 0)
     pthread_cond_wait(&s->settled, &s->lock);
@@ -105,6 +109,16 @@ static intent *intent_make(journal_port *p, store_op *op, copal_time now)
   return r;
 }
 
+/* So many bytes may be under way, or one change of any size. */
+static bool admit(journal_store *s, size_t size)
+{
+  const uint64_t before = atomic_fetch_add(&s->queued, size);
+  if (before == 0 || (before <= s->cfg.queue_max && size <= s->cfg.queue_max - before))
+    return true;
+  count_sub(&s->queued, size);
+  return false;
+}
+
 static int journal_commit(store_port *base, store_op *op, copal_time now)
 {
   journal_port *p = (journal_port *)base;
@@ -112,12 +126,15 @@ static int journal_commit(store_port *base, store_op *op, copal_time now)
   if (op->key.len == 0)
     return COPAL_EINVAL;
   intent *r = p->under_way < s->cfg.pending_max ? intent_make(p, op, now) : NULL;
-  if (r == NULL || journal_submit(s, r) != COPAL_OK) {
+  if (r == NULL || !admit(s, r->size)) {
     intent_free(r);
     count_up(&s->counters.pending_refused);
     return COPAL_ENOSLOT;
   }
   p->under_way++;
+  intent_list_push(&p->outbox, r);
+  if (++p->outbox_count == OUTBOX_MAX)
+    journal_flush(s, p);
   return COPAL_OK;
 }
 
@@ -137,6 +154,7 @@ static int journal_drain(store_port *base, int max)
   intent_list taken;
   if (p->under_way == 0)
     return 0;
+  journal_flush(store_of(base), p);
   take_done(p, max, &taken);
   int ran = 0;
   for (intent *r; (r = intent_list_pop(&taken)) != NULL; ran++) {
@@ -190,6 +208,7 @@ static void journal_close(store *base)
 {
   journal_store *s = (journal_store *)base;
   journal_writer_stop(s);
+  flyer_stop(s);
   checkpointer_stop(s);
   view_remove(s, &s->view);
   const bool is_clean = finish(s);
@@ -200,8 +219,10 @@ static void journal_close(store *base)
   free_settling(s);
   overlay_wipe(&s->overlay);
   env_close(&s->env);
-  batch_wipe(&s->batch);
-  free(s->steps.items);
+  for (size_t i = 0; i < sizeof s->flights / sizeof *s->flights; i++) {
+    batch_wipe(&s->flights[i].batch);
+    free(s->flights[i].steps.items);
+  }
   free(s->dirty.items);
   pthread_mutex_destroy(&s->lock);
   pthread_mutex_destroy(&s->lag_lock);
@@ -209,6 +230,7 @@ static void journal_close(store *base)
   pthread_mutex_destroy(&s->standby_lock);
   pthread_cond_destroy(&s->work);
   pthread_cond_destroy(&s->settled);
+  pthread_cond_destroy(&s->take_off);
   pthread_cond_destroy(&s->lag_grew);
   pthread_cond_destroy(&s->lag_shrank);
   free(s);
@@ -269,8 +291,8 @@ typedef struct recovery {
 static void recover_batch(recovery *r)
 {
   journal_store *s = r->s;
-  if (s->steps.count > 0)
-    journal_publish(s, r->batch, s->rev, r->size);
+  if (s->next->steps.count > 0)
+    journal_publish(s, &s->next->steps, r->batch, s->tally.rev, r->size);
   r->size = 0;
 }
 
@@ -305,16 +327,16 @@ static version *version_of(journal_store *s, const batch_record *rec, const chai
 static void count_recovered(journal_store *s, const overlay_entry *e, const batch_record *rec)
 {
   if (rec->kind == BATCH_OP) {
-    s->names++;
+    s->tally.names++;
     return;
   }
   const bool was_present = is_present(s, e);
   if (rec->space != STORE_RESOURCES)
     return;
   if (rec->kind == BATCH_PUT && !was_present)
-    s->resources++;
+    s->tally.resources++;
   if (rec->kind == BATCH_DELETE && was_present)
-    s->resources--;
+    s->tally.resources--;
 }
 
 static int recover_record(chain_reader *reader, uint64_t number, const batch_record *rec,
@@ -334,13 +356,13 @@ static int recover_record(chain_reader *reader, uint64_t number, const batch_rec
     return -ENOMEM;
   count_recovered(s, e, rec);
   const step next = {.entry = e, .made = v, .is_new = rec->kind == BATCH_PUT && !is_present(s, e)};
-  if (!step_list_push(&s->steps, &next)) {
+  if (!step_list_push(&s->next->steps, &next)) {
     version_give(v);
     return -ENOMEM;
   }
   e->pending = v;
-  if (v->rev > s->rev)
-    s->rev = v->rev;
+  if (v->rev > s->tally.rev)
+    s->tally.rev = v->rev;
   return 0;
 }
 
@@ -349,14 +371,14 @@ static int recover(journal_store *s, char why[LMDB_WHY_SIZE])
   recovery r = {.reader = {.on_record = recover_record, .applied = s->applied}, .s = s};
   const int rc = chain_read(&s->chain, &r.reader, why);
   if (rc != 0) {
-    evaluation_undo(s, 0, batch_mark_now(&s->batch));
+    evaluation_undo(s, s->next, 0, batch_mark_now(&s->next->batch));
     return rc;
   }
   recover_batch(&r);
-  if (r.reader.rev > s->rev)
-    s->rev = r.reader.rev;
+  if (r.reader.rev > s->tally.rev)
+    s->tally.rev = r.reader.rev;
   s->published = s->chain.next_batch - 1;
-  s->published_rev = s->rev;
+  s->published_rev = s->tally.rev;
   atomic_store(&s->counters.recovered, r.reader.batches);
   return 0;
 }
@@ -413,9 +435,9 @@ static int read_database(journal_store *s)
     rc = mdb_stat(s->standby, s->env.ops, &ops);
   if (rc != 0)
     return rc;
-  s->resources = items.ms_entries;
-  s->names = ops.ms_entries;
-  s->rev = s->env.record.rev;
+  s->tally.resources = items.ms_entries;
+  s->tally.names = ops.ms_entries;
+  s->tally.rev = s->env.record.rev;
   if (apply_first_expiring(&s->env, s->standby, &first) == 0)
     atomic_store(&s->next_expiry, first.expiry);
   atomic_store(&s->counters.data_bytes, space_used(&s->env) * s->env.page);
@@ -470,9 +492,11 @@ static int start(journal_store *s, const char *dir, char why[LMDB_WHY_SIZE])
   if (rc == 0)
     rc = start_chain(s);
   if (rc == 0) {
-    atomic_store(&s->counters.resources, s->resources);
+    atomic_store(&s->counters.resources, s->tally.resources);
     rc = checkpointer_start(s);
   }
+  if (rc == 0)
+    rc = flyer_start(s);
   if (rc == 0)
     rc = journal_writer_start(s);
   if (rc != 0 && why[0] == '\0')
@@ -491,6 +515,7 @@ static void init_locks(journal_store *s)
   pthread_mutex_init(&s->standby_lock, NULL);
   pthread_cond_init(&s->work, &attr);
   pthread_cond_init(&s->settled, &attr);
+  pthread_cond_init(&s->take_off, &attr);
   pthread_cond_init(&s->lag_grew, &attr);
   pthread_cond_init(&s->lag_shrank, &attr);
   pthread_condattr_destroy(&attr);
@@ -513,6 +538,8 @@ int journal_store_open(const char *dir, const journal_store_cfg *cfg, store **ou
   s->swept = UINT64_MAX;
   s->settling_tail = &s->settling;
   intent_list_init(&s->queue);
+  s->wake_at = 1;
+  s->next = &s->flights[0];
   init_locks(s);
   view_add(s, &s->view);
   int rc = overlay_init(&s->overlay, buckets_for(&s->own), s->cfg.history) ? 0 : -ENOMEM;

@@ -81,11 +81,11 @@ static intent *intent_of(const evaluation *v, const expiring *x, copal_time now)
 static bool sweep_one(evaluation *v, const expiring *x, copal_time now, intent_list *told)
 {
   intent *r = intent_of(v, x, now);
-  const size_t before = v->s->steps.count;
+  const size_t before = v->to->steps.count;
   if (r == NULL)
     return false;
   evaluate_lapse(v, r, x->space);
-  const bool is_gone = v->s->steps.count > before;
+  const bool is_gone = v->to->steps.count > before;
   if (r->has_lapsed)
     intent_list_push(told, r);
   else

@@ -6,7 +6,7 @@
 
 #include "store/journal/engine.h"
 
-/* Appends deletions of some of what has expired to the batch of the store; intents that tell of
+/* Appends deletions of some of what has expired to the flight; intents that tell of
  * resources are added to `told`. `has_names` when there are names for the checkpointer to forget.
  * Returns when there is more to do, on the wall clock; 0: not before the next checkpoint. The
  * writer's thread. */

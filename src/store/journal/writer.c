@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The writer of the journal engine: group commit. What queued while the last sync ran is the next
- * batch; no timer delays anything, but for the pace that the checkpoint can follow when it is far
- * behind.
+/* The writer of the journal engine: group commit. What queues while a batch is written is evaluated
+ * meanwhile and makes the next one; no timer delays anything, but for the pace that the checkpoint
+ * can follow when it is far behind.
  *
  * A batch is evaluated, written and synced; then readers see it; then followers and ports are told.
+ * Changes see those before them that are not durable yet, but none is answered before they are.
  * When stable storage fails, nothing is acknowledged any more: a second fsync() after one that
  * failed may succeed without having written anything. */
 #include <errno.h>
@@ -18,14 +19,11 @@
 #include "store/journal/sweep.h"
 
 enum {
-  BATCH_BYTES = 4 << 20, /* of one batch, unless one change has more */
-  ROOM_PAGES = 64,       /* of the database, beside what the changes themselves take */
-  ROOM_FACTOR = 2,       /* pages are half full at worst */
-  ROOM_WAIT = 2000000,   /* microseconds for a checkpoint that may give room */
-  PACE_SLEEP_MAX = 4000, /* microseconds that one batch is held up while there is room */
-  FULL_SLEEP = 100000,   /* microseconds between looks at a full overlay */
-  PART_ALL = 1024,       /* of the pressure: nothing fits any more */
-  PART_SLOW = 512,       /* batches begin to be held up */
+  BATCH_BYTES = 4 << 20,  /* of one batch, unless one change has more */
+  RESTART_WAIT = 2000000, /* microseconds for the checkpoint that lets a file be used again */
+  FIRST_BITE = 64, /* changes of a batch that takes off from the ground: the rest is evaluated
+                      while it is in the air */
+  WAKE_AT = 32,    /* changes: fewer do not wake the writer while a batch is in the air */
 };
 
 #define SLEEP_MAX (3600 * (uint64_t)COPAL_SECOND) /* the clock of another may have been moved */
@@ -43,66 +41,7 @@ void journal_fail(journal_store *s, const char *why)
 }
 
 /* ------------------------------------------------------------------------------------------------
- * keeping pace with the checkpoint */
-
-/* How far behind it is, in parts of PART_ALL. */
-static uint64_t pressure(const journal_store *s)
-{
-  const uint64_t memory = count_now(&s->overlay.bytes) * PART_ALL / s->own.memory_max;
-  const uint64_t journal = count_now(&s->counters.lag_bytes) * PART_ALL / s->own.journal_max;
-  return memory > journal ? memory : journal;
-}
-
-static void sleep_us(uint64_t us)
-{
-  const struct timespec ts = {.tv_sec = (time_t)(us / 1000000),
-                              .tv_nsec = (long)(us % 1000000) * 1000};
-  nanosleep(&ts, NULL);
-}
-
-/* Waits while nothing fits. Not for ever: without room on the disk no checkpoint comes, and what is
- * to be done about that is decided with the batch. */
-static void wait_for_checkpoint(journal_store *s)
-{
-  while (pressure(s) >= PART_ALL && !atomic_load(&s->has_failed)) {
-    pthread_mutex_lock(&s->lag_lock);
-    const bool is_stuck = s->is_stuck;
-    pthread_mutex_unlock(&s->lag_lock);
-    if (is_stuck)
-      return;
-    checkpoint_wait(s, FULL_SLEEP);
-  }
-}
-
-/* Lets the journal grow at the rate at which checkpoints settle it: freely up to half of what fits,
- * at that rate at three quarters, slower beyond. The batch before this one is what it has grown by.
- */
-static void keep_pace(journal_store *s)
-{
-  const uint64_t now = monotonic_now();
-  const uint64_t part = pressure(s);
-  const uint64_t rate = count_now(&s->drain_rate);
-  if (part < PART_SLOW || rate == 0) {
-    s->pace_due = now;
-    return;
-  }
-  const uint64_t grown = s->batch.size * 1000 / rate;
-  s->pace_due += grown * (part - PART_SLOW) / (PART_SLOW / 2);
-  if (s->pace_due + PACE_SLEEP_MAX < now)
-    s->pace_due = now - PACE_SLEEP_MAX;
-  if (s->pace_due <= now && part < PART_ALL)
-    return;
-  count_up(&s->counters.waits);
-  const uint64_t wait = s->pace_due > now ? s->pace_due - now : 0;
-  sleep_us(wait < PACE_SLEEP_MAX ? wait : PACE_SLEEP_MAX);
-  if (wait > PACE_SLEEP_MAX)
-    s->pace_due = now + PACE_SLEEP_MAX;
-  wait_for_checkpoint(s);
-  count_add(&s->counters.waited_us, monotonic_now() - now);
-}
-
-/* ------------------------------------------------------------------------------------------------
- * room in the database */
+ * evaluating */
 
 static bool has_growth(const intent_list *group)
 {
@@ -120,40 +59,10 @@ static uint64_t bytes_of(const intent_list *group)
   return bytes;
 }
 
-static space_answer ask_for(journal_store *s, uint64_t bytes)
+/* Sets one result for all changes from `r` on. */
+static void settle_all(journal_store *s, intent *r, store_status status)
 {
-  const uint64_t history = s->cfg.history > 0 ? 2 : 1;
-  const uint64_t pages = bytes * ROOM_FACTOR * history / s->env.page + ROOM_PAGES;
-  return space_ask(&s->space, pages);
-}
-
-/* Whether the database will have room for what no checkpoint has yet and for these changes. What is
- * acknowledged must find its place. */
-static bool find_room(journal_store *s, const intent_list *group)
-{
-  const uint64_t own = bytes_of(group);
-  if (ask_for(s, count_now(&s->counters.lag_bytes) + own) == SPACE_HAS)
-    return true;
-  /* Two checkpoints: pages that the first frees can be used after the second. */
-  for (int i = 0; i < 2; i++)
-    if (!checkpoint_wait(s, ROOM_WAIT))
-      return false;
-  return ask_for(s, count_now(&s->counters.lag_bytes) + own) == SPACE_HAS;
-}
-
-static void note_room(journal_store *s, bool is_full, const char *why)
-{
-  if (is_full != s->is_full)
-    journal_tell(s, is_full ? LMDB_EVENT_FULL : LMDB_EVENT_ROOM, why);
-  s->is_full = is_full;
-}
-
-/* ------------------------------------------------------------------------------------------------
- * a batch */
-
-static void settle_all(journal_store *s, const intent_list *group, store_status status)
-{
-  for (intent *r = group->head; r != NULL; r = r->next) {
+  for (; r != NULL; r = r->next) {
     version_give(r->made);
     r->made = NULL;
     r->result = (store_result){.status = status};
@@ -163,151 +72,37 @@ static void settle_all(journal_store *s, const intent_list *group, store_status 
   }
 }
 
-/* Bodies that were not copied are read from the journal from now on. */
-static bool place_bodies(journal_store *s, const chain_place *place)
-{
-  for (size_t i = 0; i < s->steps.count; i++) {
-    const step *st = &s->steps.items[i];
-    version *v = st->made;
-    if (v->kind != BATCH_PUT || v->rec.item.body.len < BATCH_LENT_MIN)
-      continue;
-    uint8_t *body;
-    size_t len;
-    void *map = chain_map(&s->chain, place, st->body_at, v->rec.item.body.len, &body, &len);
-    if (map == NULL)
-      return false;
-    version_place(v, map, len, body);
-  }
-  return true;
-}
-
-void journal_publish(journal_store *s, uint64_t number, store_rev rev, uint64_t size)
-{
-  entry_list dirty = {.items = NULL};
-  uint64_t fresh = 0;
-  pthread_mutex_lock(&s->lag_lock);
-  if (s->dirty.count == 0)
-    s->lag_since = monotonic_now();
-  pthread_mutex_unlock(&s->lag_lock);
-  for (size_t i = 0; i < s->steps.count; i++) {
-    const step *st = &s->steps.items[i];
-    overlay_entry *e = st->entry;
-    if (e->pending == st->made)
-      e->pending = NULL;
-    const bool is_first = overlay_publish(&s->overlay, e, st->made, st->is_new);
-    if (is_first && !entry_list_push(&dirty, e))
-      journal_fail(s, "no memory for the checkpoint");
-    fresh += is_first;
-  }
-  pthread_mutex_lock(&s->lag_lock);
-  for (size_t i = 0; i < dirty.count; i++)
-    if (!entry_list_push(&s->dirty, dirty.items[i]))
-      journal_fail(s, "no memory for the checkpoint");
-  s->published = number;
-  s->published_rev = rev;
-  count_add(&s->counters.lag_bytes, size);
-  count_add(&s->counters.lag_records, fresh);
-  pthread_cond_signal(&s->lag_grew);
-  pthread_mutex_unlock(&s->lag_lock);
-  s->steps.count = 0;
-  free(dirty.items);
-}
-
-/* Writes and shows what has been evaluated. Returns 0 or -errno. */
-static int make_durable(journal_store *s, const evaluation *v)
-{
-  chain_place place;
-  uint64_t number;
-  if (s->steps.count == 0)
-    return 0;
-  const int rc = chain_append(&s->chain, &s->batch, v->rev, &number, &place);
-  if (rc != 0)
-    return rc;
-  if (!place_bodies(s, &place))
-    return -EIO; /* it is durable, and cannot be shown before the next start */
-  count_up(&s->counters.syncs);
-  count_up(&s->counters.batches);
-  count_add(&s->counters.journal_bytes, s->batch.size);
-  s->rev = v->rev;
-  s->resources = v->resources;
-  s->names = v->names;
-  atomic_store_explicit(&s->counters.resources, s->resources, memory_order_relaxed);
-  journal_publish(s, number, v->rev, s->batch.size);
-  return 0;
-}
-
-static evaluation evaluation_begin(journal_store *s, bool refuses_puts)
+static evaluation evaluation_begin(journal_store *s, flight *f, bool refuses_puts)
 {
   return (evaluation){.s = s,
                       .txn = view_open(s, &s->view),
-                      .rev = s->rev,
-                      .resources = s->resources,
-                      .names = s->names,
+                      .to = f,
+                      .tally = s->tally,
                       .refuses_puts = refuses_puts};
 }
 
-/* Evaluates all changes of the list and makes them durable. Returns 0 or -errno, with nothing
- * changed. */
-static int attempt(journal_store *s, const intent_list *group, bool refuses_puts)
+/* The view stays while a body is to be written from where the database has it. */
+static void evaluation_end(evaluation *v)
 {
-  evaluation v = evaluation_begin(s, refuses_puts);
-  int rc = v.txn != NULL && batch_begin(&s->batch) ? 0 : -ENOMEM;
-  if (rc == 0) {
-    for (intent *r = group->head; r != NULL; r = r->next)
-      evaluate(&v, r);
-    rc = make_durable(s, &v);
-    if (rc != 0)
-      evaluation_undo(s, 0, batch_mark_now(&s->batch));
-  }
-  view_close(&s->view);
-  return rc;
+  v->s->tally = v->to->after = v->tally;
+  if (!flight_is_heavy(v->to))
+    view_close(&v->s->view);
 }
 
-static bool is_lack_of_room(int rc)
-{
-  return rc < 0 && is_for_lack_of_room(-rc);
-}
-
-/* The disk has no room for another file of the journal: when the checkpoint has everything, the
- * one there is can be used again. */
-static bool restart_chain(journal_store *s)
-{
-  if (!checkpoint_wait(s, ROOM_WAIT))
-    return false;
-  pthread_mutex_lock(&s->lag_lock);
-  const bool has_all = s->applied == s->published;
-  pthread_mutex_unlock(&s->lag_lock);
-  const int rc = has_all ? chain_restart(&s->chain) : -ENOSPC;
-  if (rc != 0 && !is_lack_of_room(rc))
-    journal_fail(s, strerror(-rc)); /* batches behind a header in doubt could not be read */
-  return rc == 0;
-}
-
-static void commit(journal_store *s, const intent_list *group, bool has_room)
+/* Evaluates the changes from `r` on. */
+static void evaluate_all(journal_store *s, flight *f, intent *r, bool refuses_puts)
 {
   if (atomic_load(&s->has_failed)) {
-    settle_all(s, group, STORE_FAILED);
+    settle_all(s, r, STORE_FAILED);
     return;
   }
-  int rc = attempt(s, group, !has_room);
-  if (is_lack_of_room(rc) && restart_chain(s))
-    rc = attempt(s, group, !has_room);
-  if (atomic_load(&s->has_failed))
-    rc = rc != 0 ? -EIO : 0;
-  if (is_lack_of_room(rc)) {
-    has_room = false;
-    rc = attempt(s, group, true);
-  }
-  if (is_lack_of_room(rc)) {
-    settle_all(s, group, STORE_FULL);
-  } else if (rc == -ENOMEM) {
-    settle_all(s, group, STORE_UNAVAILABLE);
-  } else if (rc != 0) {
-    journal_fail(s, strerror(-rc));
-    settle_all(s, group, STORE_FAILED);
-  }
-  if (has_growth(group))
-    note_room(s, !has_room, "neither the data file nor the journal can grow");
+  evaluation v = evaluation_begin(s, f, refuses_puts);
+  if (v.txn == NULL)
+    settle_all(s, r, STORE_UNAVAILABLE);
+  else
+    for (; r != NULL; r = r->next)
+      evaluate(&v, r);
+  evaluation_end(&v);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -347,7 +142,7 @@ static void deliver(journal_store *s, intent_list *group)
   for (intent *r; (r = intent_list_pop(group)) != NULL;) {
     journal_port *p = r->port;
     const bool is_first = p->done.head == NULL;
-    s->queued -= r->size;
+    count_sub(&s->queued, r->size);
     p->in_writer--;
     count_up(&s->counters.changes);
     intent_list_push(&p->done, r);
@@ -356,6 +151,180 @@ static void deliver(journal_store *s, intent_list *group)
   }
   pthread_cond_broadcast(&s->settled);
   pthread_mutex_unlock(&s->lock);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * a batch that could not be written at first; nothing is in the air */
+
+/* Evaluates the changes of a flight anew and makes them durable. Returns 0 or -errno, with nothing
+ * changed. */
+static int attempt(journal_store *s, flight *f, bool refuses_puts)
+{
+  intent_list group = f->group;
+  if (!flight_begin(s, f)) {
+    f->group = group;
+    return -ENOMEM;
+  }
+  f->group = group;
+  f->refuses_puts = refuses_puts;
+  evaluate_all(s, f, f->group.head, refuses_puts);
+  const int rc = flight_make(s, f);
+  view_close(&s->view);
+  if (rc == 0)
+    flight_publish(s, f);
+  else
+    flight_undo(s, f);
+  return rc;
+}
+
+/* The disk has no room for another file of the journal: when the checkpoint has everything, the
+ * one there is can be used again. */
+static bool restart_chain(journal_store *s)
+{
+  if (!checkpoint_wait(s, RESTART_WAIT))
+    return false;
+  pthread_mutex_lock(&s->lag_lock);
+  const bool has_all = s->applied == s->published;
+  pthread_mutex_unlock(&s->lag_lock);
+  const int rc = has_all ? chain_restart(&s->chain) : -ENOSPC;
+  if (rc != 0 && !is_lack_of_room(rc))
+    journal_fail(s, strerror(-rc)); /* batches behind a header in doubt could not be read */
+  return rc == 0;
+}
+
+/* Writing has come to `rc`, and what was evaluated has been undone. */
+static void try_again(journal_store *s, flight *f, int rc)
+{
+  bool has_room = !f->refuses_puts;
+  if (is_lack_of_room(rc) && restart_chain(s))
+    rc = attempt(s, f, !has_room);
+  if (rc != 0 && atomic_load(&s->has_failed))
+    rc = -EIO;
+  if (is_lack_of_room(rc)) {
+    has_room = false;
+    rc = attempt(s, f, true);
+  }
+  if (is_lack_of_room(rc)) {
+    settle_all(s, f->group.head, STORE_FULL);
+  } else if (rc == -ENOMEM) {
+    settle_all(s, f->group.head, STORE_UNAVAILABLE);
+  } else if (rc != 0) {
+    journal_fail(s, strerror(-rc));
+    settle_all(s, f->group.head, STORE_FAILED);
+  }
+  if (has_growth(&f->group))
+    room_note(s, has_room);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * flights */
+
+/* Tells of what is durable or refused; the flight is there for others then. */
+static void arrive(journal_store *s, flight *f)
+{
+  deliver(s, &f->group);
+  (void)flight_begin(s, f);
+}
+
+/* It is durable. */
+static void land(journal_store *s, flight *f)
+{
+  flight_publish(s, f);
+  if (s->is_full && !f->refuses_puts && has_growth(&f->group))
+    room_note(s, true);
+  arrive(s, f);
+}
+
+/* It has not been written. What has been evaluated behind it is evaluated anew. */
+static void crash(journal_store *s, flight *f, int rc)
+{
+  flight *behind = s->next;
+  flight_undo(s, behind);
+  flight_undo(s, f);
+  view_close(&s->view);
+  try_again(s, f, rc);
+  arrive(s, f);
+  if (behind->count == 0)
+    return;
+  rc = attempt(s, behind, behind->refuses_puts);
+  if (rc != 0)
+    try_again(s, behind, rc);
+  arrive(s, behind);
+}
+
+/* What is in the air comes down, and the next one takes off before anybody is told of it. */
+static void advance(journal_store *s)
+{
+  flight *before = s->flying, *next = s->next;
+  const int rc = before != NULL ? flight_await(s) : 0;
+  if (rc != 0) {
+    crash(s, before, rc);
+    return;
+  }
+  const bool goes = next->steps.count > 0;
+  if (goes)
+    flight_send(s, next);
+  if (before != NULL)
+    land(s, before);
+  if (goes)
+    s->next = next == &s->flights[0] ? &s->flights[1] : &s->flights[0];
+  else if (next->count > 0)
+    arrive(s, next);
+}
+
+/* Everything that has been evaluated is made durable and told. */
+static void finish(journal_store *s)
+{
+  if (s->flying != NULL) {
+    flight *before = s->flying;
+    const int rc = flight_await(s);
+    if (rc != 0) {
+      crash(s, before, rc);
+      return;
+    }
+    land(s, before);
+  }
+  flight *f = s->next;
+  if (f->count == 0)
+    return;
+  const int rc = flight_make(s, f);
+  view_close(&s->view);
+  if (rc == 0) {
+    land(s, f);
+    return;
+  }
+  flight_undo(s, f);
+  try_again(s, f, rc);
+  arrive(s, f);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * taking changes */
+
+/* Evaluates what has been taken from the queue for the next flight. */
+static void board(journal_store *s, intent_list *group)
+{
+  const uint64_t bytes = bytes_of(group);
+  const bool grows = has_growth(group);
+  if (pace_is_due(s)) {
+    finish(s);
+    pace_keep(s);
+  }
+  bool has_room = !grows || room_is_sure(s, bytes);
+  if (!has_room) {
+    finish(s);
+    has_room = room_find(s, bytes);
+  }
+  if (!has_room)
+    room_note(s, false);
+  flight *f = s->next;
+  for (const intent *r = group->head; r != NULL; r = r->next)
+    f->count++;
+  f->bytes += bytes;
+  f->refuses_puts = f->refuses_puts || !has_room;
+  intent *first = group->head;
+  intent_list_append(&f->group, group);
+  evaluate_all(s, f, first, !has_room);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -372,23 +341,27 @@ static copal_time sweep_due(const journal_store *s)
 }
 
 /* One batch of deletions. Without room it is tried again after the next checkpoint: what has
- * expired is absent anyway. */
+ * expired is absent anyway. Nothing is in the air. */
 static void sweep(journal_store *s)
 {
   intent_list told;
   intent_list_init(&told);
   const uint64_t checkpoint = atomic_load(&s->checkpoint);
   bool has_names = false;
-  evaluation v = evaluation_begin(s, false);
-  int rc = v.txn != NULL && batch_begin(&s->batch) ? 0 : -ENOMEM;
+  flight *f = s->next;
+  evaluation v = evaluation_begin(s, f, false);
+  int rc = v.txn != NULL ? 0 : -ENOMEM;
   if (rc == 0) {
     s->next_sweep = journal_sweep(&v, &told, &has_names);
     s->swept = checkpoint;
-    rc = make_durable(s, &v);
-    if (rc != 0)
-      evaluation_undo(s, 0, batch_mark_now(&s->batch));
   }
+  evaluation_end(&v);
+  if (rc == 0 && (rc = flight_make(s, f)) == 0)
+    flight_publish(s, f);
+  else
+    flight_undo(s, f);
   view_close(&s->view);
+  (void)flight_begin(s, f);
   if (has_names)
     checkpoint_ask(s);
   if (rc != 0)
@@ -405,24 +378,42 @@ static void sweep(journal_store *s)
 /* ------------------------------------------------------------------------------------------------
  * the thread */
 
-/* Takes so many intents from the queue, and so many bytes unless it is one. */
-static void take_batch(journal_store *s, intent_list *to)
+/* Takes from the queue what fits into the next flight: so many changes, and so many bytes unless it
+ * is one. The store's lock is held. */
+static void take(journal_store *s, intent_list *to)
 {
+  flight *f = s->next;
+  const uint32_t max =
+      s->flying == NULL && s->cfg.batch_max > FIRST_BITE ? FIRST_BITE : s->cfg.batch_max;
+  uint64_t bytes = f->bytes;
   intent_list_init(to);
-  uint64_t size = 0;
-  for (uint32_t i = 0; i < s->cfg.batch_max && s->queue.head != NULL; i++) {
-    size += s->queue.head->size + s->queue.head->lent;
-    if (i > 0 && size > BATCH_BYTES)
-      return;
+  for (uint32_t i = f->count; i < max && s->queue.head != NULL; i++) {
+    bytes += s->queue.head->size + s->queue.head->lent;
+    if (i > 0 && bytes > BATCH_BYTES)
+      break;
     intent_list_push(to, intent_list_pop(&s->queue));
+    s->queue_count--;
   }
+  f->is_full = s->queue.head != NULL;
 }
 
-/* Sleeps until there is work, at most until something expires. The store's lock is held. */
+/* How many changes must be queued before something is done about them. */
+static uint32_t wanted(const journal_store *s)
+{
+  if (s->flying == NULL || s->flying->is_down)
+    return 1;
+  return s->next->is_full ? UINT32_MAX : WAKE_AT;
+}
+
+/* Sleeps until there are changes to take, the flight is down, something expires, or it is to end.
+ * The store's lock is held. */
 static void wait_for_work(journal_store *s)
 {
-  while (s->queue.head == NULL && !s->is_ending) {
-    const copal_time due = sweep_due(s);
+  while (s->flying == NULL || !s->flying->is_down) {
+    s->wake_at = wanted(s);
+    if (s->queue_count >= s->wake_at || (s->is_ending && s->flying == NULL))
+      return;
+    const copal_time due = s->flying == NULL ? sweep_due(s) : COPAL_NEVER;
     if (due == COPAL_NEVER) {
       pthread_cond_wait(&s->work, &s->lock);
       continue;
@@ -437,11 +428,25 @@ static void wait_for_work(journal_store *s)
   }
 }
 
-static void run_batch(journal_store *s, intent_list *group)
+/* When nothing else is to be done meanwhile, handing it over would only take longer. */
+static bool is_alone(const journal_store *s)
 {
-  keep_pace(s);
-  commit(s, group, !has_growth(group) || find_room(s, group));
-  deliver(s, group);
+  return s->flying == NULL && !s->next->is_full;
+}
+
+static void run(journal_store *s, intent_list *group, bool is_landing)
+{
+  if (group->head != NULL)
+    board(s, group);
+  if (is_alone(s) || flight_is_heavy(s->next))
+    finish(s);
+  else if (s->flying == NULL || is_landing)
+    advance(s);
+  const copal_time due = sweep_due(s);
+  if (due != COPAL_NEVER && due <= journal_clock(s)) {
+    finish(s);
+    sweep(s);
+  }
 }
 
 static void *writer_main(void *arg)
@@ -451,16 +456,13 @@ static void *writer_main(void *arg)
   pthread_mutex_lock(&s->lock);
   for (;;) {
     wait_for_work(s);
-    if (s->queue.head == NULL && s->is_ending)
+    if (s->queue.head == NULL && s->flying == NULL && s->is_ending)
       break;
     intent_list group;
-    take_batch(s, &group);
+    take(s, &group);
+    const bool is_landing = s->flying != NULL && s->flying->is_down;
     pthread_mutex_unlock(&s->lock);
-    if (group.head != NULL)
-      run_batch(s, &group);
-    const copal_time due = sweep_due(s);
-    if (due != COPAL_NEVER && due <= journal_clock(s))
-      sweep(s);
+    run(s, &group, is_landing);
     pthread_mutex_lock(&s->lock);
   }
   pthread_mutex_unlock(&s->lock);
@@ -469,6 +471,8 @@ static void *writer_main(void *arg)
 
 int journal_writer_start(journal_store *s)
 {
+  if (!flight_begin(s, &s->flights[0]) || !flight_begin(s, &s->flights[1]))
+    return -ENOMEM;
   /* Signals are for the threads that wait for them. */
   sigset_t all, before;
   sigfillset(&all);
@@ -491,19 +495,17 @@ void journal_writer_stop(journal_store *s)
   s->has_writer = false;
 }
 
-int journal_submit(journal_store *s, intent *r)
+void journal_flush(journal_store *s, journal_port *p)
 {
+  if (p->outbox_count == 0)
+    return;
   pthread_mutex_lock(&s->lock);
-  const bool has_room =
-      s->queued == 0 || (s->queued <= s->cfg.queue_max && r->size <= s->cfg.queue_max - s->queued);
-  if (has_room) {
-    const bool is_first = s->queue.head == NULL;
-    s->queued += r->size;
-    r->port->in_writer++;
-    intent_list_push(&s->queue, r);
-    if (is_first)
-      pthread_cond_signal(&s->work);
-  }
+  const bool was_enough = s->queue_count >= s->wake_at;
+  intent_list_append(&s->queue, &p->outbox);
+  s->queue_count += p->outbox_count;
+  p->in_writer += p->outbox_count;
+  if (!was_enough && s->queue_count >= s->wake_at)
+    pthread_cond_signal(&s->work);
   pthread_mutex_unlock(&s->lock);
-  return has_room ? COPAL_OK : COPAL_ENOSLOT;
+  p->outbox_count = 0;
 }
