@@ -85,7 +85,7 @@ typedef enum conf_store {
   CONF_STORE_MEMORY,
   CONF_STORE_LMDB,
   CONF_STORE_JOURNAL, /* in front of LMDB */
-  CONF_STORE_DEFAULT = CONF_STORE_LMDB,
+  CONF_STORE_DEFAULT = CONF_STORE_JOURNAL,
 } conf_store;
 
 /* Counts are for the whole process; conf_ep() has a shard's part. */

@@ -25,6 +25,7 @@ KILL_POINTS = 24
 ROLL_CHANGES, ROLL_KEYS = 6000, 48
 ROLL_TMPFS_SIZE = 24 << 20  # files of 1 MiB
 TMPFS_SIZE = 6 << 20
+LOST_DATA = 4  # exit status
 # What a change needs: its write, and the sync behind it.
 WRITE = {"lmdb": "pwrite", "journal": "append"}
 SYNC = {"lmdb": "sync", "journal": "jsync"}
@@ -153,6 +154,20 @@ class Failure(unittest.TestCase):
         self.assertEqual(self.put(line, "/b").code, CREATED)
         copald.stop()
         coap.check(self.data)
+
+    def test_file_that_is_cut_off_ends_the_process_with_a_sentence(self):
+        copald, line = self.start()
+        for i in range(100):
+            self.assertEqual(self.put(line, f"/r{i}", b"x" * 900).code, CREATED)
+        line.close()
+        self.assertEqual(copald.stop(), 0)  # all of it is in the file
+        copald, line = self.start()
+        with open(os.path.join(self.data, "data.mdb"), "r+b") as f:
+            f.truncate(8192)
+        for i in range(100):
+            line.send(None, GET, path(f"/r{i}"))
+        self.assertEqual(copald.wait(), LOST_DATA)
+        self.assertIn("the data file cannot be read", copald.read_log())
 
     def refuses_and_recovers(self, rule):
         copald, line = self.start(env=failing(rule, self.arm_file))

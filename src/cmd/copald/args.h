@@ -13,6 +13,7 @@ enum {
   EXIT_RUNTIME = 1,
   EXIT_USAGE = 2,
   EXIT_CONFIG = 3,
+  EXIT_LOST_DATA = 4, /* the data file cannot be read while it is in use */
 };
 
 typedef enum args_action {

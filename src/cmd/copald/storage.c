@@ -18,7 +18,7 @@
 
 _Static_assert((int)LMDB_WHY_SIZE <= (int)SERVER_WHY_SIZE, "a sentence of the store must fit");
 
-/* On the store's thread. */
+/* On the store's thread, of damage on any: each line is one write. */
 static void on_event(lmdb_listener *l, lmdb_event event, const char *why)
 {
   storage *st = (storage *)l;
@@ -31,6 +31,10 @@ static void on_event(lmdb_listener *l, lmdb_event event, const char *why)
   case LMDB_EVENT_FAILED:
     LOG(&st->log, LOG_LEVEL_ERROR, "store_failed", log_text("error", why),
         log_text("hint", "changes are answered 5.00 until copald is started again"));
+    return;
+  case LMDB_EVENT_DAMAGED:
+    LOG(&st->log, LOG_LEVEL_ERROR, "store_damaged", log_text("record", why),
+        log_text("hint", "see 'copald --check'; a DELETE takes a damaged record away"));
     return;
   }
 }
@@ -49,6 +53,32 @@ static int make_way(const conf *c, char why[SERVER_WHY_SIZE])
   return rc;
 }
 
+/* The file is mapped: a page that cannot be read has no other way to say so. What was acknowledged
+ * is as the disk has it; whoever supervises the service starts it again, or not. */
+static void on_lost_page(int number, siginfo_t *info, void *context)
+{
+  static const char text[] =
+      "copald: the data file cannot be read: its disk has failed, or somebody has cut it off; see "
+      "'copald --check'\n";
+  (void)number;
+  (void)context;
+  if (info->si_code != BUS_ADRERR && info->si_code != BUS_OBJERR) { /* no matter of a file */
+    signal(SIGBUS, SIG_DFL);
+    raise(SIGBUS);
+    return;
+  }
+  if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+    _exit(EXIT_LOST_DATA);
+  _exit(EXIT_LOST_DATA);
+}
+
+static void catch_lost_pages(void)
+{
+  struct sigaction action = {.sa_flags = SA_SIGINFO};
+  action.sa_sigaction = on_lost_page;
+  sigaction(SIGBUS, &action, NULL);
+}
+
 static int open_durable(storage *st, const conf *c, char why[SERVER_WHY_SIZE])
 {
   const lmdb_store_cfg cfg = {
@@ -61,6 +91,7 @@ static int open_durable(storage *st, const conf *c, char why[SERVER_WHY_SIZE])
   const int rc = make_way(c, why);
   if (rc < 0)
     return rc;
+  catch_lost_pages();
   if (c->store == CONF_STORE_JOURNAL)
     return journal_store_open(c->data, &(journal_store_cfg){.common = cfg}, &st->store, why);
   return lmdb_store_open(c->data, &cfg, &st->store, why);

@@ -132,6 +132,7 @@ typedef struct journal_store {
   store base; /* first */
   lmdb_store_cfg cfg;
   journal_store_cfg own;
+  lmdb_damage damage;
   env env;
   uint64_t opened;           /* the system's monotonic clock at cfg.now */
   store_follower *followers; /* complete before the first commit, constant from then on */

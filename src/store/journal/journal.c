@@ -531,6 +531,7 @@ int journal_store_open(const char *dir, const journal_store_cfg *cfg, store **ou
   s->base.engine = &journal_engine;
   s->own = with_defaults(cfg);
   s->cfg = s->own.common;
+  s->damage.listener = s->cfg.listener;
   s->chain.dir_fd = -1;
   s->env.lock_fd = -1;
   s->opened = monotonic_now();

@@ -43,6 +43,12 @@ static bool is_key(store_space in, copal_span key)
 /* ------------------------------------------------------------------------------------------------
  * one */
 
+static void read_failed(journal_store *s, copal_span key, int rc)
+{
+  count_up(&s->counters.reads_failed);
+  lmdb_damage_tell(&s->damage, key, rc);
+}
+
 /* Reads from the snapshot of the last checkpoint, which is kept for ever when the store has failed.
  */
 static int find_in_standby(journal_store *s, store_space in, copal_span key, record *found)
@@ -72,7 +78,7 @@ static store_status get_from_database(journal_port *p, store_space in, copal_spa
   if (rc == MDB_NOTFOUND || rc == HASH_IS_SHARED || (rc == 0 && record_is_over(s, &found, now)))
     return STORE_ABSENT;
   if (rc != 0) {
-    count_up(&s->counters.reads_failed);
+    read_failed(s, key, rc);
     return STORE_FAILED;
   }
   fill_item(s, &found, item);
@@ -125,7 +131,7 @@ static void next_of_database(listing *l)
 {
   int rc;
   while ((rc = walk_next(&l->walk, &l->db_key, &l->db_record)) == RECORD_DAMAGED)
-    count_up(&l->s->counters.reads_failed);
+    read_failed(l->s, l->db_key, RECORD_DAMAGED);
   l->has_db = rc == 0;
   if (rc != 0 && rc != MDB_NOTFOUND)
     count_up(&l->s->counters.reads_failed);

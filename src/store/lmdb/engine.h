@@ -60,6 +60,7 @@ typedef struct lmdb_counters {
 typedef struct lmdb_store {
   store base; /* first */
   lmdb_store_cfg cfg;
+  lmdb_damage damage;
   env env;
   uint64_t opened;           /* the system's monotonic clock at cfg.now */
   store_follower *followers; /* complete before the first commit, constant from then on */

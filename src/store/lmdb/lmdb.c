@@ -187,9 +187,8 @@ static int lmdb_drain(store_port *base, int max)
 
 static void read_failed(lmdb_store *s, copal_span key, int rc)
 {
-  (void)key;
-  (void)rc;
   count_up(&s->counters.reads_failed);
+  lmdb_damage_tell(&s->damage, key, rc);
 }
 
 /* The instant on the clock of store_commit(); 0 when that clock did not run yet. */
@@ -565,6 +564,7 @@ int lmdb_store_open(const char *dir, const lmdb_store_cfg *cfg, store **out,
     return -ENOMEM;
   s->base.engine = &lmdb_engine;
   s->cfg = with_defaults(cfg);
+  s->damage.listener = s->cfg.listener;
   const uint64_t wall = s->cfg.wall != 0 ? s->cfg.wall : system_clock(CLOCK_REALTIME);
   s->base.wall_ahead = wall - s->cfg.now;
   s->opened = system_clock(CLOCK_MONOTONIC);

@@ -7,20 +7,33 @@
 #ifndef STORE_LMDB_H
 #define STORE_LMDB_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "store/store.h"
 
 /* What an operator wants to know. Called on the writer thread; must be quick. */
 typedef enum lmdb_event {
-  LMDB_EVENT_FULL,   /* changes are refused for lack of space, from now on */
-  LMDB_EVENT_ROOM,   /* there is space again */
-  LMDB_EVENT_FAILED, /* stable storage failed: nothing is acknowledged from now on */
+  LMDB_EVENT_FULL,    /* changes are refused for lack of space, from now on */
+  LMDB_EVENT_ROOM,    /* there is space again */
+  LMDB_EVENT_FAILED,  /* stable storage failed: nothing is acknowledged from now on */
+  LMDB_EVENT_DAMAGED, /* what is stored cannot be read; `why` begins with its key. From any thread,
+                         for at most one of many a minute */
 } lmdb_event;
 
 typedef struct lmdb_listener {
   void (*on_event)(struct lmdb_listener *l, lmdb_event event, const char *why);
 } lmdb_listener;
+
+/* What could not be read, for counting and telling. */
+typedef struct lmdb_damage {
+  lmdb_listener *listener;   /* lent; may be NULL */
+  atomic_uint_fast64_t told; /* monotonic second of the last one that was told, plus one; 0: none */
+} lmdb_damage;
+
+/* Tells the listener of a read that failed, unless another one was a short while ago. `key` may be
+ * empty. Any thread. */
+void lmdb_damage_tell(lmdb_damage *d, copal_span key, int rc);
 
 /* Limits; a field that is zero takes the default named. */
 typedef struct lmdb_store_cfg {
