@@ -14,7 +14,7 @@ import unittest
 import daemon
 from daemon import CONTENT, CREATED, GET, PUT, Daemon
 
-CHANGED = 0x44
+DELETE, DELETED, CHANGED = 0x04, 0x42, 0x44
 BINARY = bytes(range(256))
 
 
@@ -83,6 +83,8 @@ def resources(dump):
 
 
 class Case(unittest.TestCase):
+    engine = ()
+
     def setUp(self):
         self.root = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.root)
@@ -92,7 +94,7 @@ class Case(unittest.TestCase):
         return os.path.join(self.root, name)
 
     def serve(self, where, *args):
-        return Daemon("--data", where, "--log-format", "json", *args)
+        return Daemon("--data", where, "--log-format", "json", *self.engine, *args)
 
     def fill(self):
         with self.serve(self.data) as d, Client(d.port) as c:
@@ -336,17 +338,44 @@ class Backup(Case):
         self.assertIn("no empty directory", err)
         self.assertEqual(os.listdir(self.dir("full")), ["mine"])
 
-    def test_open_journal_is_refused(self):
+    def test_what_only_the_journal_has_is_in_dump_and_copy(self):
+        """After SIGKILL, with changes that no checkpoint has: made, replaced, deleted, kept."""
+        self.fill()
         with self.serve(self.data, "--store", "journal") as d, Client(d.port) as c:
-            self.assertEqual(c.ask(PUT, "/x", b"1")[1], CREATED)
-            for action in (("--dump", self.data), ("--backup", self.data, self.dir("copy"))):
-                code, out, err = run(*action)
-                self.assertEqual((code, out), (1, ""))
-                self.assertIn("its journal is open", err)
-            self.assertFalse(os.path.exists(self.dir("copy")))
-            self.assertEqual(d.stop()[0], 0)
-        self.assertEqual(resources(self.dump(self.data))["/x"]["text"], "1")
+            self.assertEqual(c.ask(PUT, "/a first", b"1")[1], CREATED)
+            self.assertEqual(c.ask(PUT, "/text", b"newer")[1], CHANGED)
+            self.assertEqual(c.ask(DELETE, "/bin")[1], DELETED)
+            self.assertEqual(c.ask(PUT, "/zz last", b"1")[1], CREATED)
+            self.assertEqual(c.ask(PUT, "/zz last", b"2" * 1000)[1], CHANGED)
+            d.process.kill()
+            d.process.wait()
+        self.assertIn("the journal has", run("--check", self.data)[1])
+        before = resources(self.dump(self.data))
+        self.assertEqual(before["/a%20first"]["text"], "1")
+        self.assertEqual(before["/text"]["text"], "newer")
+        self.assertNotIn("/bin", before)
+        self.assertEqual(before["/zz%20last"]["text"], "2" * 1000)
+        self.assertEqual(before["/long"]["text"], "stays")
+        self.assertEqual(list(before), sorted(before, key=str.encode))
         self.assertEqual(run("--backup", self.data, self.dir("copy"))[0], 0)
+        self.assertEqual(resources(self.dump(self.dir("copy"))).keys(), before.keys())
+        for path, line in resources(self.dump(self.dir("copy"))).items():
+            line.pop("lifetime_left", None), before[path].pop("lifetime_left", None)
+            self.assertEqual(line, before[path])
+        self.assertEqual(run("--check", self.dir("copy"))[0], 0)
+        code, _, err = run("--load", self.data, data="\n".join(
+            ['{"copald_dump":1,"revision":9}', '{"end":true,"resources":0}']) + "\n")
+        self.assertEqual(code, 1)
+        self.assertIn("its journal is open", err)
+        with self.serve(self.dir("copy")) as d, Client(d.port) as c:
+            self.assertIn(b"newer", c.ask(GET, "/text"))
+            self.assertEqual(d.stop()[0], 0)
+
+
+class BackupOfLmdb(Backup):
+    """The same beside a copald without a journal."""
+
+    engine = ("--store", "lmdb")
 
 
 class Usage(Case):

@@ -17,12 +17,19 @@
 #include "cmd/copald/args.h"
 #include "cmd/copald/meter.h"
 #include "cmd/copald/snapshot.h"
+#include "store/journal/state.h"
 
 #define MAP_SIZE  (UINT64_C(64) << 30) /* bytes; resources.disk by default */
 #define PART_NAME "data.mdb.part"
 #define DATA_NAME "data.mdb"
 
-enum { DIRECTORY_MODE = 0700, FILE_MODE = 0600, POLL_NS = 100000000 };
+enum {
+  DIRECTORY_MODE = 0700,
+  FILE_MODE = 0600,
+  POLL_NS = 100000000,
+  SNAPSHOT_NS = 200000, /* between looks at whether the copy has begun */
+  ATTEMPTS = 20,
+};
 
 /* A copy under way. `rc` belongs to the copying thread until `is_done`. */
 typedef struct backup {
@@ -30,7 +37,8 @@ typedef struct backup {
   int fd;
   int rc;
   atomic_bool is_done;
-  const char *target;
+  const char *dir, *target;
+  snapshot from;
   char part[PATH_MAX];
   char data[PATH_MAX];
   bool made_dir;
@@ -94,31 +102,52 @@ static void *copy(void *arg)
   return NULL;
 }
 
+static off_t size_now(const backup *b)
+{
+  struct stat st;
+  return fstat(b->fd, &st) == 0 ? st.st_size : 0;
+}
+
 static void show_progress(backup *b, uint64_t total)
 {
   static const struct timespec pause = {.tv_nsec = POLL_NS};
-  struct stat st;
   meter m;
   meter_init(&m, b->err, "copying", "KiB", total / 1024);
   while (m.is_on && !atomic_load(&b->is_done)) {
-    if (fstat(b->fd, &st) == 0)
-      meter_show(&m, (uint64_t)st.st_size / 1024);
+    meter_show(&m, (uint64_t)size_now(b) / 1024);
     nanosleep(&pause, NULL);
   }
   meter_clear(&m);
 }
 
-static bool copy_all(backup *b, const env *from)
+/* What the journal has is read when the copying thread has its snapshot: a moment later no
+ * checkpoint has been completed, as a rule, and the two fit together. */
+static int read_journal(backup *b, char why[LMDB_WHY_SIZE])
+{
+  static const struct timespec pause = {.tv_nsec = SNAPSHOT_NS};
+  while (size_now(b) == 0 && !atomic_load(&b->is_done))
+    nanosleep(&pause, NULL);
+  return snapshot_renew(&b->from, b->dir, why);
+}
+
+static bool copy_all(backup *b)
 {
   MDB_envinfo info;
   pthread_t thread;
-  b->mdb = from->mdb;
-  mdb_env_info(from->mdb, &info);
-  int rc = pthread_create(&thread, NULL, copy, b);
+  char why[LMDB_WHY_SIZE];
+  b->mdb = b->from.env.mdb;
+  atomic_store(&b->is_done, false);
+  mdb_env_info(b->mdb, &info);
+  int rc = ftruncate(b->fd, 0) == 0 && lseek(b->fd, 0, SEEK_SET) == 0 ? 0 : errno;
+  if (rc == 0)
+    rc = pthread_create(&thread, NULL, copy, b);
   if (rc != 0)
     return complain(b, strerror(rc));
-  show_progress(b, (uint64_t)(info.me_last_pgno + 1) * from->page);
+  rc = read_journal(b, why);
+  show_progress(b, (uint64_t)(info.me_last_pgno + 1) * b->from.env.page);
   pthread_join(thread, NULL);
+  if (rc != 0)
+    return complain(b, why);
   if (b->rc != 0)
     return complain(b, mdb_strerror(b->rc));
   if (fsync(b->fd) != 0 || rename(b->part, b->data) != 0)
@@ -131,64 +160,109 @@ static bool copy_all(backup *b, const env *from)
 
 /* The copy is another life of the store: with the same epoch it would give out the entity-tags
  * that the original gives to other representations from now on. */
-static int begin_epoch(env *e, MDB_txn *txn)
+static int begin_epoch(env *e, MDB_txn *txn, store_rev rev)
 {
   store_record r = e->record;
   if (!store_random((copal_mspan){(uint8_t *)&r.epoch, sizeof r.epoch}))
     return EIO;
+  if (rev > r.rev)
+    r.rev = rev;
   return env_put_record(e, txn, &r);
 }
 
-/* A journal may have been begun since the original was looked at. */
-static bool finish(backup *b, const char *dir, uint64_t *resources)
+/* What the journal has goes into the copy, which has none. */
+static int add_journal(const backup *b, const env *e, MDB_txn *txn)
+{
+  MDB_stat history;
+  const tail *t = &b->from.tail;
+  apply a = {.env = e, .txn = txn};
+  int rc = mdb_stat(txn, e->history, &history);
+  if (rc != 0 || !t->is_open)
+    return rc;
+  a.history_max = history.ms_entries > 0 ? UINT32_MAX : 0; /* copald keeps what it is told to */
+  rc = tail_apply(t, &a);
+  const journal_state closed = {.is_open = false, .applied = t->last};
+  return rc == 0 ? journal_state_put(e, txn, &closed) : rc;
+}
+
+/* True when what was read of the journal begins where the copy ends. */
+static int check_fit(const backup *b, const env *e, MDB_txn *txn)
+{
+  journal_state state = {.is_open = false};
+  const int rc = journal_state_get(e, txn, &state);
+  if (rc != 0 && rc != MDB_NOTFOUND)
+    return rc;
+  const tail *t = &b->from.tail;
+  return state.is_open == t->is_open && state.applied == t->applied ? 0 : TAIL_MOVED;
+}
+
+static int complete(backup *b, env *e, MDB_txn *txn, uint64_t *resources)
+{
+  MDB_stat stat;
+  int rc = check_fit(b, e, txn);
+  if (rc == 0)
+    rc = add_journal(b, e, txn);
+  if (rc == 0)
+    rc = mdb_stat(txn, e->items, &stat);
+  if (rc == 0)
+    rc = begin_epoch(e, txn, b->from.tail.rev);
+  if (rc != 0) {
+    mdb_txn_abort(txn);
+    return rc;
+  }
+  *resources = stat.ms_entries;
+  return mdb_txn_commit(txn);
+}
+
+/* Returns 0, TAIL_MOVED, or -1: it has been said what is wrong. */
+static int finish(backup *b, uint64_t *resources)
 {
   char why[LMDB_WHY_SIZE];
   env e;
   MDB_txn *txn;
-  MDB_stat stat;
-  if (env_open(&e, b->target, MAP_SIZE, ENV_SERVE, why) != 0)
-    return complain(b, why);
-  int rc = mdb_txn_begin(e.mdb, NULL, 0, &txn);
-  why[0] = '\0';
-  if (rc == 0) {
-    rc = snapshot_check_journal(&e, txn, dir, why);
-    if (rc == 0)
-      rc = mdb_stat(txn, e.items, &stat);
-    if (rc == 0)
-      rc = begin_epoch(&e, txn);
-    if (rc == 0)
-      rc = mdb_txn_commit(txn);
-    else
-      mdb_txn_abort(txn);
+  if (env_open(&e, b->target, MAP_SIZE, ENV_SERVE, why) != 0) {
+    complain(b, why);
+    return -1;
   }
+  int rc = mdb_txn_begin(e.mdb, NULL, 0, &txn);
+  if (rc == 0)
+    rc = complete(b, &e, txn, resources);
   env_close(&e);
-  if (rc != 0)
-    return complain(b, why[0] != '\0' ? why : mdb_strerror(rc));
-  *resources = stat.ms_entries;
-  return true;
+  if (rc == 0 || rc == TAIL_MOVED)
+    return rc;
+  complain(b, mdb_strerror(rc));
+  return -1;
+}
+
+/* A checkpoint between the two snapshots: the next attempt is between two others. */
+static bool copy_until_it_fits(backup *b, uint64_t *resources)
+{
+  int rc = TAIL_MOVED;
+  for (int i = 0; rc == TAIL_MOVED && i < ATTEMPTS; i++) {
+    if (i > 0 && rename(b->data, b->part) != 0)
+      return complain(b, strerror(errno));
+    rc = copy_all(b) ? finish(b, resources) : -1;
+  }
+  return rc == TAIL_MOVED ? complain(b, "the store changes too fast to be copied") : rc == 0;
 }
 
 int backup_store(const char *dir, const char *target, FILE *out, FILE *err)
 {
   char why[LMDB_WHY_SIZE];
-  snapshot from;
-  backup b = {.fd = -1, .target = target, .err = err};
+  backup b = {.fd = -1, .dir = dir, .target = target, .err = err};
   uint64_t resources = 0;
-  if (snapshot_open(&from, dir, why) < 0) {
+  if (snapshot_open(&b.from, dir, why) < 0) {
     fprintf(err, "copald: %s\n", why);
     return EXIT_RUNTIME;
   }
-  mdb_txn_abort(from.txn); /* the copy has a snapshot of its own */
-  from.txn = NULL;
   bool is_done = make_target(&b);
   const bool is_begun = b.fd >= 0;
-  is_done = is_done && copy_all(&b, &from.env);
+  is_done = is_done && copy_until_it_fits(&b, &resources);
   if (is_begun)
     close(b.fd);
-  is_done = is_done && finish(&b, dir, &resources);
   if (!is_done && is_begun)
     remove_target(&b);
-  snapshot_close(&from);
+  snapshot_close(&b.from);
   if (is_done)
     fprintf(out, "%s: a copy of %s with %" PRIu64 " resources\n", target, dir, resources);
   return is_done ? 0 : EXIT_RUNTIME;

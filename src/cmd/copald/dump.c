@@ -13,6 +13,7 @@
 #include "cmd/copald/meter.h"
 #include "cmd/copald/snapshot.h"
 #include "store/journal/walk.h"
+#include "store/keytree.h"
 #include "store/lmdb/dbkey.h"
 
 enum { NAME_MAX_SHOWN = 80 };
@@ -22,7 +23,9 @@ typedef struct dump {
   snapshot at;
   FILE *out, *err;
   meter meter;
-  uint64_t now; /* microseconds since 1970 */
+  uint64_t now;    /* microseconds since 1970 */
+  size_t next;     /* of the tail's */
+  uint64_t walked; /* records of the database */
   uint64_t seen, written, damaged;
 } dump;
 
@@ -66,19 +69,49 @@ static bool is_intact(const dump *d, copal_span path)
 }
 
 /* Returns false when the dump cannot go on. */
-static bool dump_one(dump *d, copal_span path, const record *r, bool is_readable)
+static bool dump_record(dump *d, copal_span path, const record *r)
 {
+  const uint64_t end = record_expiry(r);
   d->seen++;
   meter_show(&d->meter, d->seen);
-  if (!is_readable || !is_intact(d, path)) {
-    say_damaged(d, path);
-    return true;
-  }
-  const uint64_t end = record_expiry(r);
   if (end != 0 && end <= d->now)
     return true;
   d->written++;
   return put_line(d, dump_item_make(path, r, d->now));
+}
+
+static bool dump_stored(dump *d, copal_span path, const record *r, bool is_readable)
+{
+  if (is_readable && is_intact(d, path))
+    return dump_record(d, path, r);
+  d->seen++;
+  say_damaged(d, path);
+  return true;
+}
+
+/* What the journal has of the paths in front of `path`, or of all of them; `*is_newer` when it has
+ * that of `path` itself. */
+static bool dump_tail(dump *d, const copal_span *path, bool *is_newer)
+{
+  const tail *t = &d->at.tail;
+  bool goes_on = true;
+  *is_newer = false;
+  for (; goes_on && !*is_newer && d->next < t->count; d->next++) {
+    const batch_record *r = &t->items[d->next]->rec;
+    const int order = path != NULL ? keytree_compare(r->key, *path) : -1;
+    if (order > 0)
+      break;
+    *is_newer = order == 0;
+    goes_on = r->kind != BATCH_PUT || dump_record(d, r->key, &r->rec);
+  }
+  return goes_on;
+}
+
+static bool dump_next(dump *d, copal_span path, const record *r, bool is_readable)
+{
+  bool is_newer;
+  d->walked++;
+  return dump_tail(d, &path, &is_newer) && (is_newer || dump_stored(d, path, r, is_readable));
 }
 
 /* Returns 0, LMDB's error, or -1: what was wrong has been said. */
@@ -89,32 +122,50 @@ static int dump_all(dump *d)
   copal_span path;
   const store_range all = {.space = STORE_RESOURCES, .max = SIZE_MAX};
   int rc = walk_open(&w, &d->at.env, d->at.txn, &all);
-  bool goes_on = true;
+  bool goes_on = true, is_newer;
   while (goes_on && (rc == 0 || rc == RECORD_DAMAGED)) {
     rc = walk_next(&w, &path, &r);
     if (rc == 0 || rc == RECORD_DAMAGED)
-      goes_on = dump_one(d, path, &r, rc == 0);
+      goes_on = dump_next(d, path, &r, rc == 0);
   }
   walk_close(&w);
+  if (goes_on && rc == MDB_NOTFOUND)
+    goes_on = dump_tail(d, NULL, &is_newer);
   return !goes_on ? -1 : rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 /* A walk passes over what it cannot even tell the path of. */
 static void count_lost(dump *d, uint64_t stored)
 {
-  if (d->seen >= stored)
+  if (d->walked >= stored)
     return;
   fprintf(d->err, "copald: %" PRIu64 " damaged records have lost their paths; left out\n",
-          stored - d->seen);
-  d->damaged += stored - d->seen;
+          stored - d->walked);
+  d->damaged += stored - d->walked;
+}
+
+/* Resources that the snapshot has with the journal's part of it. */
+static uint64_t count_all(const dump *d, uint64_t stored)
+{
+  record found;
+  for (size_t i = 0; i < d->at.tail.count; i++) {
+    const batch_record *r = &d->at.tail.items[i]->rec;
+    const bool was = apply_find(&d->at.env, d->at.txn, STORE_RESOURCES, r->key, &found) == 0;
+    stored += r->kind == BATCH_PUT && !was;
+    stored -= r->kind == BATCH_DELETE && was;
+  }
+  return stored;
 }
 
 static int dump_snapshot(dump *d, const char *dir)
 {
   MDB_stat stat = {.ms_entries = 0};
   mdb_stat(d->at.txn, d->at.env.items, &stat);
-  d->meter.total = stat.ms_entries;
-  const dump_head head = {.rev = d->at.env.record.rev, .resources = stat.ms_entries};
+  tail_reduce(&d->at.tail, STORE_RESOURCES);
+  const store_rev own = d->at.env.record.rev, later = d->at.tail.rev;
+  const dump_head head = {.rev = later > own ? later : own,
+                          .resources = count_all(d, stat.ms_entries)};
+  d->meter.total = head.resources;
   if (!put_line(d, dump_head_make(&head, d->now)))
     return EXIT_RUNTIME;
   const int rc = dump_all(d);

@@ -3,9 +3,12 @@
 #include "cmd/copald/snapshot.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "copal/error.h"
 #include "store/journal/state.h"
+
+enum { ATTEMPTS = 200, PAUSE_NS = 2000000 };
 
 int snapshot_check_journal(const env *e, MDB_txn *txn, const char *dir, char why[LMDB_WHY_SIZE])
 {
@@ -20,29 +23,61 @@ int snapshot_check_journal(const env *e, MDB_txn *txn, const char *dir, char why
   return COPAL_EFORMAT;
 }
 
+/* Gives the transaction and the tail back. */
+static void clear(snapshot *s)
+{
+  tail_wipe(&s->tail);
+  if (s->txn != NULL)
+    mdb_txn_abort(s->txn);
+  s->txn = NULL;
+}
+
+/* Returns 0, TAIL_MOVED, or as snapshot_open(). */
+static int look(snapshot *s, const char *dir, char why[LMDB_WHY_SIZE])
+{
+  why[0] = '\0';
+  int rc = mdb_txn_begin(s->env.mdb, NULL, MDB_RDONLY, &s->txn);
+  if (rc != 0)
+    s->txn = NULL;
+  else
+    rc = env_read_record(&s->env, s->txn, dir, why);
+  if (rc == 0)
+    return tail_read(&s->tail, &s->env, s->txn, dir, why);
+  if (why[0] == '\0')
+    snprintf(why, LMDB_WHY_SIZE, "%.100s: %s", dir, mdb_strerror(rc));
+  return COPAL_EFORMAT;
+}
+
+int snapshot_renew(snapshot *s, const char *dir, char why[LMDB_WHY_SIZE])
+{
+  static const struct timespec pause = {.tv_nsec = PAUSE_NS};
+  int rc = TAIL_MOVED;
+  for (int i = 0; rc == TAIL_MOVED && i < ATTEMPTS; i++) {
+    clear(s);
+    if (i > 0)
+      nanosleep(&pause, NULL);
+    rc = look(s, dir, why);
+  }
+  if (rc == TAIL_MOVED) {
+    snprintf(why, LMDB_WHY_SIZE, "%.100s: its journal changes faster than it can be read", dir);
+    rc = COPAL_EFORMAT;
+  }
+  if (rc != 0)
+    clear(s);
+  return rc;
+}
+
 int snapshot_open(snapshot *s, const char *dir, char why[LMDB_WHY_SIZE])
 {
   *s = (snapshot){.txn = NULL};
   int rc = env_open(&s->env, dir, 0, ENV_BESIDE, why);
-  if (rc != 0)
-    return rc;
-  rc = mdb_txn_begin(s->env.mdb, NULL, MDB_RDONLY, &s->txn);
-  if (rc != 0) {
-    s->txn = NULL;
-    snprintf(why, LMDB_WHY_SIZE, "%.100s: %s", dir, mdb_strerror(rc));
-    rc = COPAL_EFORMAT;
-  } else {
-    rc = snapshot_check_journal(&s->env, s->txn, dir, why);
-  }
-  if (rc != 0)
+  if (rc == 0 && (rc = snapshot_renew(s, dir, why)) != 0)
     snapshot_close(s);
   return rc;
 }
 
 void snapshot_close(snapshot *s)
 {
-  if (s->txn != NULL)
-    mdb_txn_abort(s->txn);
-  s->txn = NULL;
+  clear(s);
   env_close(&s->env);
 }

@@ -300,8 +300,14 @@ static int scan_segment(scan *x, char why[CHAIN_WHY_SIZE])
     return fail_errno(why, -errno, s->name);
   x->file = copal_span_of(map, (size_t)st.st_size);
   int rc = read_segment(x, why);
-  if (rc == 0 && s->next == NULL)
-    rc = check_tail(x, why);
+  while (rc == 0 && s->next == NULL && (rc = check_tail(x, why)) == COPAL_EFORMAT) {
+    /* Unless somebody is appending, and the batch is whole by now. */
+    const uint64_t end = s->end;
+    const int again = read_segment(x, why);
+    if (again != 0 || s->end == end)
+      break;
+    rc = 0;
+  }
   munmap(map, (size_t)st.st_size);
   return rc;
 }

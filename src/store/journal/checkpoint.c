@@ -14,6 +14,7 @@
 
 #include "copal/error.h"
 #include "store/journal/engine.h"
+#include "store/journal/settle.h"
 #include "store/journal/sweep.h"
 
 enum {
@@ -184,34 +185,16 @@ static void put_back(checkpoint *c)
 /* ------------------------------------------------------------------------------------------------
  * writing */
 
-/* What the database has under the entry's key. Damage is written over. */
-static int find_old(const apply *a, const overlay_entry *e, record *found, const record **old)
-{
-  const copal_span key = key_of(e);
-  const int rc = apply_find(a->env, a->txn, (store_space)e->space, key, found);
-  *old = rc == 0 ? found : NULL;
-  return rc == MDB_NOTFOUND || rc == RECORD_DAMAGED ? 0 : rc;
-}
-
 static int write_version(apply *a, const overlay_entry *e, const version *v)
 {
-  const copal_span key = key_of(e);
-  record found;
-  const record *old;
-  if (v->kind == BATCH_OP) {
-    store_opid id;
-    memcpy(id.bytes, e->key, STORE_OPID_SIZE);
-    return apply_put_op(a, &id, &v->op);
+  store_opid id;
+  const store_space in = (store_space)e->space;
+  switch (v->kind) {
+  case BATCH_PUT: return settle_put(a, in, key_of(e), &v->rec);
+  case BATCH_DELETE: return settle_delete(a, in, key_of(e), v->rev);
+  case BATCH_OP: memcpy(id.bytes, e->key, STORE_OPID_SIZE); return apply_put_op(a, &id, &v->op);
   }
-  const int rc = find_old(a, e, &found, &old);
-  if (rc != 0)
-    return rc;
-  if (v->kind == BATCH_DELETE)
-    return old != NULL && old->item.rev <= v->rev ? apply_delete(a, (store_space)e->space, key, old)
-                                                  : 0;
-  if (old != NULL && old->item.rev >= v->rev)
-    return 0; /* an attempt before got so far */
-  return apply_put(a, (store_space)e->space, key, &v->rec, old);
+  return 0;
 }
 
 /* What the history is to know first, then what is there now. */

@@ -144,7 +144,7 @@ static int check_length(const env *e, const char *dir, char why[LMDB_WHY_SIZE])
   return 0;
 }
 
-static int read_record(env *e, MDB_txn *txn, const char *dir, char why[LMDB_WHY_SIZE])
+int env_read_record(env *e, MDB_txn *txn, const char *dir, char why[LMDB_WHY_SIZE])
 {
   MDB_val key = env_val(copal_span_str(RECORD_KEY));
   MDB_val value;
@@ -209,7 +209,7 @@ static int open_databases(env *e, MDB_txn *txn, const char *dir, env_mode mode,
   int rc = mdb_dbi_open(txn, NULL, 0, &e->main);
   if (rc != MDB_SUCCESS)
     return fail_mdb(why, dir, rc);
-  rc = read_record(e, txn, dir, why);
+  rc = env_read_record(e, txn, dir, why);
   if (rc == MDB_NOTFOUND) {
     MDB_stat stat;
     mdb_stat(txn, e->main, &stat);

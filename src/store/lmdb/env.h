@@ -44,6 +44,10 @@ static inline bool env_is_current(const env *e)
 /* Safe on an object that env_open() failed for. */
 void env_close(env *e);
 
+/* Reads the store's record as a transaction shows it. Returns 0, MDB_NOTFOUND, another error of
+ * LMDB, or a negative COPAL_E* with a sentence in `why`. */
+int env_read_record(env *e, MDB_txn *txn, const char *dir, char why[LMDB_WHY_SIZE]);
+
 /* Writes the store's record within a transaction. Returns 0 or LMDB's error. */
 int env_put_record(const env *e, MDB_txn *txn, const store_record *r);
 
