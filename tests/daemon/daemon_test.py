@@ -55,7 +55,7 @@ class CommandLine(unittest.TestCase):
                 (["--frobnicate"], "frobnicate"),
                 (["--listen"], "requires an argument"),
                 (["surplus"], "takes options only"),
-                (["--store", "disk"], "the stores are memory, lmdb and journal"),
+                (["--store", "disk"], "the stores are journal, lmdb and memory"),
                 (["--store", "memory", "--data", "/tmp/x"], "keeps nothing in files"),
                 (["--data", ""], "not the name of a directory"),
                 (["--log-level", "loud"], "expected is error, warn, info or debug"),

@@ -237,6 +237,24 @@ class Load(Case):
         self.assertIn("line 4:", self.refused(self.head(), good, end, good))
         self.assertEqual(resources(self.dump(self.dir("new"))), {})
 
+    def test_limits_of_the_configuration_are_those_of_a_load(self):
+        config = self.dir("small.conf")
+        with open(config, "w", encoding="ascii") as f:
+            f.write("resources = { count = 2; body = 100; };\n")
+        def load(*lines, where="new"):
+            text = "\n".join([self.head(), *lines, '{"end":true,"resources":%d}' % len(lines)]) + "\n"
+            return run("--config", config, "--load", self.dir(where), "--merge", data=text)
+        one, two, three = ('{"path":"/%s","text":"x"}' % name for name in ("a", "b", "c"))
+        large = json.dumps({"path": "/a", "text": "x" * 101})
+        self.assertIn("line 3: its size of 101 exceeds resources.body = 100", load(one, large)[2])
+        self.assertIn("line 4: resource number 3 exceeds resources.count = 2",
+                      load(one, two, three)[2])
+        self.assertEqual(resources(self.dump(self.dir("new"))), {})
+        self.assertEqual(load(one, two)[0], 0)
+        self.assertIn("line 2: resource number 3", load(three)[2])
+        self.assertEqual(load(two)[0], 0)
+        self.assertEqual(resources(self.dump(self.dir("new"))).keys(), {"/a", "/b"})
+
     def test_a_directory_in_use_is_refused(self):
         with self.serve(self.data) as d:
             err = self.refused(self.head(), '{"end":true,"resources":0}', where="data")

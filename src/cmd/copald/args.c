@@ -73,7 +73,7 @@ static int take_store(args *a, const char *name, FILE *err)
   else if (strcmp(name, "journal") == 0)
     a->store = CONF_STORE_JOURNAL;
   else
-    return usage_error(err, "--store", name, "the stores are memory, lmdb and journal");
+    return usage_error(err, "--store", name, "the stores are journal, lmdb and memory");
   return 0;
 }
 
@@ -176,7 +176,7 @@ void args_help(FILE *out)
         "                        may be repeated; replaces the addresses of the configuration\n"
         "      --data DIR        keep what clients rely on in files below DIR; without it below\n"
         "                        /var/lib/copal as root, else ~/.local/state/copal\n"
-        "      --store KIND      lmdb (the default) or journal: in files, so that what was\n"
+        "      --store KIND      journal (the default) or lmdb: in files, so that what was\n"
         "                        acknowledged survives; or memory: nothing survives\n"
         "      --psk-file FILE   serve coaps to clients whose keys are in FILE, lines of\n"
         "                        identity:hexkey\n"

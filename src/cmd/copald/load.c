@@ -15,7 +15,7 @@
 #include "copal/error.h"
 #include "store/lmdb/apply.h"
 
-#define MAP_SIZE (UINT64_C(64) << 30) /* bytes; resources.disk by default */
+enum { LIMIT_TEXT_SIZE = 160 };
 
 /* A load under way. */
 typedef struct load {
@@ -28,6 +28,8 @@ typedef struct load {
   dump_head head;
   env env;
   apply a;
+  load_limits limits;
+  uint64_t stored; /* resources before */
   uint64_t now;    /* microseconds since 1970 */
   bool keeps_revs; /* the store is new */
   store_rev first; /* given out before */
@@ -120,6 +122,26 @@ static bool is_twice(const load *l, const record *old)
   return l->keeps_revs || old->item.rev > l->first;
 }
 
+static bool exceed(load *l, const char *what, uint64_t is, const char *key, uint64_t max)
+{
+  char text[LIMIT_TEXT_SIZE];
+  snprintf(text, sizeof text,
+           "%s%" PRIu64 " exceeds %s = %" PRIu64 " of the configuration, see --config", what, is,
+           key, max);
+  return complain(l, text);
+}
+
+/* What copald would refuse to take. */
+static bool is_within(load *l, const record *r, bool is_new)
+{
+  const uint64_t count = l->stored + l->made;
+  if (r->item.body.len > l->limits.body)
+    return exceed(l, "its size of ", r->item.body.len, "resources.body", l->limits.body);
+  if (is_new && count >= l->limits.resources)
+    return exceed(l, "resource number ", count + 1, "resources.count", l->limits.resources);
+  return true;
+}
+
 static bool put_item(load *l, dump_item *item)
 {
   record old;
@@ -137,7 +159,7 @@ static bool put_item(load *l, dump_item *item)
   const bool is_new = rc == MDB_NOTFOUND;
   if (!is_new && is_twice(l, &old))
     return complain(l, "its path is in the dump twice");
-  if (!give_revision(l, item))
+  if (!is_within(l, r, is_new) || !give_revision(l, item))
     return false;
   rc = apply_put(&l->a, STORE_RESOURCES, r->path, r, is_new ? NULL : &old);
   if (rc != 0)
@@ -207,6 +229,7 @@ static bool check_store(load *l, bool merges)
   const int rc = mdb_stat(l->a.txn, l->env.items, &stat);
   if (rc != 0)
     return refuse(l, mdb_strerror(rc));
+  l->stored = stat.ms_entries;
   if (stat.ms_entries > 0 && !merges)
     return refuse(l, "holds resources; add to them with --merge, or load into a new directory");
   return true;
@@ -253,12 +276,13 @@ static void report(const load *l, FILE *out)
           l->keeps_revs ? "kept" : "new, because the store has given out others");
 }
 
-int load_store(const char *dir, bool merges, FILE *in, FILE *out, FILE *err)
+int load_store(const char *dir, bool merges, const load_limits *limits, FILE *in, FILE *out,
+               FILE *err)
 {
   char why[LMDB_WHY_SIZE];
-  load l = {.in = in, .err = err, .dir = dir, .now = wall_now()};
+  load l = {.in = in, .err = err, .dir = dir, .limits = *limits, .now = wall_now()};
   bool is_done = read_head(&l);
-  if (is_done && env_open(&l.env, dir, MAP_SIZE, ENV_SERVE, why) != 0) {
+  if (is_done && env_open(&l.env, dir, limits->disk, ENV_SERVE, why) != 0) {
     fprintf(err, "copald: %s\n", why);
     is_done = false;
   } else if (is_done) {

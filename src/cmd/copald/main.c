@@ -458,6 +458,24 @@ static int run(const args *a, char *const *argv)
   return rc;
 }
 
+/* Within the limits of the configuration. */
+static int load(const args *a)
+{
+  conf c;
+  conf_errors errors = {.count = 0};
+  int rc = EXIT_CONFIG;
+  conf_init(&c);
+  if (a->config_file != NULL && conf_read_file(&c, a->config_file, &errors) < 0) {
+    fputs(errors.text, stderr);
+  } else {
+    const load_limits limits = {
+        .resources = c.store_resources, .body = c.limits.body_max, .disk = c.store_disk};
+    rc = load_store(a->work_dir, a->merges, &limits, stdin, stdout, stderr);
+  }
+  conf_wipe(&c);
+  return rc;
+}
+
 /* Works on a directory instead of serving. */
 static int work(const args *a)
 {
@@ -465,7 +483,7 @@ static int work(const args *a)
   if (a->action == ARGS_DUMP)
     return dump_store(a->work_dir, stdout, stderr);
   if (a->action == ARGS_LOAD)
-    return load_store(a->work_dir, a->merges, stdin, stdout, stderr);
+    return load(a);
   if (a->action == ARGS_BACKUP)
     return backup_store(a->work_dir, a->target, stdout, stderr);
   return storage_check(a->work_dir, stdout, stderr) == 0 ? 0 : EXIT_RUNTIME;
