@@ -245,7 +245,7 @@ class Load(Case):
             text = "\n".join([self.head(), *lines, '{"end":true,"resources":%d}' % len(lines)]) + "\n"
             return run("--config", config, "--load", self.dir(where), "--merge", data=text)
         one, two, three = ('{"path":"/%s","text":"x"}' % name for name in ("a", "b", "c"))
-        large = json.dumps({"path": "/a", "text": "x" * 101})
+        large = json.dumps({"path": "/l", "text": "x" * 101})
         self.assertIn("line 3: its size of 101 exceeds resources.body = 100", load(one, large)[2])
         self.assertIn("line 4: resource number 3 exceeds resources.count = 2",
                       load(one, two, three)[2])
@@ -375,9 +375,12 @@ class Backup(Case):
         self.assertEqual(before["/zz%20last"]["text"], "2" * 1000)
         self.assertEqual(before["/long"]["text"], "stays")
         self.assertEqual(list(before), sorted(before, key=str.encode))
+        before.pop("/short", None)  # ends in between, or has
         self.assertEqual(run("--backup", self.data, self.dir("copy"))[0], 0)
-        self.assertEqual(resources(self.dump(self.dir("copy"))).keys(), before.keys())
-        for path, line in resources(self.dump(self.dir("copy"))).items():
+        after = resources(self.dump(self.dir("copy")))
+        after.pop("/short", None)
+        self.assertEqual(after.keys(), before.keys())
+        for path, line in after.items():
             line.pop("lifetime_left", None), before[path].pop("lifetime_left", None)
             self.assertEqual(line, before[path])
         self.assertEqual(run("--check", self.dir("copy"))[0], 0)
