@@ -22,7 +22,7 @@ int heir_open(heir *h)
 {
   const char *text = getenv(UPGRADE_VARIABLE);
   char *end = NULL;
-  *h = (heir){.fd = -1, .content = -1};
+  *h = (heir){.fd = -1};
   if (text == NULL)
     return 0;
   errno = 0;
@@ -46,9 +46,6 @@ void heir_close(heir *h)
 {
   end_talk(h);
   listener_set_close(&h->offers);
-  if (h->content >= 0)
-    close(h->content);
-  h->content = -1;
 }
 
 /* The listener that the message continues, or a new one. */
@@ -84,14 +81,10 @@ static int take_message(heir *h, const upgrade_msg *m, const int *fds)
 {
   switch ((upgrade_kind)m->kind) {
   case UPGRADE_LISTENER: return take_listener(h, m, fds);
-  case UPGRADE_CONTENT:
-    if (m->count != 1 || h->content >= 0)
-      return -EPROTO;
-    h->content = fds[0];
-    return 0;
   case UPGRADE_OFFERED: return m->count == 0 ? 0 : -EPROTO;
   case UPGRADE_NOTHING: return -ETIMEDOUT;
   case UPGRADE_CLOSED: return -ECONNRESET;
+  case UPGRADE_RESERVED:
   case UPGRADE_READY:
   case UPGRADE_GO:
   case UPGRADE_SERVING:

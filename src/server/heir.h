@@ -22,7 +22,6 @@ enum { HEIR_WHY_SIZE = 256 };
 typedef struct heir {
   int fd;              /* to the old process; -1: there is none */
   listener_set offers; /* its sockets that have not been taken over */
-  int content;         /* what its store in memory holds; -1: nothing is given */
 } heir;
 
 /* Finds out whether this process is started by an upgrade: `fd` is -1 when it is not. Returns 0, or
@@ -32,7 +31,7 @@ int heir_open(heir *h);
 /* Closes all that was not taken over. Safe on a zeroed object whose `fd` is -1. */
 void heir_close(heir *h);
 
-/* Fills in `offers` and `content`. Returns 0, or -errno with a sentence in `why`. */
+/* Fills in `offers`. Returns 0, or -errno with a sentence in `why`. */
 int heir_take(heir *h, char why[HEIR_WHY_SIZE]);
 
 /* Says READY and waits for GO. Returns 0, or -errno with a sentence in `why`. */

@@ -356,13 +356,12 @@ static void begin_upgrade(server *s)
 {
   upgrade *u = s->parts.upgrade;
   char why[UPGRADE_WHY_SIZE] = "";
-  int content = -1;
   if (s->is_draining)
     snprintf(why, sizeof why, "the server is ending");
   else if (u->state != UPGRADE_IDLE)
     snprintf(why, sizeof why, "an upgrade is under way");
-  else if (s->parts.watcher->offer(s->parts.watcher, &content, why) == 0 &&
-           upgrade_start(u, s->parts.sockets, content, clock_now(), why) == 0) {
+  else if (s->parts.watcher->permit(s->parts.watcher, why) == 0 &&
+           upgrade_start(u, s->parts.sockets, clock_now(), why) == 0) {
     LOG(s->parts.log, LOG_LEVEL_INFO, "upgrade_started", log_text("program", u->program),
         log_number("pid", (uint64_t)u->pid));
     s->parts.watcher->notify(s->parts.watcher, "RELOADING=1");

@@ -31,10 +31,8 @@ typedef struct server_watcher {
   /* The state has changed: "READY=1", "RELOADING=1", "STOPPING=1". */
   void (*notify)(struct server_watcher *w, const char *state);
 
-  /* An upgrade is wanted. Returns 0 and in `*content` a descriptor of a file that will hold what
-   * the store holds when the server has ended, or -1 when the store keeps it; or -errno with a
-   * sentence in `why` when there can be no upgrade. The descriptor is the watcher's. */
-  int (*offer)(struct server_watcher *w, int *content, char why[UPGRADE_WHY_SIZE]);
+  /* An upgrade is wanted. Returns 0, or -errno with a sentence in `why` when there can be none. */
+  int (*permit)(struct server_watcher *w, char why[UPGRADE_WHY_SIZE]);
 } server_watcher;
 
 /* Something that outlives the server: its shards' state, written when it ends and read by its

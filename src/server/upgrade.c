@@ -173,19 +173,15 @@ static int offer_listener(int fd, const listener *l)
   return 0;
 }
 
-static int offer(int fd, const listener_set *sockets, int content)
+static int offer(int fd, const listener_set *sockets)
 {
   int rc = 0;
   for (size_t i = 0; rc == 0 && i < sockets->count; i++)
     rc = offer_listener(fd, &sockets->items[i]);
-  if (rc == 0 && content >= 0) {
-    const upgrade_msg m = {.format = UPGRADE_FORMAT, .kind = UPGRADE_CONTENT, .count = 1};
-    rc = upgrade_msg_send(fd, &m, &content);
-  }
   return rc < 0 ? rc : upgrade_msg_say(fd, UPGRADE_OFFERED, NULL);
 }
 
-int upgrade_start(upgrade *u, const listener_set *sockets, int content, copal_time now,
+int upgrade_start(upgrade *u, const listener_set *sockets, copal_time now,
                   char why[UPGRADE_WHY_SIZE])
 {
   int pair[2];
@@ -204,7 +200,7 @@ int upgrade_start(upgrade *u, const listener_set *sockets, int content, copal_ti
   u->fd = pair[0];
   u->state = UPGRADE_STARTING;
   u->deadline = now + UPGRADE_START_TIME;
-  rc = offer(u->fd, sockets, content);
+  rc = offer(u->fd, sockets);
   /* One that has ended already is found out by listening to it. */
   if (rc < 0 && rc != -EPIPE && rc != -ECONNRESET) {
     upgrade_cancel(u);

@@ -63,9 +63,9 @@ void upgrade_init(upgrade *u, char *const *argv, logger *log);
 /* Kills what has been started and does not serve. Safe after upgrade_init() only. */
 void upgrade_wipe(upgrade *u);
 
-/* IDLE: starts the new process and offers it the sockets, and `content`, unless that is -1. Returns
- * 0, or -errno with a sentence in `why`. */
-int upgrade_start(upgrade *u, const listener_set *sockets, int content, copal_time now,
+/* IDLE: starts the new process and offers it the sockets. Returns 0, or -errno with a sentence in
+ * `why`. */
+int upgrade_start(upgrade *u, const listener_set *sockets, copal_time now,
                   char why[UPGRADE_WHY_SIZE]);
 
 /* STARTING: reads what the new process says. Returns true when it is READY; the state is YIELDING

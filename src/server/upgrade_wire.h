@@ -22,7 +22,7 @@ typedef enum upgrade_kind {
   UPGRADE_NOTHING,  /* nothing has come */
   UPGRADE_CLOSED,   /* the other side has ended */
   UPGRADE_LISTENER, /* old: an address, and `count` sockets of it from `first` on */
-  UPGRADE_CONTENT,  /* old: a file that holds what the store in memory holds */
+  UPGRADE_RESERVED, /* never sent */
   UPGRADE_OFFERED,  /* old: that was all */
   UPGRADE_READY,    /* new: could serve */
   UPGRADE_GO,       /* old: has let go of everything */

@@ -2,6 +2,7 @@
 """copald from outside: command line, exit codes, configuration, signals, log."""
 import os
 import re
+import resource
 import signal
 import socket
 import tempfile
@@ -350,6 +351,27 @@ class Serving(unittest.TestCase):
         self.assertEqual(code, RUNTIME)
         self.assertIn("192.0.2.1:5683", err)
         self.assertIn("no interface of this machine has this address", err)
+
+
+class OpenFiles(unittest.TestCase):
+    def start(self, soft, hard):
+        return Daemon(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)))
+
+    def test_the_soft_limit_is_raised_to_the_hard_one(self):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        with self.start(256, hard) as d:
+            with open(f"/proc/{d.process.pid}/limits", encoding="ascii") as f:
+                found = re.search(r"(?m)^Max open files +(\S+) +(\S+)", f.read())
+            self.assertEqual(found.group(1), found.group(2))
+            d.stop()
+            self.assertNotIn("open_files_low", d.err)
+
+    def test_a_limit_that_is_too_low_is_said(self):
+        with self.start(256, 256) as d:
+            _, _, log = d.stop()
+            entry = [e for e in events(log) if e["event"] == "open_files_low"][0]
+            self.assertEqual(entry["limit"], 256)
+            self.assertGreater(entry["needed"], 1024)
 
 
 class Signals(unittest.TestCase):

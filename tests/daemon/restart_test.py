@@ -16,7 +16,8 @@ from daemon import ACK, CON, CONTENT, COPALD, CREATED, GET, POST, PUT, RST, WAIT
 BUILD = os.path.dirname(COPALD)
 CHANGED, FETCH, PATCH = 0x44, 5, 6
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 0x81, 0x83, 0x84
-OBSERVE, LOCATION_PATH, URI_PATH, CONTENT_FORMAT, URI_QUERY = 6, 8, 11, 12, 15
+CONTINUE, INCOMPLETE = 0x5F, 0x88
+OBSERVE, LOCATION_PATH, URI_PATH, CONTENT_FORMAT, URI_QUERY, BLOCK1 = 6, 8, 11, 12, 15, 27
 JSON, JSON_PATCH, SENML, SENML_ETCH = 50, 51, 110, 320
 LIBCOAP = shutil.which("coap-client-notls")
 ORDER, CRASH = signal.SIGTERM, signal.SIGKILL
@@ -410,6 +411,24 @@ class RestartTest(Bed):
             self.assertEqual([self.send(put, s), self.send(post, s)], answers)
         self.assertEqual(self.get("r"), b"new")  # the duplicate did not undo it
         self.assertEqual(len(self.children("p")), 1)
+
+    def test_rfc7959_2_9_2_an_upload_that_a_restart_cut_begins_again(self):
+        self.start()
+
+        def block(mid, number, more, payload):
+            value = number << 4 | more << 3  # SZX 0
+            return self.say(PUT, "u", mid, via=s, payload=payload, pairs=[
+                (BLOCK1, bytes([value]) if value else b"")])[1]
+
+        with client() as s:
+            for how in (ORDER, CRASH):
+                self.assertEqual(block(30, 0, 1, b"a" * 16), CONTINUE)
+                self.restart(how, settle=0)
+                self.assertEqual(block(31, 1, 0, b"b" * 16), INCOMPLETE)
+                self.assertEqual(block(32, 0, 1, b"a" * 16), CONTINUE)
+                self.assertIn(block(33, 1, 0, b"b" * 16), (CREATED, CHANGED))
+                self.assertEqual(self.get("u"), b"a" * 16 + b"b" * 16)
+                self.restart(ORDER, settle=0)
 
     def test_a_damaged_state_file_is_reported_and_the_server_serves(self):
         self.start()

@@ -15,6 +15,7 @@
 #include "cmd/copald/explain.h"
 #include "cmd/copald/load.h"
 #include "cmd/copald/notify.h"
+#include "cmd/copald/openfiles.h"
 #include "cmd/copald/pidfile.h"
 #include "cmd/copald/storage.h"
 #include "cmd/copald/vault.h"
@@ -140,10 +141,9 @@ static void watcher_notify(server_watcher *w, const char *state)
   notify_send(state);
 }
 
-static int watcher_offer(server_watcher *w, int *content, char why[UPGRADE_WHY_SIZE])
+static int watcher_permit(server_watcher *w, char why[UPGRADE_WHY_SIZE])
 {
   const process *p = (const process *)w;
-  *content = -1;
   if (getpid() == 1) {
     snprintf(why, UPGRADE_WHY_SIZE,
              "nobody may take the place of process 1: start a new container");
@@ -406,8 +406,9 @@ static int start(const args *a, conf *c, char *const *argv)
   logger log;
   log_init(&log, STDERR_FILENO, c->log_level, c->log_format);
   process p = {
-      .hook = {watcher_reload, watcher_notify, watcher_offer}, .args = a, .conf = c, .log = &log};
+      .hook = {watcher_reload, watcher_notify, watcher_permit}, .args = a, .conf = c, .log = &log};
   upgrade_init(&p.upgrade, argv, &log);
+  openfiles_raise(c, &log);
   int rc = EXIT_RUNTIME;
   if (heir_open(&p.heir) == 0)
     rc = serve(&p);
