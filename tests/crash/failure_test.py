@@ -26,6 +26,7 @@ ROLL_CHANGES, ROLL_KEYS = 6000, 48
 ROLL_TMPFS_SIZE = 24 << 20  # files of 1 MiB
 TMPFS_SIZE = 6 << 20
 LOST_DATA = 4  # exit status
+BURST_WINDOW = 200
 # What a change needs: its write, and the sync behind it.
 WRITE = {"lmdb": "pwrite", "journal": "append"}
 SYNC = {"lmdb": "sync", "journal": "jsync"}
@@ -187,6 +188,54 @@ class Failure(unittest.TestCase):
         self.assertNotIn("store_failed", log)
         copald.stop()
         self.assertEqual(coap.check(self.data), 21)
+
+    def burst(self, copald, line, first, count, arm_at=None):
+        """Puts so many resources with many requests under way; returns key: code of the answer."""
+        codes, begun = {}, first
+        while len(codes) < count:
+            while begun < first + count and len(line.under_way) < BURST_WINDOW:
+                line.send(f"/b{begun}", PUT, path(f"/b{begun}"), b"%d" % begun * 100)
+                begun += 1
+            select.select([line.socket], [], [], coap.WAIT_S)
+            for key, answer in line.receive():
+                codes[key] = answer.code
+            if arm_at is not None and len(codes) >= arm_at:
+                self.arm()
+                arm_at = None
+        self.assertIsNone(copald.process.poll())
+        return codes
+
+    def check_burst(self, line, codes):
+        """What was acknowledged is there, and nothing that was refused."""
+        for key, code in codes.items():
+            answer = line.ask(GET, path(key))
+            wanted = CONTENT if code == CREATED else NOT_FOUND
+            self.assertEqual((answer.code, key), (wanted, key))
+
+    def test_failed_fsync_under_load_refuses_all_that_follows(self):
+        copald, line = self.start(env=failing(f"{SYNC[Copald.engine]}:1:EIO", self.arm_file))
+        codes = self.burst(copald, line, 0, 1500, arm_at=400)
+        self.assertEqual(set(codes.values()), {CREATED, INTERNAL})
+        self.check_burst(line, codes)
+        copald.stop()
+        os.remove(self.arm_file)
+        copald, line = self.start()
+        self.check_burst(line, {k: c for k, c in codes.items() if c == CREATED})
+        copald.stop()
+        coap.check(self.data)
+
+    def test_lack_of_room_under_load_refuses_whole_changes(self):
+        copald, line = self.start(env=failing(f"{WRITE[Copald.engine]}:1:ENOSPC", self.arm_file))
+        codes = self.burst(copald, line, 0, 1500, arm_at=400)
+        self.assertEqual(set(codes.values()), {CREATED, UNAVAILABLE})
+        self.check_burst(line, codes)
+        os.remove(self.arm_file)
+        codes |= self.burst(copald, line, 1500, 300)
+        self.assertEqual(codes["/b1799"], CREATED)
+        self.check_burst(line, codes)
+        self.assertNotIn("store_failed", copald.read_log())
+        copald.stop()
+        self.assertEqual(coap.check(self.data), list(codes.values()).count(CREATED))
 
     def test_write_without_room_is_refused_until_there_is_some(self):
         self.refuses_and_recovers(f"{WRITE[Copald.engine]}:1:ENOSPC")
