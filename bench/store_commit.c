@@ -215,6 +215,7 @@ static double others_since(processors before, double own_us)
   return now.all > before.all && others > 0 ? 100 * others / (now.all - before.all) : 0;
 }
 
+/* Measures, and prints a line. */
 static double measure(run *r, const char *engine, uint32_t flight, uint64_t keys, double seconds)
 {
   const uint64_t began = now_us();
@@ -314,8 +315,42 @@ static int measure_one(run *r, const char *engine, const char *top, uint64_t key
   return measure_engine(r, engine, top, keys, seconds, rates) ? 0 : 1;
 }
 
+/* What the intervals of an endurance come to. Flat: the second half is not much worse than the
+ * first.
+ */
+typedef struct endurance {
+  double slowest, fastest; /* changes a second */
+  uint64_t p99_max;        /* microseconds */
+  uint64_t lag_max[2];     /* bytes of the journal, at the ends of the intervals of each half */
+  uint64_t memory_max[2];
+} endurance;
+
+static void note_interval(endurance *e, const run *r, double rate, bool is_late)
+{
+  const journal_store_counts c = journal_store_counts_now(r->s);
+  const uint64_t p99 = percentile(r, 990);
+  e->slowest = e->slowest == 0 || rate < e->slowest ? rate : e->slowest;
+  e->fastest = rate > e->fastest ? rate : e->fastest;
+  e->p99_max = p99 > e->p99_max ? p99 : e->p99_max;
+  e->lag_max[is_late] = c.lag_bytes > e->lag_max[is_late] ? c.lag_bytes : e->lag_max[is_late];
+  e->memory_max[is_late] = c.memory > e->memory_max[is_late] ? c.memory : e->memory_max[is_late];
+}
+
+static void print_endurance(const endurance *e)
+{
+  const bool is_flat =
+      e->lag_max[1] <= e->lag_max[0] * 3 / 2 && e->memory_max[1] <= e->memory_max[0] * 3 / 2;
+  printf("in all: %.0f to %.0f changes/s; p99 at most %" PRIu64
+         " us: %s 10 ms; lag at most %" PRIu64 " bytes in the first half, %" PRIu64
+         " in the second, memory %" PRIu64 " and %" PRIu64 ": %s\n",
+         e->slowest, e->fastest, e->p99_max, e->p99_max <= 10000 ? "within" : "beyond",
+         e->lag_max[0], e->lag_max[1], e->memory_max[0], e->memory_max[1],
+         is_flat ? "flat" : "growing");
+}
+
 static int endure(run *r, const char *top, uint64_t keys, double minutes)
 {
+  endurance all = {.slowest = 0};
   char dir[4096];
   snprintf(dir, sizeof dir, "%s/journal", top);
   if (!open_port(r, "journal", dir))
@@ -326,13 +361,15 @@ static int endure(run *r, const char *top, uint64_t keys, double minutes)
   while (now_us() < until) {
     const uint64_t left = until - now_us();
     const double seconds = left < REPORT_S * 1000000 ? (double)left / 1e6 : REPORT_S;
-    measure(r, "journal", 256, keys, seconds);
+    const double rate = measure(r, "journal", 256, keys, seconds);
+    note_interval(&all, r, rate, now_us() - began > (until - began) / 2);
     const journal_store_counts c = journal_store_counts_now(r->s);
     printf("  at %4.0f s: lag %" PRIu64 " records, %" PRIu64 " bytes; memory %" PRIu64
            "; files %" PRIu64 "; checkpoints %" PRIu64 "; waits %" PRIu64 ", %" PRIu64 " ms\n",
            (double)(now_us() - began) / 1e6, c.lag_records, c.lag_bytes, c.memory, c.files_bytes,
            c.checkpoints, c.waits, c.waited_us / 1000);
   }
+  print_endurance(&all);
   close_port(r);
   return 0;
 }
