@@ -68,6 +68,7 @@ void conf_init(conf *c)
       .lookup = {.timeout = 5 * COPAL_SECOND,
                  .ttl_s = 300,
                  .negative_ttl_s = 10,
+                 .fallback_s = 3600,
                  .cache = 100000,
                  .concurrency = 8,
                  .queue = 1024},

@@ -77,7 +77,7 @@ typedef struct conf_lookup {
   char url[CONF_TEXT_SIZE]; /* "": none, as the next */
   char ca[CONF_TEXT_SIZE], token_file[CONF_TEXT_SIZE];
   copal_dur timeout;
-  uint32_t ttl_s, negative_ttl_s;
+  uint32_t ttl_s, negative_ttl_s, fallback_s;
   uint32_t cache, concurrency, queue;
 } conf_lookup;
 

@@ -148,6 +148,8 @@ const conf_key conf_keys[] = {
     {"lookup", "ttl", CONF_NUMBER, CONF_SECONDS, PLACE(lookup.ttl_s), 1, 604800, NULL, false},
     {"lookup", "negative_ttl", CONF_NUMBER, CONF_SECONDS, PLACE(lookup.negative_ttl_s), 1, 604800,
      NULL, false},
+    {"lookup", "fallback", CONF_NUMBER, CONF_SECONDS, PLACE(lookup.fallback_s), 0, 604800, NULL,
+     false},
     COUNT("lookup", "cache", lookup.cache, 1, 1u << 24),
     COUNT("lookup", "concurrency", lookup.concurrency, 1, 64),
     COUNT("lookup", "queue", lookup.queue, 1, 1u << 20),

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -184,6 +185,22 @@ class Http(WithLookup):
                 self.assertIn(said, d.wait_for_event("lookup_failed")["error"])
                 d.err = ""
             self.assertEqual(len(self.http.asked), 3)
+
+    def test_https_wants_the_right_ca(self):
+        ca = os.path.join(self.dir, "ca")
+        for args in (("ca", "-o", ca), ("cert", "--ca", ca, "--host", "127.0.0.1", "-o", os.path.join(self.dir, "http")),
+                     ("ca", "-o", os.path.join(self.dir, "other"))):
+            subprocess.run([COPAL, "keygen", *args], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.path.join(self.dir, "http.pem"), os.path.join(self.dir, "http.key"))
+        self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
+        url = self.url.replace("http:", "https:")
+        with self.serve('%s ca = "%s/ca.pem";' % (url, ca)):
+            self.assertEqual(self.put("/fleet/dev-1", "dev-1", KEY), 0)
+        with self.serve('%s ca = "%s/other/ca.pem";' % (url, self.dir)) as d:
+            self.assertEqual(self.put("/fleet/dev-1", "dev-1", KEY), 7)
+            self.assertIn("https://", d.wait_for_event("lookup_failed")["error"])
+        self.assertEqual(len(self.http.asked), 1)
 
     def test_token_that_others_may_read_is_refused(self):
         token = self.write("token", "s3cret\n", 0o644)

@@ -119,10 +119,34 @@ cached *cache_add(cache *c, copal_span id)
   return e;
 }
 
-void cache_settle(cache *c, cached *e, const answer *a, uint64_t expires_ms)
+bool cache_reopen(cache *c, cached *e)
 {
-  const cached_state state = a != NULL ? CACHED_KNOWN : CACHED_UNKNOWN;
+  if (c->lists[CACHED_PENDING].count >= c->lists[CACHED_PENDING].max)
+    return false;
+  link_out(c, e);
+  link_in(c, e, CACHED_PENDING);
+  return true;
+}
+
+static void move(cache *c, cached *e, cached_state state)
+{
+  link_out(c, e);
+  make_room(c, state);
+  link_in(c, e, state);
+  e->is_flushed = false;
+}
+
+void cache_resettle(cache *c, cached *e, uint64_t expires_ms)
+{
   e->expires_ms = expires_ms;
+  move(c, e, CACHED_KNOWN);
+}
+
+void cache_settle(cache *c, cached *e, const answer *a, uint64_t expires_ms, uint64_t fallback_ms)
+{
+  e->expires_ms = expires_ms;
+  e->fallback_ms = fallback_ms;
+  forget_answer(e);
   if (a != NULL) {
     e->answer = malloc(sizeof *e->answer);
     if (e->answer == NULL) {
@@ -131,9 +155,7 @@ void cache_settle(cache *c, cached *e, const answer *a, uint64_t expires_ms)
     }
     *e->answer = *a;
   }
-  link_out(c, e);
-  make_room(c, state);
-  link_in(c, e, state);
+  move(c, e, a != NULL ? CACHED_KNOWN : CACHED_UNKNOWN);
 }
 
 void cache_touch(cache *c, cached *e)
@@ -149,8 +171,10 @@ void cache_flush(cache *c)
     cache_remove(c, c->lists[CACHED_KNOWN].oldest);
   while (c->lists[CACHED_UNKNOWN].oldest != NULL)
     cache_remove(c, c->lists[CACHED_UNKNOWN].oldest);
-  for (cached *e = c->lists[CACHED_PENDING].newest; e != NULL; e = e->older)
-    e->is_stale = true;
+  for (cached *e = c->lists[CACHED_PENDING].newest; e != NULL; e = e->older) {
+    forget_answer(e);
+    e->is_flushed = true;
+  }
 }
 
 void cache_wipe(cache *c)

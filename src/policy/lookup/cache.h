@@ -21,11 +21,12 @@ typedef struct cached {
   struct cached *next_in_bucket;
   struct cached *newer, *older; /* in the list of its state */
   cached_state state;
-  bool is_stale;       /* pending: its answer is used once */
-  uint64_t expires_ms; /* but for pending ones */
+  bool is_flushed;      /* pending: its answer is used once */
+  uint64_t expires_ms;  /* but for pending ones */
+  uint64_t fallback_ms; /* up to then `answer` is good when nobody can be asked */
   uint32_t hash;
   dtls_psk_wait *waiters; /* pending: lent by handshakes */
-  answer *answer;         /* of a known one */
+  answer *answer;         /* of a known one; of a pending one, when it is asked for once more */
   size_t len;
   uint8_t identity[DTLS_PSK_IDENTITY_MAX];
 } cached;
@@ -55,16 +56,22 @@ cached *cache_find(const cache *c, copal_span id);
 /* A pending entry for an identity that has none. NULL when there are too many, or no memory. */
 cached *cache_add(cache *c, copal_span id);
 
+/* An entry becomes pending again, with what is known so far. False when there are too many. */
+bool cache_reopen(cache *c, cached *e);
+
 /* Ends the pending state of an entry; `a` (NULL: nobody) is copied. May push others out. Without
  * memory it is removed. */
-void cache_settle(cache *c, cached *e, const answer *a, uint64_t expires_ms);
+void cache_settle(cache *c, cached *e, const answer *a, uint64_t expires_ms, uint64_t fallback_ms);
+
+/* Ends the pending state of an entry that has an answer from before, which holds on. */
+void cache_resettle(cache *c, cached *e, uint64_t expires_ms);
 
 /* It was of use: it is the newest now. */
 void cache_touch(cache *c, cached *e);
 
 void cache_remove(cache *c, cached *e);
 
-/* Removes all but pending entries, whose answers then are used once. */
+/* Removes all but pending entries, which forget what they had; what they get is used once. */
 void cache_flush(cache *c);
 
 #endif

@@ -109,12 +109,12 @@ static int ask(lookup *l, ask_http *http, const question *q, answer *a, char why
   return rc;
 }
 
-static uint64_t expiry(const lookup *l, int rc, const answer *a, bool is_stale)
+static uint64_t expiry(const lookup *l, int rc, const answer *a, bool is_flushed)
 {
   uint64_t ttl_ms = (uint64_t)(rc == COPAL_OK ? l->cfg.ttl_s : l->cfg.negative_ttl_s) * MS;
   if ((rc == COPAL_OK || rc == COPAL_ENOTFOUND) && a->ttl_s != ANSWER_TTL_UNSAID)
     ttl_ms = (uint64_t)a->ttl_s * MS;
-  if (is_stale)
+  if (is_flushed)
     ttl_ms = 0;
   return now_ms() + (ttl_ms > GRACE_MS ? ttl_ms : GRACE_MS);
 }
@@ -136,6 +136,23 @@ static void report(lookup *l, const question *q, int rc, const char *why)
   pthread_mutex_unlock(&l->report);
 }
 
+static bool can_fall_back(const cached *e, int rc)
+{
+  return rc != COPAL_OK && rc != COPAL_ENOTFOUND && e->answer != NULL && now_ms() < e->fallback_ms;
+}
+
+static void settle(lookup *l, cached *e, int rc, const answer *a)
+{
+  const uint64_t end = expiry(l, rc, a, e->is_flushed);
+  if (can_fall_back(e, rc)) {
+    l->stats.fallbacks++;
+    cache_resettle(&l->cache, e, end);
+  } else {
+    cache_settle(&l->cache, e, rc == COPAL_OK ? a : NULL, end,
+                 end + (uint64_t)l->cfg.fallback_s * MS);
+  }
+}
+
 /* Asks for the next one in the queue. Called and left with the lock held. */
 static void serve_next(lookup *l, ask_http *http)
 {
@@ -154,7 +171,7 @@ static void serve_next(lookup *l, ask_http *http)
   count(&l->stats, rc);
   dtls_psk_wait *waiters = e->waiters; /* pending entries stay where they are */
   e->waiters = NULL;
-  cache_settle(&l->cache, e, rc == COPAL_OK ? &a : NULL, expiry(l, rc, &a, e->is_stale));
+  settle(l, e, rc, &a);
   l->stats.waits += tell(waiters);
   explicit_bzero(&a, sizeof a);
 }
@@ -178,10 +195,15 @@ static void *serve(void *arg)
 /* ------------------------------------------------------------------------------------------------
  * the face */
 
-/* Puts a question into the queue. With the lock held. */
-static cached *enqueue(lookup *l, copal_span id)
+/* Puts a question into the queue, about an entry that is there (NULL: a new one). Returns the
+ * entry, or NULL when there is no room. With the lock held. */
+static cached *enqueue(lookup *l, copal_span id, cached *e)
 {
-  cached *e = l->queue_len < l->queue_cap ? cache_add(&l->cache, id) : NULL;
+  const bool has_room = l->queue_len < l->queue_cap;
+  if (has_room && e == NULL)
+    e = cache_add(&l->cache, id);
+  else if (!has_room || !cache_reopen(&l->cache, e))
+    e = NULL;
   if (e == NULL) {
     l->stats.overflown++;
     return NULL;
@@ -191,22 +213,17 @@ static cached *enqueue(lookup *l, copal_span id)
   return e;
 }
 
-/* The entry as far as it holds; NULL: somebody has to be asked. With the lock held. */
-static cached *recall(lookup *l, copal_span id)
+static bool holds(const cached *e)
 {
-  cached *e = cache_find(&l->cache, id);
-  if (e == NULL || e->state == CACHED_PENDING || now_ms() < e->expires_ms)
-    return e;
-  cache_remove(&l->cache, e);
-  return NULL;
+  return e != NULL && (e->state == CACHED_PENDING || now_ms() < e->expires_ms);
 }
 
 /* With the lock held. */
 static int find(lookup *l, copal_span id, dtls_psk_wait *w, dtls_psks *keys)
 {
-  cached *e = recall(l, id);
-  if (e == NULL)
-    e = enqueue(l, id);
+  cached *e = cache_find(&l->cache, id);
+  if (!holds(e))
+    e = enqueue(l, id, e);
   if (e == NULL)
     return COPAL_ENOSLOT;
   switch (e->state) {
@@ -248,14 +265,14 @@ static void psk_cancel(dtls_credentials *c, dtls_psk_wait *w)
   pthread_mutex_unlock(&l->lock);
 }
 
-/* With the lock held. Who resumes a session and is not remembered is asked for, and refused until
- * the answer is there. */
-static int hold(lookup *l, const dtls_claim *claim, copal_span id, uint32_t *who)
+/* With the lock held. Who resumes a session has shown the key before, and is asked for anew when
+ * the answer is too old; without one he is refused until it is there. */
+static int hold(lookup *l, copal_span id, uint32_t *who)
 {
-  const cached *e = claim->is_resumed ? recall(l, id) : cache_find(&l->cache, id);
-  if (e == NULL && identity_name_is_valid(id))
-    (void)enqueue(l, id);
-  if (e == NULL || e->state != CACHED_KNOWN)
+  cached *e = cache_find(&l->cache, id);
+  if (!holds(e) && identity_name_is_valid(id))
+    (void)enqueue(l, id, e);
+  if (e == NULL || e->answer == NULL)
     return COPAL_ENOTFOUND;
   const answer *a = e->answer;
   return identity_hold_in(l->cfg.all, IDENTITY_PSK,
@@ -273,7 +290,7 @@ static int vouch(dtls_credentials *c, const dtls_claim *claim, uint32_t *who)
   if (rc != COPAL_ENOTFOUND)
     return rc;
   pthread_mutex_lock(&l->lock);
-  rc = hold(l, claim, copal_span_of(claim->items[0].data, claim->items[0].size), who);
+  rc = hold(l, copal_span_of(claim->items[0].data, claim->items[0].size), who);
   pthread_mutex_unlock(&l->lock);
   return rc;
 }

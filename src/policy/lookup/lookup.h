@@ -35,6 +35,7 @@ typedef struct lookup_cfg {
   const char *token_file; /* a secret that is sent along as Bearer; NULL: none */
   uint32_t timeout_ms;
   uint32_t ttl_s, negative_ttl_s;
+  uint32_t fallback_s;     /* beyond its time an answer holds when nobody can be asked */
   uint32_t cache;          /* identities that are remembered; of these a quarter unknown ones */
   uint32_t concurrency;    /* lookups at a time */
   uint32_t queue;          /* that wait for their turn */
@@ -54,6 +55,7 @@ typedef struct lookup_stats {
   uint64_t waits;       /* that had to wait */
   uint64_t overflown;   /* that were refused because too many lookups wait */
   uint64_t malformed;   /* of identities that are no text */
+  uint64_t fallbacks;   /* failed ones for which the answer from before was taken */
   uint64_t evicted;     /* answers forgotten before their time */
   uint32_t known;       /* identities with a key that is remembered now */
   uint32_t outstanding; /* lookups that wait or are under way now */

@@ -27,7 +27,7 @@ static cached *add(cache *c, int i, bool is_known)
   answer a = {.psks = {.count = 1}, .ttl_s = i};
   cached *e = cache_add(c, name_of(i));
   assert_non_null(e);
-  cache_settle(c, e, is_known ? &a : NULL, 1);
+  cache_settle(c, e, is_known ? &a : NULL, 1, 2);
   return cache_find(c, name_of(i));
 }
 
@@ -41,7 +41,7 @@ static void entries_are_found_in_their_state(void **state)
   assert_ptr_equal(cache_find(&c, name_of(1)), e);
   assert_int_equal(e->state, CACHED_PENDING);
   const answer a = {.ttl_s = 7};
-  cache_settle(&c, e, &a, 99);
+  cache_settle(&c, e, &a, 99, 100);
   assert_int_equal(cache_find(&c, name_of(1))->state, CACHED_KNOWN);
   assert_int_equal(e->expires_ms, 99);
   assert_int_equal(e->answer->ttl_s, 7);
@@ -91,14 +91,14 @@ static void pending_ones_are_bounded_and_never_pushed_out(void **state)
     assert_non_null(cache_add(&c, name_of(i)));
   assert_null(cache_add(&c, name_of(PENDING_MAX)));
   cached *e = cache_find(&c, name_of(0));
-  cache_settle(&c, e, NULL, 1);
+  cache_settle(&c, e, NULL, 1, 1);
   for (int i = 100; i < 120; i++)
     add(&c, i, true);
   assert_non_null(cache_find(&c, name_of(1)));
   cache_wipe(&c);
 }
 
-static void flush_leaves_pending_ones_which_are_stale(void **state)
+static void flush_leaves_pending_ones_which_know_nothing(void **state)
 {
   (void)state;
   cache c;
@@ -106,11 +106,42 @@ static void flush_leaves_pending_ones_which_are_stale(void **state)
   add(&c, 1, true);
   add(&c, 2, false);
   cached *e = cache_add(&c, name_of(3));
+  cached *again = add(&c, 4, true);
+  assert_true(cache_reopen(&c, again));
+  assert_non_null(again->answer);
   cache_flush(&c);
+  assert_null(again->answer);
   assert_null(cache_find(&c, name_of(1)));
   assert_null(cache_find(&c, name_of(2)));
   assert_ptr_equal(cache_find(&c, name_of(3)), e);
-  assert_true(e->is_stale);
+  assert_true(e->is_flushed);
+  cache_wipe(&c);
+}
+
+static void reopened_ones_keep_what_they_know(void **state)
+{
+  (void)state;
+  cache c;
+  assert_int_equal(cache_init(&c, MAX, PENDING_MAX), COPAL_OK);
+  cached *e = add(&c, 1, true);
+  assert_true(cache_reopen(&c, e));
+  assert_int_equal(e->state, CACHED_PENDING);
+  assert_int_equal(e->fallback_ms, 2);
+  for (int i = 100; i < 120; i++)
+    add(&c, i, true);
+  cache_resettle(&c, e, 50);
+  assert_int_equal(e->state, CACHED_KNOWN);
+  assert_int_equal(e->expires_ms, 50);
+  assert_int_equal(e->fallback_ms, 2);
+  assert_int_equal(e->answer->ttl_s, 1);
+  assert_int_equal(c.lists[CACHED_KNOWN].count, KNOWN_MAX);
+  assert_true(cache_reopen(&c, e));
+  cache_settle(&c, e, NULL, 60, 60);
+  assert_int_equal(e->state, CACHED_UNKNOWN);
+  assert_null(e->answer);
+  for (int i = 200; i < 200 + PENDING_MAX; i++)
+    assert_non_null(cache_add(&c, name_of(i)));
+  assert_false(cache_reopen(&c, e));
   cache_wipe(&c);
 }
 
@@ -152,7 +183,8 @@ int main(void)
       cmocka_unit_test(the_one_used_longest_ago_is_pushed_out),
       cmocka_unit_test(strangers_push_out_nobody_who_is_known),
       cmocka_unit_test(pending_ones_are_bounded_and_never_pushed_out),
-      cmocka_unit_test(flush_leaves_pending_ones_which_are_stale),
+      cmocka_unit_test(flush_leaves_pending_ones_which_know_nothing),
+      cmocka_unit_test(reopened_ones_keep_what_they_know),
       cmocka_unit_test(identities_that_share_a_bucket_are_told_apart),
       cmocka_unit_test(too_long_an_identity_has_no_entry),
   };

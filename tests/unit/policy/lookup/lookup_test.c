@@ -297,6 +297,32 @@ static void answers_hold_for_their_time_and_until_a_flush(void **state)
   lookup_close(l);
 }
 
+static void failures_fall_back_to_what_was_known(void **state)
+{
+  static const struct timespec two_seconds = {.tv_sec = 2};
+  (void)state;
+  dtls_psks keys;
+  lookup_cfg cfg = cfg_of();
+  cfg.ttl_s = 1;
+  cfg.negative_ttl_s = 1;
+  for (int fallback_s = 0; fallback_s <= 60; fallback_s += 60) {
+    write_script("echo '{\"key\":\"01\"}'");
+    cfg.fallback_s = (uint32_t)fallback_s;
+    lookup *l = open_with(&cfg);
+    assert_int_equal(fetch(l, "dev", &keys), COPAL_OK);
+    write_script("exit 1");
+    nanosleep(&two_seconds, NULL);
+    assert_int_equal(fetch(l, "dev", &keys), fallback_s > 0 ? COPAL_OK : COPAL_ENOTFOUND);
+    assert_int_equal(lookup_stats_now(l).fallbacks, fallback_s > 0);
+    assert_int_equal(questions(), 1);
+    write_script("echo '{}'"); /* it works again, and knows him no more */
+    nanosleep(&two_seconds, NULL);
+    assert_int_equal(fetch(l, "dev", &keys), COPAL_ENOTFOUND);
+    assert_int_equal(lookup_stats_now(l).known, 0);
+    lookup_close(l);
+  }
+}
+
 static void resumed_sessions_are_asked_about(void **state)
 {
   static const struct timespec nap = {.tv_nsec = 20000000};
@@ -401,6 +427,7 @@ int main(void)
       cmocka_unit_test(programs_that_fail),
       cmocka_unit_test(unreadable_identities_are_not_asked_for),
       cmocka_unit_test(answers_hold_for_their_time_and_until_a_flush),
+      cmocka_unit_test(failures_fall_back_to_what_was_known),
       cmocka_unit_test(resumed_sessions_are_asked_about),
       cmocka_unit_test(closing_does_not_wait_for_answers),
       cmocka_unit_test(what_cannot_be_asked_is_refused_at_the_start),
