@@ -113,12 +113,11 @@ typedef struct exchange {
   uint8_t token[]; /* up to cfg.token_cap bytes */
 } exchange;
 
-/* Counter from which the Message IDs of some peers are drawn. */
+/* Counter from which the Message IDs of some peers are drawn. There are many, and each notification
+ * looks at another: they are small, and what only a round needs lies elsewhere. */
 typedef struct mid_counter {
   uint16_t next;
-  uint16_t first;
-  bool is_started;
-  copal_time round_began;
+  uint16_t first; /* of the round; odd, 0 before the first round */
 } mid_counter;
 
 /* The request whose on_request() is running. */
@@ -157,9 +156,10 @@ struct copal_ep {
   bool is_busy;            /* inside a call that may call back */
   copal_node dedup_by_age; /* oldest first */
   mid_counter *mids;
-  uint32_t seed;        /* key of the hashes */
-  uint32_t generation;  /* of the exchange taken last */
-  copal_dur ack_spread; /* ACK_TIMEOUT * (ACK_RANDOM_FACTOR - 1), less what ticks may add */
+  copal_time *mid_rounds; /* for each counter: when its round began */
+  uint32_t seed;          /* key of the hashes */
+  uint32_t generation;    /* of the exchange taken last */
+  copal_dur ack_spread;   /* ACK_TIMEOUT * (ACK_RANDOM_FACTOR - 1), less what ticks may add */
   copal_dur transmit_span, exchange_lifetime, non_lifetime;
   uint32_t critical_requests, critical_responses; /* options understood, see option_check.h */
   turn *turn;                                     /* NULL outside on_request() */

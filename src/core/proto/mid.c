@@ -24,14 +24,15 @@ static uint16_t permute(uint16_t v, uint32_t key)
 
 static void start_round(copal_ep *ep, mid_counter *c, copal_time now)
 {
-  if (!c->is_started) {
-    c->first = (uint16_t)ep_random(ep);
+  copal_time *began = &ep->mid_rounds[c - ep->mids];
+
+  if (c->first == 0) {
+    c->first = (uint16_t)(ep_random(ep) | 1);
     c->next = c->first;
-    c->is_started = true;
-  } else if (now - c->round_began < ep->exchange_lifetime) {
+  } else if (now - *began < ep->exchange_lifetime) {
     ep->stats.mid_wraps++;
   }
-  c->round_began = now;
+  *began = now;
 }
 
 static uint16_t draw(copal_ep *ep, uint32_t path_hash, bool is_group, copal_time now)
@@ -40,7 +41,7 @@ static uint16_t draw(copal_ep *ep, uint32_t path_hash, bool is_group, copal_time
   uint16_t mid;
 
   do {
-    if (!c->is_started || c->next == c->first)
+    if (c->next == c->first) /* also before the first round */
       start_round(ep, c, now);
     mid = permute(c->next++, copal_hash_mix(path_hash, ep->seed));
   } while ((mid >= MID_GROUP_FIRST) != is_group);
