@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "copal/error.h"
@@ -35,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   char path[PATH_SIZE], why[CERTS_WHY_SIZE] = "";
   const int fd = memfd_create("peers", MFD_CLOEXEC);
   edition *e = NULL;
-  REQUIRE(fd >= 0 && write(fd, data, size) == (ssize_t)size);
+  REQUIRE(fd >= 0 && fchmod(fd, 0600) == 0 && write(fd, data, size) == (ssize_t)size);
   snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
   const certs_cfg cfg = {.raw_peers = path};
   if (edition_read(&cfg, &e, why) == COPAL_OK) {

@@ -105,6 +105,11 @@ static int load(int fd, const char *path, lines_secrecy secrecy, copal_mspan *te
                  (unsigned)st.st_mode & 07777);
     return COPAL_EINVAL;
   }
+  if (secrecy == LINES_OPEN && (st.st_mode & S_IWOTH) != 0) {
+    mistakes_add(m, path, 0, "others may change it (mode %04o); chmod o-w it",
+                 (unsigned)st.st_mode & 07777);
+    return COPAL_EINVAL;
+  }
   if (st.st_size > LINES_FILE_MAX) {
     mistakes_add(m, path, 0, "larger than %d MiB", LINES_FILE_MAX >> 20);
     return COPAL_EINVAL;

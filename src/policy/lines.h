@@ -41,7 +41,7 @@ typedef struct lines {
 
 /* Who may be allowed to read a file. */
 typedef enum lines_secrecy {
-  LINES_OPEN,
+  LINES_OPEN,   /* others may read it, but not write it */
   LINES_SECRET, /* neither others nor a foreign group may read or write it */
 } lines_secrecy;
 

@@ -392,6 +392,17 @@ static void private_keys_must_be_kept_from_others(void **state)
   certs_close(open_certs((certs_cfg){.raw_key = key}));
 }
 
+static void files_that_others_may_change_are_refused(void **state)
+{
+  const char *ca = put_ca("ca.pem", ca_crt);
+  const char *peers = put_text("peers", "# nobody\n");
+  (void)state;
+  chmod(ca, 0646);
+  chmod(peers, 0662);
+  refuse_to_open((certs_cfg){.ca = ca}, "others may change it (mode 0646)");
+  refuse_to_open((certs_cfg){.raw_peers = peers}, "others may change it (mode 0662)");
+}
+
 static void raw_peers_are_refused_with_their_line(void **state)
 {
   static const struct {
@@ -1026,6 +1037,7 @@ int main(void)
       cmocka_unit_test(rfc7252_9_1_3_2_key_is_for_ecdsa_on_p_256),
       cmocka_unit_test(certificates_that_clients_would_refuse_are_not_served),
       cmocka_unit_test(private_keys_must_be_kept_from_others),
+      cmocka_unit_test(files_that_others_may_change_are_refused),
       cmocka_unit_test(raw_peers_are_refused_with_their_line),
       cmocka_unit_test(facts_tell_what_was_read),
       cmocka_unit_test(rfc7252_9_1_3_3_certificate_of_the_ca_is_believed),
