@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "copal/error.h"
+#include "server/sealed.h"
 #include "server/secure.h"
 #include "server/session_form.h"
 
@@ -58,8 +59,10 @@ static void run_ask(shard_msg *m, shard *owner)
   collector *c = (collector *)((uint8_t *)m - offsetof(collector, ask));
   dtls_sessions *table = session_form_table(owner);
   /* Reservations that were never settled do not count. */
-  if (table != NULL)
+  if (table != NULL) {
     dtls_sessions_reserved(table, false);
+    state_reserve(&c->out, (size_t)dtls_sessions_count(table) * SESSION_FORM_USUAL);
+  }
   on_slice(&c->slices, shard_now(owner));
 }
 
@@ -166,6 +169,10 @@ bool checkpoint_is_whole(const checkpoint *c)
 uint64_t checkpoint_put(const checkpoint *c, state_writer *w)
 {
   uint64_t count = 0;
+  size_t len = 0;
+  for (uint32_t i = 0; i < c->count; i++)
+    len += c->collectors[i].out.len;
+  state_reserve(w, len + SEALED_TAG_SIZE);
   for (uint32_t i = 0; i < c->count; i++) {
     state_put(w, copal_span_of(c->collectors[i].out.bytes, c->collectors[i].out.len));
     count += c->collectors[i].count;

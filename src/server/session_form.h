@@ -24,6 +24,9 @@ typedef enum session_form_kind {
   SESSION_FORM_MEANWHILE, /* it goes on, and the form is for after a crash */
 } session_form_kind;
 
+/* Bytes of a session, as a rule: with a name of 30 and a connection ID of 8. */
+enum { SESSION_FORM_USUAL = 208 };
+
 /* The sessions of a shard; NULL when nothing is served by DTLS there. */
 dtls_sessions *session_form_table(shard *owner);
 

@@ -59,6 +59,8 @@ static void save_shard(sessions *all, state_writer *w, shard *owner)
 {
   dtls_sessions *table = session_form_table(owner);
   dtls_session *s;
+  if (table != NULL)
+    state_reserve(w, (size_t)dtls_sessions_count(table) * SESSION_FORM_USUAL);
   for (uint32_t slot = 0; table != NULL && (s = dtls_session_from_slot(table, slot)) != NULL;
        slot++) {
     slot = dtls_session_slot(table, s);

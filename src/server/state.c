@@ -59,6 +59,11 @@ void state_writer_wipe(state_writer *w)
   *w = (state_writer){.bytes = NULL};
 }
 
+void state_reserve(state_writer *w, size_t len)
+{
+  (void)make_room(w, len);
+}
+
 void state_put(state_writer *w, copal_span bytes)
 {
   if (bytes.len == 0 || !make_room(w, bytes.len))

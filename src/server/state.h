@@ -36,6 +36,9 @@ typedef struct state_writer {
 void state_put(state_writer *w, copal_span bytes);
 void state_put_uint(state_writer *w, uint64_t v, size_t n);
 
+/* Makes room for so many bytes more, which spares copying what is there when it grows. */
+void state_reserve(state_writer *w, size_t len);
+
 /* Wipes and frees what was collected; the writer is empty then. Safe on a zeroed object. */
 void state_writer_wipe(state_writer *w);
 

@@ -253,6 +253,8 @@ void dtls_close_sessions(dtls *d, copal_time now)
   d->now = now;
   for (uint32_t slot = 0; (s = dtls_session_from_slot(d->sessions, slot)) != NULL; slot++) {
     slot = dtls_session_slot(d->sessions, s);
+    if (dtls_session_is_given(s))
+      continue; /* it goes on elsewhere, and could not say a word anyway */
     dtls_session_end(d->sessions, s, DTLS_END_LOCAL);
     established_settle(d);
   }

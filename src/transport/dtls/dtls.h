@@ -136,7 +136,8 @@ copal_sink *dtls_sink(dtls *d);
 copal_time dtls_deadline(const dtls *d);
 void dtls_expire(dtls *d, copal_time now);
 
-/* Ends every session with close_notify, as a client does that leaves. */
+/* Ends every session with close_notify, as a client does that leaves; but for those that were saved
+ * for another process. */
 void dtls_close_sessions(dtls *d, copal_time now);
 
 /* The identity of a session's peer, 0 when there is none. */

@@ -289,6 +289,12 @@ static inline bool dtls_session_is_stale(const dtls_session *s)
   return (s->flags & DTLS_SESSION_STALE) != 0;
 }
 
+/* True once its numbers are those of another process: dtls_saved_export(). */
+static inline bool dtls_session_is_given(const dtls_session *s)
+{
+  return s->tx_block == 0;
+}
+
 /* ---------------------------------------------------------------------------------------- saving
  */
 
