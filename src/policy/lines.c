@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,12 +63,25 @@ void lines_wrong(lines *l, const char *format, ...)
 /* ------------------------------------------------------------------------------------------------
  * files */
 
-/* A group may read when it is one of the process's own: the service's. */
+/* The process's groups, further ones included, and root's, which a service manager leaves its
+ * credentials with. */
+static bool is_own_group(gid_t group)
+{
+  gid_t groups[NGROUPS_MAX];
+  if (group == 0 || group == getegid())
+    return true;
+  const int count = getgroups(NGROUPS_MAX, groups);
+  for (int i = 0; i < count; i++)
+    if (groups[i] == group)
+      return true;
+  return false;
+}
+
 static bool is_secret(const struct stat *st)
 {
   if ((st->st_mode & S_IRWXO) != 0)
     return false;
-  return (st->st_mode & (S_IRGRP | S_IWGRP)) == 0 || st->st_gid == getegid();
+  return (st->st_mode & (S_IRGRP | S_IWGRP)) == 0 || is_own_group(st->st_gid);
 }
 
 static int read_all(int fd, size_t size, copal_mspan *text)

@@ -90,6 +90,13 @@ class Psk(InDirectory):
         self.assertEqual(mode(self.path("keys")), 0o600)
         self.assertRegex(read(self.path("keys")), r"^a:[0-9a-f]{32}\nb:[0-9a-f]{32}\n$")
 
+    def test_append_a_third_key_is_refused(self):
+        for status in 0, 0, 2:
+            _, err = self.run_keygen("psk", "--identity", "a", "--append", "-o", self.path("keys"), status=status)
+        self.assertIn("two keys", err)
+        self.run_keygen("psk", "--identity", "ab", "--append", "-o", self.path("keys"))
+        self.assertEqual(read(self.path("keys")).count("\n"), 3)
+
     def test_append_to_a_line_without_end(self):
         with open(self.path("keys"), "w") as f:
             f.write("a:00")

@@ -104,8 +104,25 @@ static status make_psk(const keygen_args *k, buf *who, buf *key, buf *err)
   return STATUS_OK;
 }
 
-static status write_psk(const args *a, const buf *line, buf *err)
+/* Keys that an identity has in a file; 0 when there is no file yet. */
+static unsigned count_keys(const char *path, const buf *who)
 {
+  unsigned count = 0;
+  buf text = {0}, ignored = {0};
+  if (access(path, F_OK) == 0 && keygen_read(path, false, &text, &ignored) == STATUS_OK)
+    for (const char *at = buf_str(&text); at && *at; at = strchr(at, '\n')) {
+      at += *at == '\n';
+      count += strncmp(at, buf_str(who), who->len) == 0 && at[who->len] == ':';
+    }
+  keygen_forget(&text);
+  buf_wipe(&ignored);
+  return count;
+}
+
+static status write_psk(const args *a, const buf *who, const buf *line, buf *err)
+{
+  if (a->keygen.is_append && count_keys(a->output, who) >= DTLS_PSK_COUNT)
+    return refuse("this identity has two keys in the file already; take the older line out", err);
   if (a->keygen.is_append)
     return keygen_append(a->output, buf_span(line), err);
   const keygen_file file = {a->output, buf_span(line), true, a->keygen.is_force};
@@ -142,7 +159,7 @@ static status run_psk(const args *a, buf *err)
   status s = make_psk(&a->keygen, &who, &key, err);
   if (s == STATUS_OK && a->output) {
     buf_print(&line, "%s:%s\n", buf_str(&who), buf_str(&key));
-    s = write_psk(a, &line, err);
+    s = write_psk(a, &who, &line, err);
   }
   if (s == STATUS_OK)
     s = print_psk(a, &who, &key);

@@ -338,6 +338,20 @@ static void credfile_must_not_be_read_by_others(void **state)
   credfile_close(open_file("psk = ();"));
 }
 
+static void credfile_may_be_read_by_our_groups_only(void **state)
+{
+  enum { FOREIGN = 54321 };
+  (void)state;
+  write_file("psk = ();");
+  chmod(path, 0640);
+  credfile_close(open_file("psk = ();"));
+  if (chown(path, (uid_t)-1, FOREIGN) == 0) { /* as root only */
+    refuse("psk = ();", ": others may read it");
+    assert_int_equal(chown(path, (uid_t)-1, getegid()), 0);
+  }
+  chmod(path, 0600);
+}
+
 static void credfile_reload_takes_all_or_nothing(void **state)
 {
   (void)state;
@@ -424,6 +438,7 @@ int main(void)
       cmocka_unit_test(credfile_mistakes_are_named_with_their_line),
       cmocka_unit_test(credfile_tells_all_mistakes_at_once),
       cmocka_unit_test(credfile_must_not_be_read_by_others),
+      cmocka_unit_test(credfile_may_be_read_by_our_groups_only),
       cmocka_unit_test(credfile_reload_takes_all_or_nothing),
       cmocka_unit_test(credfile_names_other_files),
       cmocka_unit_test(credfile_knows_groups_by_name),
