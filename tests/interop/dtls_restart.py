@@ -601,6 +601,37 @@ class Crashes(Bed):
         self.assertEqual(self.put_once(p, "five"), (CHANGED, b""))
         self.assertEqual(self.server.counters()["doubted"], 2)
 
+    def test_crash_after_an_upgrade(self):
+        self.begin()
+        self.put("0")
+        relay = Recorder(self.port)
+        self.addCleanup(relay.close)
+        p = self.copal("observe", self.uri(port=relay.port))
+        self.expect(p, "0")
+        self.saved()
+        self.checkpoint(1)
+        first = self.server.process
+        first.send_signal(signal.SIGUSR2)
+        heir = int(self.wait_for(r'"event":"handed_over".*?"pid":(\d+)').group(1))
+        first.wait(WAIT_S)
+        self.put("1")
+        self.expect(p, "1")
+        log = self.wait_for(r'"event":"handed_over"(.|\n)*"event":"checkpoint_written".*"sessions":1\b')
+        self.assertIn('"after":"a stop in order"', log.group() + self.server.read())
+        os.kill(heir, signal.SIGKILL)
+        end = time.monotonic() + WAIT_S
+        while os.path.exists("/proc/%d" % heir) and time.monotonic() < end:
+            time.sleep(0.05)
+        first.stdout.close()
+        self.server.log.close()
+        shutil.rmtree(self.server.dir)
+        self.begin()
+        self.put("2")
+        self.expect(p, "2")
+        self.assertEqual(self.server.counters()["sessions_restored_stale"], 1)
+        numbers = relay.numbers()
+        self.assertEqual(len(numbers), len(set(numbers)), sorted(numbers))
+
     def test_sessions_are_dropped_when_that_is_wanted(self):
         self.dtls = ""
         self.begin()
