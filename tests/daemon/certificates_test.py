@@ -146,6 +146,10 @@ class Sessions(WithAuthority):
                 door = subprocess.run([COPAL, "get", uri, *self.files_of("door")],
                                       capture_output=True, timeout=daemon.WAIT_S)
                 self.assertEqual(door.returncode, 4, door.stderr)
+                nobody = subprocess.run([COPAL, "get", uri, "--ca", self.path("ca", "ca.pem")],
+                                        capture_output=True, timeout=daemon.WAIT_S)
+                self.assertEqual(nobody.returncode, 7, nobody.stderr)
+                self.assertIn(b"it may want other credentials", nobody.stderr)
                 watch = subprocess.Popen([COPAL, "observe", uri, "--no-reconnect", "--no-pretty",
                                           *self.files_of("lamp")], stdout=subprocess.PIPE)
                 self.addCleanup(watch.communicate)

@@ -16,7 +16,8 @@ enum {
   SERVERS_MAX = 16, /* addresses of a name, at most */
   WAITING_MAX = 16, /* messages */
   MTU = 1200,
-  SILENT_AFTER = 4, /* confirmable messages without an answer, and */
+  ALERT_HANDSHAKE_FAILURE = 40, /* RFC 5246 section 7.2.2 */
+  SILENT_AFTER = 4,             /* confirmable messages without an answer, and */
 };
 
 static const copal_dur silent_time = 20 * COPAL_SECOND; /* since anything was heard */
@@ -258,6 +259,17 @@ static void lose(link_layer *l, const copal_path *path, const char *text)
   }
 }
 
+/* A server that wants a certificate and gets none has no other alert for it. RFC 5246 section 7.4.6
+ */
+static void explain(const dtls_failure *f, char text[DTLS_OBJECTION_SIZE])
+{
+  const bool is_alert = f->kind == HANDSHAKE_ALERT;
+  const bool is_vague = is_alert && f->alert == ALERT_HANDSHAKE_FAILURE;
+  snprintf(text, DTLS_OBJECTION_SIZE, "%s%s%s", is_alert ? "the server refuses it: " : "", f->text,
+           is_vague ? "; it may want other credentials: --cert and --key, --raw-key, --psk-file"
+                    : "");
+}
+
 static void on_failure(dtls_app *a, const dtls_failure *f, copal_time now)
 {
   link_layer *l = link_of(a);
@@ -267,8 +279,7 @@ static void on_failure(dtls_app *a, const dtls_failure *f, copal_time now)
   (void)now;
   if (v != NULL)
     *v = (server){.path = path};
-  snprintf(text, sizeof text, f->kind == HANDSHAKE_ALERT ? "the server refuses it: %s" : "%s",
-           f->text);
+  explain(f, text);
   lose(l, &path, text);
 }
 

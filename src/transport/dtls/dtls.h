@@ -35,6 +35,7 @@ typedef struct dtls_failure {
   const copal_path *path;
   handshake_failure_kind kind;
   dtls_refusal refusal; /* of HANDSHAKE_REFUSED */
+  uint8_t alert;        /* of HANDSHAKE_ALERT */
   const char *text;
   copal_span psk_identity; /* as the peer named it, any bytes; empty: none */
 } dtls_failure;

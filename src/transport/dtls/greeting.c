@@ -66,6 +66,7 @@ static void on_failure(greeting *g)
   dtls_failure f = {.path = &g->path, .psk_identity = handshake_psk_identity(g->handshake)};
   f.kind = handshake_failure(g->handshake, &f.text);
   d->stats.failed[f.kind]++;
+  f.alert = handshake_alert(g->handshake);
   if (f.kind == HANDSHAKE_REFUSED) {
     f.refusal = handshake_refusal(g->handshake);
     d->stats.refused[f.refusal]++;

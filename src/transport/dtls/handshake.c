@@ -641,6 +641,11 @@ void handshake_result(handshake *h, dtls_established *e)
   h->has_identity = false; /* the hold is the caller's now */
 }
 
+uint8_t handshake_alert(const handshake *h)
+{
+  return h->shim.alert;
+}
+
 dtls_refusal handshake_refusal(const handshake *h)
 {
   return h->objection.kind;

@@ -98,6 +98,9 @@ copal_time handshake_deadline(const handshake *h);
 /* Why it failed; `*text` is lent until handshake_close(). */
 handshake_failure_kind handshake_failure(const handshake *h, const char **text);
 
+/* After HANDSHAKE_ALERT: which one, RFC 5246 section 7.2. */
+uint8_t handshake_alert(const handshake *h);
+
 /* After HANDSHAKE_REFUSED: what was wrong with the peer's credentials. */
 dtls_refusal handshake_refusal(const handshake *h);
 
