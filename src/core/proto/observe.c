@@ -19,6 +19,7 @@ enum {
   CONFIRM_BEATS = 78000,       /* 22.7 hours: below the 24 of RFC 7641 section 4.5 */
   NONS_MAX = UINT16_MAX - 1,   /* counted: with a limit beyond it there is none */
   QUIET_BEATS = 8,             /* after which a burst of changes counts as over */
+  ASKED_MAX = 256,             /* relations that are asked whether an answer is for them */
 };
 
 /* ----------------------------------------------------------------------------------------- tables
@@ -69,13 +70,17 @@ relation *observe_find(const copal_ep *ep, const copal_path *path, copal_span to
   return NULL;
 }
 
-/* The relation whose last notification had that Message ID. */
+/* The relation whose last notification had that Message ID. Those that spoke last are asked first,
+ * and not all of a great many, lest answers to nothing are dear: a Reset may be taken for lost. RFC
+ * 7641 section 4.5. */
 static relation *find_mid(const observer *o, uint16_t mid)
 {
+  unsigned asked = 0;
   if (o->in_flight && o->in_flight->mid == mid)
     return o->in_flight;
-  for (copal_node *n = o->relations.next; n != &o->relations; n = n->next) {
+  for (copal_node *n = o->relations.next; n != &o->relations && asked < ASKED_MAX; n = n->next) {
     relation *r = COPAL_AROUND(n, relation, of_observer);
+    asked++;
     if (r->has_mid && r->mid == mid)
       return r;
   }
@@ -351,6 +356,11 @@ static void send_rendering(copal_ep *ep, const relation *r, copal_type type, cop
 
 static void draw_mid(copal_ep *ep, relation *r, copal_time now)
 {
+  copal_node *others = &r->observer->relations;
+  if (others->next != &r->of_observer) { /* see find_mid() */
+    copal_list_remove(&r->of_observer);
+    copal_list_append(others->next, &r->of_observer);
+  }
   r->mid = mid_draw(ep, r->observer->link.hash, now);
   r->has_mid = true;
 }

@@ -188,6 +188,25 @@ static void an_entry_for_one_message_makes_place_while_it_is_handled(void **stat
   assert_false(ask(f, registration));
 }
 
+static void rfc7641_7_notifications_stay_in_the_session_of_the_request(void **state)
+{
+  fixture *f = *state;
+  copal_path first = f->peer, second_one = f->peer;
+  first.session = 1;
+  second_one.session = 2; /* at the same address */
+  assert_int_equal(fx_feed_from(f, &first, registration), COPAL_OK);
+  assert_int_equal(fx_feed_from(f, &second_one, "41 01 70 07 aa"), COPAL_OK);
+  f->sent_seen = f->sent_count;
+  copal_ep_notify(f->ep, asked, f->now);
+  assert_int_equal(f->sent_count - f->sent_seen, 1);
+  assert_int_equal(f->sent[f->sent_seen++].path.session, 1);
+  copal_ep_forget(f->ep, &first, f->now);
+  copal_ep_notify(f->ep, asked, f->now);
+  fx_advance(f, 100 * second);
+  assert_int_equal(f->sent_count, f->sent_seen);
+  assert_int_equal(asked->count, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fx_teardown)
 
 int main(void)
@@ -201,6 +220,7 @@ int main(void)
       TEST(rfc7252_4_5_a_late_deregistration_ends_nothing_newer),
       TEST(rfc7252_4_4_after_the_lifetime_a_message_id_is_a_new_request),
       TEST(rfc7252_4_4_a_registration_older_than_its_lifetime_needs_no_memory),
+      TEST(rfc7641_7_notifications_stay_in_the_session_of_the_request),
       TEST(an_entry_for_one_message_makes_place_while_it_is_handled),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

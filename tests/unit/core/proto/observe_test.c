@@ -1003,6 +1003,35 @@ static void a_reset_ends_only_the_relation_it_means(void **state)
   assert_int_equal(asked->subject.count, 2);
 }
 
+static void rfc7641_4_5_a_reset_is_heard_among_a_great_many_relations(void **state)
+{
+  enum { MANY = 600 };
+  fixture *f = *state;
+  f->cfg.relation_count = MANY;
+  fx_restart(f);
+  for (uint16_t i = 0; i < MANY; i++) {
+    const uint8_t bytes[] = {
+        0x42,       0x01, (uint8_t)(++request_mid >> 8), (uint8_t)request_mid, (uint8_t)(i >> 8),
+        (uint8_t)i, 0x60};
+    assert_int_equal(fx_feed_bytes(f, &f->peer, bytes, sizeof bytes), COPAL_OK);
+    assert_true(next_note(f).has_observe);
+  }
+  change(f, asked, "a1");
+  note n = next_note(f);
+  assert_int_equal(n.type, COPAL_CON);
+  fx_advance(f, 20 * ms);
+  ack(f, &n);
+  for (int i = 1; i < MANY; i++) {
+    n = next_note(f); /* one in a round-trip time */
+    fx_expect_nothing(f);
+    reset(f, &n);
+    for (int k = 0; k < 40 && f->sent_count == 0 && i + 1 < MANY; k++)
+      fx_advance(f, ms);
+  }
+  assert_int_equal(asked->subject.count, 1);
+  assert_int_equal(fx_stats(f)->relations_reset, MANY - 1);
+}
+
 static void nobody_can_acknowledge_what_was_not_sent(void **state)
 {
   fixture *f = *state;
@@ -1596,6 +1625,7 @@ int main(void)
       TEST(rfc7641_4_5_reset_of_a_confirmable_notification_ends_the_relation),
       TEST(rfc7641_4_5_reset_of_a_non_notification_ends_the_relation),
       TEST(a_reset_ends_only_the_relation_it_means),
+      TEST(rfc7641_4_5_a_reset_is_heard_among_a_great_many_relations),
       TEST(nobody_can_acknowledge_what_was_not_sent),
       TEST(rfc7641_4_5_a_client_that_never_acknowledges_is_removed),
       TEST(rfc7641_4_5_after_a_loss_the_others_are_asked_to_confirm),
