@@ -121,6 +121,23 @@ class Keys(WithFiles):
             self.assertEqual(self.put_with_key("/plain", "plain", NEW), 0)
             self.assertEqual(watch.wait(daemon.WAIT_S), 0)
 
+    def test_a_session_keeps_its_groups_over_a_restart(self):
+        self.write_psks(psk("lamp", NEW, more='groups = [ "lamps" ];'))
+        keys = self.write("client", "lamp:%s\n" % NEW.hex())
+        data = ("--credentials", self.credentials, "--data", self.path("data"))
+        with self.serve(*data) as d:
+            self.assertEqual(self.put("/lamps/1", "--psk-file", keys), 0)
+            watch = subprocess.Popen([COPAL, "observe", "--psk-file", keys, "-c", "2", "--no-reconnect",
+                                      self.base + "/lamps/1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.addCleanup(watch.communicate)
+            self.assertEqual(watch.stdout.read(1), b"x")
+            self.assertEqual(d.stop()[0], 0)
+        with daemon.Daemon("--access", self.path("rules"), *data, listen=(self.base,)) as d:
+            self.assertEqual(self.put("/lamps/1", "--psk-file", keys), 0)
+            self.assertEqual(watch.wait(daemon.WAIT_S), 0, watch.stderr.read())
+            d.send_signal(signal.SIGUSR1)
+            self.assertGreaterEqual(d.wait_for_event("metrics")["sessions_restored"], 1)
+
     def test_a_broken_file_changes_nothing_and_is_told(self):
         self.write_psks(psk("plain", OLD))
         with self.serve("--credentials", self.credentials) as d:
