@@ -90,9 +90,19 @@ static bool is_telling(const copal_opt *opt)
   return false;
 }
 
-/* The path and the telling options as one string, in the request's arena. */
+/* True when the path alone tells what the request transfers. */
+static bool is_path_telling(const copal_req *req)
+{
+  return copal_req_lacks(req, COPAL_OPT_URI_HOST) && copal_req_lacks(req, COPAL_OPT_URI_PORT) &&
+         copal_req_lacks(req, COPAL_OPT_URI_QUERY) && copal_req_lacks(req, COPAL_OPT_REQUEST_TAG);
+}
+
+/* The path and the telling options as one string, in the request's arena unless it is the path. */
 static bool make_name(const handler_req *req, copal_span *name)
 {
+  *name = req->key;
+  if (is_path_telling(req->coap))
+    return true;
   const copal_span options = req->coap->msg->options;
   /* An option takes a byte of the run at least; its number and length take four here. */
   const size_t room = req->key.len + 4 * options.len;

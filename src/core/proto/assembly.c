@@ -16,12 +16,19 @@ static bool is_well_sized(const copal_req *req)
   return req->block1.more ? len == size : len <= size;
 }
 
+/* The value of an option of format uint; what is known to be absent is not looked for. */
+static uint32_t uint_or(const copal_req *req, uint16_t number, uint32_t otherwise)
+{
+  if (copal_req_lacks(req, number))
+    return otherwise;
+  return copal_opt_uint_or(req->msg->options, number, otherwise);
+}
+
 int copal_assembly_take(copal_assembly *a, const copal_req *req, uint32_t limit,
                         copal_assembly_step *step)
 {
-  const uint32_t format =
-      copal_opt_uint_or(req->msg->options, COPAL_OPT_CONTENT_FORMAT, COPAL_ASSEMBLY_NO_FORMAT);
-  const uint32_t announced = copal_opt_uint_or(req->msg->options, COPAL_OPT_SIZE1, 0);
+  const uint32_t format = uint_or(req, COPAL_OPT_CONTENT_FORMAT, COPAL_ASSEMBLY_NO_FORMAT);
+  const uint32_t announced = uint_or(req, COPAL_OPT_SIZE1, 0);
   const uint32_t offset = copal_block_offset(req->block1);
   const uint32_t len = (uint32_t)req->msg->payload.len;
 
