@@ -20,6 +20,7 @@ enum {
   JOBS = 5,
   OPTS = 1 + COPAL_TRANSFER_OPTS,
   CHANGES = 12,
+  SLOTS = 8, /* of a window */
   /* Cookies of NET_WAKE; below BLOCK_LATE_MAX they are the server's. */
   WAKE_CHANGE = 100,
   WAKE_RESTART = 101,
@@ -33,6 +34,9 @@ static const copal_time long_enough = (copal_time)4000 * COPAL_SECOND;
 typedef struct job {
   copal_transfer t;
   copal_transfer_request rq;
+  copal_transfer_window window;
+  copal_transfer_slot slots[SLOTS];
+  uint8_t ahead[SLOTS * 1024];
   copal_path path;
   copal_opt opt;
   uint8_t name; /* of the resource: '0' or '1' */
@@ -91,7 +95,8 @@ static int on_write(copal_transfer *t, const copal_transfer_part *part)
   if (part->bytes.len)
     memcpy(j->got.bytes + part->offset, part->bytes.ptr, part->bytes.len);
   j->got.len = part->offset + part->bytes.len;
-  j->etag = (uint8_t)copal_opt_uint_or(part->msg->options, COPAL_OPT_ETAG, 0);
+  if (part->msg)
+    j->etag = (uint8_t)copal_opt_uint_or(part->msg->options, COPAL_OPT_ETAG, 0);
   return wants_to_wait(j) ? COPAL_EPENDING : COPAL_OK;
 }
 
@@ -186,6 +191,11 @@ static void make_job(job *j, unsigned n, copal_code code)
   j->rq.asks_size = rng_percent(&dice, 50);
   j->rq.has_fresh_tokens = rng_percent(&dice, 30);
   j->rq.set = &sets[j->client];
+  j->window.slots = j->slots;
+  j->window.count = (uint16_t)rng_range(&dice, 1, SLOTS);
+  j->window.room = (copal_mspan){j->ahead, rng_below(&dice, sizeof j->ahead)};
+  if (rng_percent(&dice, 50))
+    j->rq.window = &j->window;
 }
 
 static void make_upload(job *j)
