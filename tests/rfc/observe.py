@@ -182,3 +182,47 @@ def rfc7641_3_duplicate_registration_is_one_registration(p):
     change(p, path)
     notified(p)
     p.wants_quiet()
+
+
+@table(("deregistered", False), ("reset", True))
+def rfc7252_4_5_late_copy_of_a_registration_taken_back_registers_nothing(p, is_reset):
+    path = p.made()
+    sent = p.build(wire.GET, path, [(OBSERVE, REGISTER)], token=b"watch")
+    p.send(sent)
+    check(p.answer(sent).opt(OBSERVE) is not None, "no Observe")
+    if is_reset:
+        change(p, path)
+        p.send(wire.head(RST, 0, p.need().mid))
+    else:
+        p.get(path, [(OBSERVE, DEREGISTER)], token=b"watch")
+    p.send(sent)
+    got = p.answer(sent)
+    equal((got.code, got.opt(OBSERVE)), ("2.05", None), "answer to the copy")
+    change(p, path, b"newer")
+    p.wants_quiet()
+    observe(p, path)  # another request
+
+
+def rfc7252_4_5_late_copy_of_a_deregistration_ends_nothing_newer(p):
+    path = p.made()
+    observe(p, path)
+    sent = p.build(wire.GET, path, [(OBSERVE, DEREGISTER)], token=b"watch")
+    p.send(sent)
+    p.answer(sent)
+    observe(p, path)
+    p.send(sent)
+    p.answer(sent)
+    change(p, path)
+    equal(notified(p).payload, b"new", "payload")
+
+
+def rfc7641_4_2_last_notification_is_repeated_until_acknowledged(p):
+    path = p.made()
+    observe(p, path)
+    p.another().delete(path)
+    first = p.need()
+    equal((first.type, first.code, first.opt(OBSERVE)), (CON, "4.04", None), "last notification")
+    equal(p.need(timeout=4.0).raw.hex(), first.raw.hex(), "its repetition")
+    p.send(wire.head(ACK, 0, first.mid))
+    p.another().put(path, b"again")
+    p.wants_quiet()
