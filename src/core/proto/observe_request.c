@@ -34,14 +34,16 @@ void observe_cancel(copal_ep *ep, const turn *t)
 
 /* A renewal is answered with an error, which ends the observation. The answer tells the client, who
  * waits for it; unless nobody may wait any more, for the request is a copy of one answered before,
- * or unless it may be lost. */
+ * or unless it may be lost. Of what this very answer began, as a success that could not be written,
+ * nobody knows. */
 static void answer_ends(copal_ep *ep, const turn *t, copal_code code)
 {
   relation *r = observe_find(ep, t->path, t->msg->token);
 
   if (!r || !r->subject || t->is_spent)
     return;
-  if (t->msg->type != COPAL_CON || (r->has_asked && r->asked == t->msg->mid))
+  const bool is_copy = r->has_asked && r->asked == t->msg->mid;
+  if (!t->rules.has_observe && (t->msg->type != COPAL_CON || is_copy))
     observe_refuse(ep, r, code);
   else
     observe_deregister(ep, t->path, t->msg->token);
