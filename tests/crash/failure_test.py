@@ -17,7 +17,7 @@ import unittest
 sys.dont_write_bytecode = True
 
 import coap
-from coap import (CHANGED, CONTENT, CREATED, DELETE, DELETED, GET, INTERNAL, MAX_AGE, NOT_FOUND,
+from coap import (CHANGED, CONTENT, CREATED, DELETE, DELETED, ETAG, GET, INTERNAL, MAX_AGE, NOT_FOUND,
                   PUT, UNAVAILABLE, Copald, Line, path)
 
 SHIM = os.path.join(os.environ.get("COPAL_BUILD_DIR", "build/dev"), "failio.so")
@@ -58,6 +58,7 @@ class Failure(unittest.TestCase):
         self.addCleanup(top.cleanup)
         self.top, self.data = top.name, os.path.join(top.name, "data")
         self.arm_file = os.path.join(self.top, "arm")
+        self.tags = set()
 
     def start(self, *args, **more):
         copald = Copald(self.data, *args, **more)
@@ -190,7 +191,8 @@ class Failure(unittest.TestCase):
         self.assertEqual(coap.check(self.data), 21)
 
     def burst(self, copald, line, first, count, arm_at=None):
-        """Puts so many resources with many requests under way; returns key: code of the answer."""
+        """Puts so many resources with many requests under way; returns key: code of the answer.
+        No entity-tag comes twice."""
         codes, begun = {}, first
         while len(codes) < count:
             while begun < first + count and len(line.under_way) < BURST_WINDOW:
@@ -199,6 +201,9 @@ class Failure(unittest.TestCase):
             select.select([line.socket], [], [], coap.WAIT_S)
             for key, answer in line.receive():
                 codes[key] = answer.code
+                if answer.code == CREATED:
+                    self.assertNotIn(answer.get(ETAG), self.tags)
+                    self.tags.add(answer.get(ETAG))
             if arm_at is not None and len(codes) >= arm_at:
                 self.arm()
                 arm_at = None

@@ -318,6 +318,8 @@ static void board(journal_store *s, intent_list *group)
   if (!has_room)
     room_note(s, false);
   flight *f = s->next;
+  if (f->count == 0)
+    f->before = f->after = s->tally; /* others may have left since it was begun */
   for (const intent *r = group->head; r != NULL; r = r->next)
     f->count++;
   f->bytes += bytes;
@@ -349,6 +351,7 @@ static void sweep(journal_store *s)
   const uint64_t checkpoint = atomic_load(&s->checkpoint);
   bool has_names = false;
   flight *f = s->next;
+  f->before = s->tally;
   evaluation v = evaluation_begin(s, f, false);
   int rc = v.txn != NULL ? 0 : -ENOMEM;
   if (rc == 0) {
