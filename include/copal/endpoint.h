@@ -349,6 +349,11 @@ COPAL_API void copal_ep_wipe(copal_ep *ep, copal_time now);
 COPAL_API int copal_ep_input(copal_ep *ep, const copal_path *path, copal_mspan dgram,
                              copal_time now);
 
+/* Touches memory that copal_ep_input() will look at for this datagram, so that a driver that has
+ * several at once can have it all fetched before the first of them is fed. Changes nothing, says
+ * nothing, and may be left out. */
+COPAL_API void copal_ep_foresee(const copal_ep *ep, const copal_path *path, copal_span dgram);
+
 /* The earliest instant at which copal_ep_expire() has something to do, or COPAL_NEVER. May be
  * early, never late. */
 COPAL_API copal_time copal_ep_deadline(const copal_ep *ep);

@@ -25,7 +25,7 @@ static bool read_key(const udp_slot *slot, copal_mspan room, copal_span *key)
   return true;
 }
 
-void foresight_look(store_port *port, const udp_slot *slots, int count)
+static void look_at_resources(store_port *port, const udp_slot *slots, int count)
 {
   const size_t wanted = count > 1 ? store_foresight(port) : 0;
   const size_t most = wanted < KEYS_MAX ? wanted : KEYS_MAX;
@@ -37,4 +37,11 @@ void foresight_look(store_port *port, const udp_slot *slots, int count)
   for (int i = 0; i < count && found < most; i++)
     found += read_key(&slots[i], (copal_mspan){bytes[found], KEY_MAX}, &keys[found]);
   store_foresee(port, keys, found);
+}
+
+void foresight_look(const copal_ep *ep, store_port *port, const udp_slot *slots, int count)
+{
+  for (int i = 0; i < count; i++)
+    copal_ep_foresee(ep, &slots[i].path, copal_span_of(slots[i].bytes.ptr, slots[i].bytes.len));
+  look_at_resources(port, slots, count);
 }

@@ -78,6 +78,7 @@ typedef struct handler_ways {
 /* What a shard offers to services for its whole life. */
 typedef struct handler_env {
   copal_ep *ep;
+  uint32_t shard; /* its number */
   store_port *store;
   copal_entropy *entropy; /* unpredictable names for children made by POST */
   const handler_limits *limits;

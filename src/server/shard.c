@@ -181,7 +181,7 @@ static void take_batch(shard *s, uint32_t socket, const udp_slot *slots, int cou
   s->stats.batches++;
   s->now = clock_now();
   store_view_renew(s->port);
-  foresight_look(s->port, slots, is_secure ? 0 : count);
+  foresight_look(s->ep, s->port, slots, is_secure ? 0 : count);
   for (int i = 0; i < count; i++)
     if (is_secure)
       secure_input(s->secure, (int)socket, &slots[i], s->now);
@@ -639,6 +639,7 @@ static int open_endpoint(shard *s)
     s->pipeline.admission.sessions = &s->sessions.hook;
   }
   s->pipeline.env.ep = s->ep;
+  s->pipeline.env.shard = s->index;
   s->pipeline.env.clock = &s->now;
   s->pipeline.admission.audit.log = &s->log;
   s->pipeline.admission.audit.clock = &s->now;
@@ -722,8 +723,7 @@ int shard_adopt(shard *s, int fd, uint32_t steered)
   const int rc = epoll_add(s, fd, (uint32_t)count - 1);
   if (rc < 0)
     return rc;
-  const int index = udp_adopt(s->udp, fd);
-  return index;
+  return udp_adopt(s->udp, fd);
 }
 
 int shard_join(shard *s, int socket, const copal_addr *group, uint32_t interface)

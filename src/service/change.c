@@ -137,7 +137,9 @@ pending *change_begin(resources *s, const handler_req *req, const ask *a)
   if (p == NULL)
     return NULL;
   p->service = s;
+  p->tries = 0;
   p->reply = reply_to(req);
+  p->reply.is_change = true;
   p->ask = *a;
   p->op = (store_op){.done = on_done,
                      .id = a->id,
@@ -149,7 +151,7 @@ pending *change_begin(resources *s, const handler_req *req, const ask *a)
 
 bool change_borrow(pending *p, const ask *a)
 {
-  if (a->body == NULL)
+  if (a->body == NULL || store_can_apply(p->reply.env->store)) /* that keeps a copy at once */
     return false;
   a->body->is_taken = true;
   p->lent = a->body;
@@ -157,20 +159,41 @@ bool change_borrow(pending *p, const ask *a)
   return true;
 }
 
+/* The store has not taken the change: the body goes back to who handles the request. */
+static void give_body_back(pending *p)
+{
+  if (p->lent != NULL)
+    p->lent->is_taken = false;
+  p->lent = NULL;
+}
+
+static void refuse_crowd(pending *p)
+{
+  problem why;
+  problem_set_unavailable(&why, p->service->cfg.retry_s, "Too many changes under way; try again");
+  change_answer_problem(p, &why);
+}
+
 /* Submits for the first time. The exchange is taken first: once the store has the change, there
- * must be a way to answer. */
+ * must be a way to answer. A store that is done at once needs none: the answer is the request's
+ * own. */
 int change_submit(resources *s, pending *p, const handler_req *req)
 {
   const copal_time now = req->now;
+  if (store_can_apply(req->env->store)) {
+    if (store_apply(req->env->store, &p->op, now) != COPAL_OK)
+      refuse_crowd(p);
+    return COPAL_OK;
+  }
   if (reply_defer(&p->reply) != COPAL_OK) {
+    give_body_back(p);
     pending_give(p);
     return resources_refuse_busy(s, req);
   }
   if (store_commit(req->env->store, &p->op, now) != COPAL_OK) {
     resources_count_up(s, &s->counts.pending_refused);
-    problem why;
-    problem_set_unavailable(&why, s->cfg.retry_s, "Too many changes under way; try again");
-    change_answer_problem(p, &why);
+    give_body_back(p);
+    refuse_crowd(p);
   }
   return COPAL_EPENDING;
 }
@@ -185,12 +208,12 @@ copal_time change_now(const pending *p)
 /* Submits again, from a completion. */
 void change_resubmit(pending *p)
 {
-  const handler_env *env = p->reply.env;
-  if (store_commit(env->store, &p->op, change_now(p)) == COPAL_OK)
-    return;
-  problem why;
-  problem_set_unavailable(&why, p->service->cfg.retry_s, "Too many changes under way; try again");
-  change_answer_problem(p, &why);
+  store_port *port = p->reply.env->store;
+  const copal_time now = change_now(p);
+  const int err =
+      store_can_apply(port) ? store_apply(port, &p->op, now) : store_commit(port, &p->op, now);
+  if (err != COPAL_OK)
+    refuse_crowd(p);
 }
 
 /* ------------------------------------------------------------------------------------------------

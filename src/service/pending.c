@@ -2,30 +2,30 @@
 /* Pools of changes under way, one for each shard. */
 #include "service/pending.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { CACHE_LINE = 64 };
+
 typedef struct pending_pool {
-  const handler_env *owner;
+  _Alignas(CACHE_LINE) const handler_env *owner; /* NULL: no request yet */
   pending *objects;
   pending *free;
 } pending_pool;
 
 struct pendings {
-  pthread_rwlock_t lock; /* guards `used` and the owners; a pool is its owner's alone */
   uint32_t pending_max;
   uint32_t shard_max;
-  uint32_t used;
-  pending_pool pools[];
+  pending_pool pools[]; /* by number of the shard, touched by it only */
 };
 
 pendings *pendings_open(uint32_t shard_max, uint32_t pending_max)
 {
-  pendings *all = calloc(1, sizeof *all + shard_max * sizeof all->pools[0]);
+  const size_t size = sizeof(pendings) + shard_max * sizeof(pending_pool);
+  pendings *all = aligned_alloc(CACHE_LINE, size);
   if (all == NULL)
     return NULL;
-  pthread_rwlock_init(&all->lock, NULL);
+  memset(all, 0, size);
   all->shard_max = shard_max;
   all->pending_max = pending_max;
   return all;
@@ -44,58 +44,38 @@ void pendings_close(pendings *all)
 {
   if (all == NULL)
     return;
-  for (uint32_t i = 0; i < all->used; i++) {
-    for (uint32_t k = 0; k < all->pending_max; k++)
-      forget(&all->pools[i].objects[k]);
-    free(all->pools[i].objects);
+  for (uint32_t i = 0; i < all->shard_max; i++) {
+    pending *objects = all->pools[i].objects;
+    for (uint32_t k = 0; objects != NULL && k < all->pending_max; k++)
+      forget(&objects[k]);
+    free(objects);
   }
-  pthread_rwlock_destroy(&all->lock);
   free(all);
 }
 
-static pending_pool *find_pool(pendings *all, const handler_env *env)
+/* The first request of a shard makes its pool. Returns false without memory. */
+static bool pool_make(pending_pool *pool, const handler_env *env, uint32_t count)
 {
-  pending_pool *found = NULL;
-  pthread_rwlock_rdlock(&all->lock);
-  for (uint32_t i = 0; i < all->used && found == NULL; i++)
-    if (all->pools[i].owner == env)
-      found = &all->pools[i];
-  pthread_rwlock_unlock(&all->lock);
-  return found;
-}
-
-/* The first request of a shard makes its pool. */
-static pending_pool *make_pool(pendings *all, const handler_env *env)
-{
-  pending *objects = calloc(all->pending_max, sizeof *objects);
+  pending *objects = calloc(count, sizeof *objects);
   if (objects == NULL)
-    return NULL;
-  pending_pool *pool = NULL;
-  pthread_rwlock_wrlock(&all->lock);
-  if (all->used < all->shard_max) {
-    pool = &all->pools[all->used++];
-    *pool = (pending_pool){.owner = env, .objects = objects};
-    for (uint32_t i = 0; i < all->pending_max; i++) {
-      objects[i].next = pool->free;
-      pool->free = &objects[i];
-    }
+    return false;
+  *pool = (pending_pool){.owner = env, .objects = objects};
+  for (uint32_t i = 0; i < count; i++) {
+    objects[i].pool = pool;
+    objects[i].next = pool->free;
+    pool->free = &objects[i];
   }
-  pthread_rwlock_unlock(&all->lock);
-  if (pool == NULL)
-    free(objects);
-  return pool;
+  return true;
 }
 
 pending *pendings_take(pendings *all, const handler_env *env)
 {
-  pending_pool *pool = find_pool(all, env);
-  if (pool == NULL)
-    pool = make_pool(all, env);
-  if (pool == NULL || pool->free == NULL)
+  pending_pool *pool = env->shard < all->shard_max ? &all->pools[env->shard] : NULL;
+  if (pool == NULL || (pool->owner == NULL && !pool_make(pool, env, all->pending_max)))
     return NULL;
-  pending *p = pool->free;
-  pool->free = p->next;
-  *p = (pending){.pool = pool};
+  pending *p = pool->owner == env ? pool->free : NULL;
+  if (p != NULL)
+    pool->free = p->next;
   return p;
 }
 
@@ -103,7 +83,9 @@ void pending_give(pending *p)
 {
   pending_pool *pool = p->pool;
   forget(p);
-  *p = (pending){.next = pool->free};
+  p->key = p->body = p->attrs = (copal_mspan){NULL, 0};
+  p->lent = NULL;
+  p->next = pool->free;
   pool->free = p;
 }
 

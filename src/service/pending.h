@@ -2,7 +2,7 @@
 /* Changes under way: what a request needs between its commit and its answer, from a bounded pool
  * per shard.
  *
- * Threads: pendings_take() and pending_give() on the shard's thread; the rest from any thread. */
+ * Threads: pendings_take(), pending_give() and pending_keep() on the shard's thread. */
 #ifndef SERVICE_PENDING_H
 #define SERVICE_PENDING_H
 
@@ -39,8 +39,8 @@ typedef struct pendings pendings;
 pendings *pendings_open(uint32_t shard_max, uint32_t pending_max);
 void pendings_close(pendings *all);
 
-/* A zeroed object of the shard's pool, or NULL when it is exhausted or there are too many shards.
- */
+/* An object of the shard's pool with nothing kept in it, the rest is for the caller to set; or NULL
+ * when the pool is exhausted or there are too many shards. */
 pending *pendings_take(pendings *all, const handler_env *env);
 
 /* Gives the object and what it keeps back. */

@@ -44,10 +44,15 @@ static int deliver_late(const reply *r, const copal_response *response)
   return err;
 }
 
+/* What has taken effect is answered come what may, as above. */
 static int deliver(const reply *r, const copal_response *response)
 {
-  return r->exchange != 0 ? deliver_late(r, response)
-                          : copal_ep_respond(r->env->ep, response, r->now);
+  if (r->exchange != 0)
+    return deliver_late(r, response);
+  const int err = copal_ep_respond(r->env->ep, response, r->now);
+  if (err != COPAL_ENOSPC || !r->is_change)
+    return err;
+  return copal_ep_respond(r->env->ep, &(copal_response){.code = response->code}, r->now);
 }
 
 int reply_send(const reply *r, const copal_response *response)

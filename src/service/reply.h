@@ -18,6 +18,7 @@ typedef struct reply {
   copal_time now;      /* of the request */
   uint32_t accept;     /* Content-Format, or REPLY_ANY_FORMAT */
   bool has_block1;     /* the request was a block: the answer says which, RFC 7959 section 2.2 */
+  bool is_change;      /* it has taken effect: one that does not fit is cut to its code */
   bool is_qblock1;     /* with Q-Block1: the answer to the whole body carries none */
   copal_block block1;
   handler_note *note; /* is told of the answer; or NULL */

@@ -51,14 +51,27 @@ void store_foresee(store_port *p, const copal_span *keys, size_t count)
   p->store->engine->foresee(p, keys, count);
 }
 
-int store_commit(store_port *p, store_op *op, copal_time now)
+static bool is_valid(const store_op *op)
 {
   if (op->key.len > STORE_KEY_MAX || op->etag_count > STORE_ETAG_MAX ||
       op->attrs.len > STORE_ATTRS_MAX || op->body.len > UINT32_MAX)
-    return COPAL_EINVAL;
-  if (op->space == STORE_STATE && !is_plain_state(op))
-    return COPAL_EINVAL;
-  return p->store->engine->commit(p, op, now);
+    return false;
+  return op->space != STORE_STATE || is_plain_state(op);
+}
+
+int store_commit(store_port *p, store_op *op, copal_time now)
+{
+  return is_valid(op) ? p->store->engine->commit(p, op, now) : COPAL_EINVAL;
+}
+
+bool store_can_apply(const store_port *p)
+{
+  return p->store->engine->apply != NULL;
+}
+
+int store_apply(store_port *p, store_op *op, copal_time now)
+{
+  return is_valid(op) ? p->store->engine->apply(p, op, now) : COPAL_EINVAL;
 }
 
 int store_drain(store_port *p, int max)

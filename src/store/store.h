@@ -187,6 +187,7 @@ typedef struct store_engine {
   size_t (*foresight)(store_port *p); /* NULL: as if it returned 0 */
   void (*foresee)(store_port *p, const copal_span *keys, size_t count);
   int (*commit)(store_port *p, store_op *op, copal_time now);
+  int (*apply)(store_port *p, store_op *op, copal_time now); /* NULL: done runs in drain only */
   int (*drain)(store_port *p, int max);
   int (*list)(store_port *p, const store_range *range, store_each *each, void *ctx, copal_time now);
   int (*history)(store_port *p, copal_span key, size_t max, store_each *each, void *ctx,
@@ -235,6 +236,13 @@ store_status store_get_state(store_port *p, copal_span key, store_item *item, co
  * many are under way, nothing was done; or COPAL_EINVAL: key or attributes
  * too long, or conditions that the space does not know. */
 int store_commit(store_port *p, store_op *op, copal_time now);
+
+/* True for engines that carry changes out at once: then store_apply() spares the way through
+ * store_drain(). */
+bool store_can_apply(const store_port *p);
+
+/* As store_commit(), but `op->done` has run when it returns 0. Only when store_can_apply(). */
+int store_apply(store_port *p, store_op *op, copal_time now);
 
 /* Runs up to `max` pending completions. Returns how many ran. */
 int store_drain(store_port *p, int max);

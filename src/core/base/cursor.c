@@ -95,7 +95,7 @@ void copal_wr_be(copal_wr *w, uint32_t v, size_t n)
 
 void copal_wr_u8(copal_wr *w, uint8_t v)
 {
-  copal_wr_be(w, v, 1);
+  copal_wr_join(w, &v, 1, copal_span_none());
 }
 
 void copal_wr_u16(copal_wr *w, uint16_t v)

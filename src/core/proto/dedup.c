@@ -82,11 +82,14 @@ static dedup *oldest(const copal_ep *ep)
 dedup *dedup_find(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time now)
 {
   const uint32_t path_hash = ep_path_hash(ep, path);
-  copal_map_link *link = copal_map_first(&ep->dedup_by_mid, mid_hash(path_hash, mid));
+  const peer *p = peer_find(ep, path, path_hash);
+  if (!p || p->dedup_count == 0) /* spares those who only read a look into the larger table */
+    return NULL;
 
+  copal_map_link *link = copal_map_first(&ep->dedup_by_mid, mid_hash(path_hash, mid));
   for (; link; link = copal_map_next(link)) {
     dedup *d = COPAL_AROUND(link, dedup, link);
-    if (d->mid != mid || d->local != path->local || !copal_path_is_same_peer(&d->peer->path, path))
+    if (d->mid != mid || d->local != path->local || d->peer != p)
       continue;
     if (d->expires > now)
       return d;
@@ -97,6 +100,13 @@ dedup *dedup_find(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time
     return NULL;
   }
   return NULL;
+}
+
+void dedup_foresee(const copal_ep *ep, const copal_path *path, uint16_t mid)
+{
+  const copal_map *m = &ep->dedup_by_mid;
+  const uint32_t hash = mid_hash(ep_path_hash(ep, path), mid);
+  (void)*(copal_map_link *const volatile *)&m->buckets[hash & m->mask];
 }
 
 peer *dedup_take_peer(copal_ep *ep, const copal_path *path, uint32_t path_hash, copal_time now)

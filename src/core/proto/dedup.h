@@ -14,6 +14,9 @@
 /* The entry of a message already received along `path`, or NULL. */
 dedup *dedup_find(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time now);
 
+/* Touches what dedup_find() and dedup_remember() will look at first. */
+void dedup_foresee(const copal_ep *ep, const copal_path *path, uint16_t mid);
+
 /* Remembers a message for `lifetime`. NULL when there is no room for its peer. */
 dedup *dedup_remember(copal_ep *ep, const copal_path *path, uint16_t mid, copal_dur lifetime,
                       copal_time now);

@@ -114,6 +114,18 @@ int copal_ep_input(copal_ep *ep, const copal_path *path, copal_mspan dgram, copa
   return err;
 }
 
+void copal_ep_foresee(const copal_ep *ep, const copal_path *path, copal_span dgram)
+{
+  copal_rd r = copal_rd_init(dgram);
+  const uint8_t first = copal_rd_u8(&r);
+  const copal_code code = copal_rd_u8(&r);
+  const uint16_t mid = copal_rd_u16(&r);
+  const bool is_con = (first >> 4 & 3) == COPAL_CON;
+  if (r.err || !copal_code_is_request(code) || (is_con && copal_code_is_safe(code)))
+    return; /* not to be remembered */
+  dedup_foresee(ep, path, mid);
+}
+
 /* Ends what the quoted datagram belonged to. RFC 7252 section 4.2: the quote is vetted. */
 static int on_refused(copal_ep *ep, const copal_path *path, copal_span quoted, copal_time now)
 {

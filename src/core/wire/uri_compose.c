@@ -23,11 +23,13 @@ static void triplet_put(copal_wr *w, uint8_t c)
 
 static void text_put(copal_wr *w, copal_span text, unsigned classes)
 {
-  for (size_t i = 0; i < text.len; i++) {
-    if ((uri_class(text.ptr[i]) & classes) != 0)
-      copal_wr_u8(w, text.ptr[i]);
-    else
-      triplet_put(w, text.ptr[i]);
+  for (size_t at = 0; at < text.len; at++) {
+    const size_t from = at;
+    while (at < text.len && (uri_class(text.ptr[at]) & classes) != 0)
+      at++;
+    copal_wr_span(w, copal_span_of(text.ptr + from, at - from));
+    if (at < text.len)
+      triplet_put(w, text.ptr[at]);
   }
 }
 

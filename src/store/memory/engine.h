@@ -84,7 +84,9 @@ typedef struct memory_store {
   uint64_t opened; /* the system's monotonic clock at cfg.now */
   shelf shelves[MEMORY_SPACES];
   store_follower *followers; /* complete before the first commit, constant from then on */
-  atomic_uint_fast64_t rev;
+
+  /* Written by changes; what stands above is read by everybody. */
+  _Alignas(GRACE_LINE) atomic_uint_fast64_t rev;
   atomic_uint_fast64_t resources;
   atomic_uint_fast64_t bytes;
   memory_counters counters;

@@ -145,19 +145,34 @@ static void port_complete(memory_port *p, store_op *op, const store_result *resu
     p->waker->wake(p->waker);
 }
 
+/* Carries the change out. What was retired without looking is freed now and then. */
+static store_result port_change(memory_port *p, const store_op *op, copal_time now)
+{
+  store_result result;
+  if (grace_is_due(p->seat))
+    grace_leave(p->seat);
+  memory_change(store_of(&p->base), p->seat, op, now, &result);
+  return result;
+}
+
 static int memory_commit(store_port *base, store_op *op, copal_time now)
 {
   memory_port *p = (memory_port *)base;
   memory_store *s = store_of(base);
-  store_result result;
   if (p->count == s->cfg.pending_max) {
     count_up(&s->counters.pending_refused);
     return COPAL_ENOSLOT;
   }
-  if (grace_is_due(p->seat))
-    grace_leave(p->seat);
-  memory_change(s, p->seat, op, now, &result);
+  const store_result result = port_change(p, op, now);
   port_complete(p, op, &result);
+  return COPAL_OK;
+}
+
+static int memory_apply(store_port *base, store_op *op, copal_time now)
+{
+  const completion done = {.op = op, .result = port_change((memory_port *)base, op, now)};
+  op->done(op, &done.result);
+  completion_wipe(&done);
   return COPAL_OK;
 }
 
@@ -320,6 +335,7 @@ static const store_engine memory_engine = {
     .foresight = memory_foresight,
     .foresee = memory_foresee,
     .commit = memory_commit,
+    .apply = memory_apply,
     .drain = memory_drain,
     .list = memory_list,
     .history = memory_history,

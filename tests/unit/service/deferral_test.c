@@ -9,6 +9,8 @@
 #include "unit/core/proto/fixture.h"
 
 static store *changes;
+static const store_engine *at_once;
+static store_engine late; /* of `changes`: done in store_drain(), as with files */
 static store_port *port;
 static service *resources;
 static arena request_arena;
@@ -35,6 +37,10 @@ static int set_up(void **state)
   if (err != 0 || changes == NULL || resources == NULL || arena_init(&request_arena, 4096) < 0 ||
       store_port_open(changes, NULL, &port) < 0)
     return -1;
+  at_once = changes->engine;
+  late = *at_once;
+  late.apply = NULL;
+  changes->engine = &late;
   f->handler = handle;
   key = copal_span_str("/a");
   env = (handler_env){
@@ -109,6 +115,39 @@ static void full_sink_leaves_no_exchange_open(void **state)
   fx_expect_idle(f);
 }
 
+/* A store that is done at once is answered for by the request's own answer. */
+
+static void change_that_is_done_at_once_is_answered_at_once(void **state)
+{
+  fixture *f = *state;
+  changes->engine = at_once;
+  fx_feed(f, "41 03 0001 aa ff 'x'");
+  fx_expect(f, "61 41 0001 aa 48 *");
+  fx_feed(f, "41 03 0001 aa ff 'x'"); /* a duplicate */
+  fx_expect(f, "61 41 0001 aa 48 *");
+  fx_feed(f, "51 03 0002 bb ff 'y'");
+  fx_expect(f, "51 44 .... bb 48 *");
+  fx_feed(f, "41 02 0003 cc ff 'z'");
+  fx_expect(f, "61 41 0003 cc *");
+  fx_feed(f, "41 04 0004 dd");
+  fx_expect(f, "61 42 0004 dd");
+  assert_int_equal(store_drain(port, 10), 0);
+  assert_int_equal(copal_ep_usage(f->ep).exchanges, 0);
+  fx_expect_idle(f);
+}
+
+static void answer_at_once_that_does_not_fit_is_cut_to_its_code(void **state)
+{
+  fixture *f = *state;
+  f->cfg.message_max = 64;
+  restart(f);
+  changes->engine = at_once;
+  key = copal_span_str("/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
+  fx_feed(f, "41 02 0001 aa ff 'x'");
+  fx_expect(f, "61 41 0001 aa");
+  fx_expect_idle(f);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -118,6 +157,8 @@ int main(void)
       TEST(rfc7252_5_2_3_refused_non_confirmable_change_is_answered_too),
       TEST(answer_that_does_not_fit_is_cut_to_its_code),
       TEST(full_sink_leaves_no_exchange_open),
+      TEST(change_that_is_done_at_once_is_answered_at_once),
+      TEST(answer_at_once_that_does_not_fit_is_cut_to_its_code),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

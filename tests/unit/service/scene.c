@@ -98,6 +98,9 @@ void scene_open(scene *s, const memory_store_cfg *cfg)
   s->entropy.fill = fill;
   s->store = memory_store_open(cfg);
   assert_non_null(s->store);
+  s->late = *s->store->engine; /* as with files: changes are done later */
+  s->late.apply = NULL;
+  s->store->engine = &s->late;
   assert_int_equal(store_port_open(s->store, NULL, &s->port), COPAL_OK);
   s->env = (handler_env){
       .store = s->port, .entropy = &s->entropy, .limits = &s->limits, .clock = &s->now};

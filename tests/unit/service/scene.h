@@ -52,6 +52,7 @@ typedef struct scene {
   store_port *port;
   handler_limits limits;
   handler_env env;
+  store_engine late; /* of `store` */
   copal_entropy entropy;
   uint64_t entropy_state; /* bytes drawn are a count, unless frozen */
   bool entropy_frozen;

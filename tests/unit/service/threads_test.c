@@ -146,10 +146,11 @@ static void readers_get_through_a_stream_of_changes(void **state)
 }
 
 static pendings *shared_pools;
+static atomic_uint shards;
 
 static void *take_and_give(void *arg)
 {
-  handler_env env = {0};
+  handler_env env = {.shard = atomic_fetch_add(&shards, 1)};
   pending *taken[POOL];
   void *failed = NULL;
   for (int round = 0; round < 200 && failed == NULL; round++) {
@@ -182,7 +183,9 @@ static void shards_beyond_the_limit_get_nothing(void **state)
   pendings *all = pendings_open(1, POOL);
   assert_non_null(all);
   assert_non_null(pendings_take(all, &envs[0]));
-  assert_null(pendings_take(all, &envs[1]));
+  assert_null(pendings_take(all, &envs[1])); /* the place is taken */
+  const handler_env beyond = {.shard = 1};
+  assert_null(pendings_take(all, &beyond));
   pendings_close(all);
   pendings_close(NULL);
 }
