@@ -8,7 +8,14 @@
 
 #include "require.h"
 
-enum { MTU = 1152, BODY = 3000, OPTS = 1 + COPAL_TRANSFER_OPTS, TOKEN_AT = COPAL_HEADER_SIZE };
+enum {
+  MTU = 1152,
+  BODY = 3000,
+  OPTS = 1 + COPAL_TRANSFER_OPTS,
+  TOKEN_AT = COPAL_HEADER_SIZE,
+  SLOTS = 3,
+  KEPT = 4 /* requests that may still be answered */
+};
 
 /* The program of one input. */
 typedef struct tape {
@@ -19,6 +26,9 @@ typedef struct tape {
 typedef struct subject {
   copal_transfer t;
   copal_transfer_request rq;
+  copal_transfer_window window;
+  copal_transfer_slot slots[SLOTS];
+  uint8_t ahead[SLOTS * 512];
   uint32_t received;
   unsigned starts, dones;
 } subject;
@@ -30,8 +40,12 @@ static struct {
   copal_time now;
   bool is_full;
   uint32_t random;
-  uint8_t room[MTU], sent[MTU];
+  uint8_t room[MTU],
+      sent[MTU]; /* the request that is answered next: of those kept, the last ones */
   size_t sent_len;
+  uint8_t kept[KEPT][MTU];
+  size_t kept_len[KEPT];
+  unsigned kept_at;
   uint8_t relation[COPAL_TOKEN_MAX]; /* token of the first request */
   uint16_t mid;                      /* of the server's own messages */
 } world;
@@ -73,6 +87,17 @@ static void commit(copal_sink *s, const copal_path *to, size_t len)
     return;
   memcpy(world.sent, world.room, len);
   world.sent_len = len;
+  world.kept_at = (world.kept_at + 1) % KEPT;
+  memcpy(world.kept[world.kept_at], world.room, len);
+  world.kept_len[world.kept_at] = len;
+}
+
+/* The request to answer: the last one, or one before it. */
+static void choose(unsigned before)
+{
+  const unsigned at = (world.kept_at + KEPT - before) % KEPT;
+  memcpy(world.sent, world.kept[at], world.kept_len[at]);
+  world.sent_len = world.kept_len[at];
 }
 
 static void fill(copal_entropy *e, copal_mspan out)
@@ -102,6 +127,7 @@ static int on_write(copal_transfer *t, const copal_transfer_part *part)
 {
   subject *s = (subject *)(void *)t;
   uint8_t sum = 0;
+  REQUIRE(part->msg || (s->rq.window && part->offset > 0));
   REQUIRE(part->offset == 0 || part->offset == s->received);
   for (size_t i = 0; i < part->bytes.len; i++)
     sum ^= part->bytes.ptr[i];
@@ -152,6 +178,9 @@ static void start(tape *t)
   s->rq.body_size = (what & 16) != 0 ? COPAL_TRANSFER_UNKNOWN : BODY;
   s->rq.block_room = (copal_mspan){block_room, sizeof(block_room)};
   s->rq.set = &set;
+  s->window = (copal_transfer_window){.slots = s->slots, .count = (uint16_t)(1 + (size & 1) * 2)};
+  s->window.room = (copal_mspan){s->ahead, sizeof s->ahead};
+  s->rq.window = (what & 32) != 0 ? &s->window : NULL;
   s->t.read = (what & 8) != 0 ? on_read : NULL;
   s->t.write = on_write;
   s->t.on_event = on_event;
@@ -227,9 +256,15 @@ static void step(tape *t)
   case 1: respond(t, false); return;
   case 2: respond(t, true); return;
   case 3:
-  case 4: respond_block(t, false); return;
+  case 4:
+    choose(op >> 4 & 3);
+    respond_block(t, false);
+    return;
   case 5:
-  case 6: respond_block(t, true); return;
+  case 6:
+    choose(op >> 4 & 3);
+    respond_block(t, true);
+    return;
   case 7: mood = next(t); return;
   case 8: world.is_full = !world.is_full; return;
   case 9: (void)copal_transfer_resume(&subjects[op >> 4 & 1].t, world.now); return;
@@ -269,8 +304,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   path.remote.ip[15] = 1;
   cfg.sink = &world.sink;
   cfg.entropy = &world.entropy;
-  cfg.exchange_count = 3;
-  cfg.chunk_count = 24;
+  cfg.params = copal_params_default();
+  cfg.params.nstart = 1 + (size & 2); /* with and without room for a window */
+  cfg.exchange_count = 5;
+  cfg.chunk_count = 40;
   cfg.timer_slots = 1024;
   cfg.timer_tick = 100 * COPAL_MILLISECOND;
   REQUIRE(copal_ep_size(&cfg) <= sizeof(memory));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "copal/error.h"
 #include "copal/registry.h"
@@ -276,6 +277,93 @@ static void what_is_left_alone_is_freed_by_a_timer(void **state)
   timers_close(clock);
 }
 
+/* ------------------------------------------------------------------------------------------------
+ * several shards at once */
+
+enum { SHARDS = 4, ROUNDS = 300, BLOCKS = 5 };
+
+typedef struct shard {
+  pthread_t thread;
+  uint8_t number;
+  handler_env env;
+  arena room;
+  unsigned finished, wrong;
+} shard;
+
+/* Returns what uploads_take() says. */
+static int shard_put(shard *h, uint32_t num, upload **done, copal_span *whole_body)
+{
+  const bool more = num + 1 < BLOCKS;
+  uint8_t payload[BLOCK];
+  memset(payload, 'a' + h->number, sizeof payload);
+  const copal_msg msg = {.code = COPAL_CODE_PUT, .payload = copal_span_of(payload, BLOCK)};
+  const copal_path path = {.remote = {.ip = {[15] = h->number}, .port = 5683}};
+  const copal_req coap = {.msg = &msg,
+                          .path = &path,
+                          .has_block1 = true,
+                          .block1 = {.num = num, .more = more, .szx = 6}};
+  const handler_req req = {.env = &h->env,
+                           .coap = &coap,
+                           .arena = &h->room,
+                           .key = copal_span_str("/a"),
+                           .now = 1000 * (copal_time)COPAL_SECOND};
+  const int err = uploads_take(table, &req, done, whole_body);
+  arena_reset(&h->room);
+  return err;
+}
+
+static bool is_full_of(copal_span bytes, uint8_t letter)
+{
+  for (size_t i = 0; i < bytes.len; i++)
+    if (bytes.ptr[i] != letter)
+      return false;
+  return bytes.len == BLOCKS * BLOCK;
+}
+
+static void *upload_often(void *arg)
+{
+  shard *h = arg;
+  for (unsigned round = 0; round < ROUNDS; round++) {
+    upload *done = NULL;
+    copal_span whole_body;
+    int err = COPAL_OK;
+    for (uint32_t num = 0; num < BLOCKS && err == COPAL_OK; num++)
+      err = shard_put(h, num, &done, &whole_body);
+    if (done == NULL)
+      continue; /* it gave way to another */
+    h->finished++;
+    h->wrong += !is_full_of(whole_body, (uint8_t)('a' + h->number));
+    upload_forget(done);
+  }
+  return NULL;
+}
+
+/* There is room for fewer uploads than there are shards: each ends those of others while they are
+ * written. */
+static void shards_write_side_by_side_and_end_each_others_uploads(void **state)
+{
+  const uploads_cfg cfg = {.count_max = SHARDS - 1};
+  shard shards[SHARDS];
+  unsigned finished = 0;
+  (void)state;
+  open_with(&cfg);
+  for (uint8_t i = 0; i < SHARDS; i++) {
+    shards[i] = (shard){.number = i, .env = {.limits = &limits}};
+    assert_int_equal(arena_init(&shards[i].room, 4096), 0);
+    assert_int_equal(pthread_create(&shards[i].thread, NULL, upload_often, &shards[i]), 0);
+  }
+  for (uint8_t i = 0; i < SHARDS; i++) {
+    pthread_join(shards[i].thread, NULL);
+    assert_int_equal(shards[i].wrong, 0);
+    finished += shards[i].finished;
+    arena_wipe(&shards[i].room);
+  }
+  assert_true(finished > 0);
+  assert_int_equal(counts().finished, finished);
+  assert_int_equal(counts().open, 0);
+  assert_int_equal(counts().bytes, 0);
+}
+
 static void an_upload_expires_when_its_next_block_is_late(void **state)
 {
   const uploads_cfg cfg = {.lifetime = 10 * COPAL_SECOND};
@@ -432,6 +520,7 @@ int main(void)
       TEST(the_first_block_forgets_those_ahead),
       TEST(blocks_ahead_go_through_the_file),
       TEST(what_is_left_alone_is_freed_by_a_timer),
+      TEST(shards_write_side_by_side_and_end_each_others_uploads),
       TEST(an_upload_expires_when_its_next_block_is_late),
       TEST(another_shards_clock_may_be_behind),
       TEST(one_client_has_only_its_share),
