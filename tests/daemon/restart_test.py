@@ -15,7 +15,7 @@ from daemon import ACK, CON, CONTENT, COPALD, CREATED, GET, POST, PUT, RST, WAIT
 
 BUILD = os.path.dirname(COPALD)
 CHANGED, FETCH, PATCH = 0x44, 5, 6
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 0x81, 0x83, 0x84
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, UNAVAILABLE = 0x81, 0x83, 0x84, 0xA3
 CONTINUE, INCOMPLETE = 0x5F, 0x88
 OBSERVE, LOCATION_PATH, URI_PATH, CONTENT_FORMAT, URI_QUERY, BLOCK1 = 6, 8, 11, 12, 15, 27
 JSON, JSON_PATCH, SENML, SENML_ETCH = 50, 51, 110, 320
@@ -283,6 +283,23 @@ class RestartTest(Bed):
         self.start("--access", rules, port=self.port)
         allowed.expect(b"1")
         self.assertIsNone(denied.hear(wait=QUIET_S))
+
+    def test_rfc7641_4_1_what_cannot_be_kept_is_not_promised(self):
+        with open(self.config, "w", encoding="utf-8") as f:
+            f.write('resources = { disk = "4 MiB" }\n')
+        self.start("--config", self.config)
+        self.put("t", b"1")
+        size, i = 1000, 0
+        while size > 0:  # until not even a small one has room
+            i += 1
+            answer = self.say(PUT, f"fill/{i}", i & 0xffff, payload=b"x" * size)
+            self.assertIn(answer[1], (CREATED, UNAVAILABLE))
+            size = size // 2 if answer[1] == UNAVAILABLE else size
+        answer = self.say(GET, "t", 0xff00, pairs=[(OBSERVE, b"")])
+        self.assertEqual((answer[1], payload_of(answer)), (CONTENT, b"1"))
+        self.assertEqual([v for n, v in options_of(answer) if n == OBSERVE], [])
+        counters = self.counters()
+        self.assertEqual((counters["registrations_unsaved"], counters["relations"]), (1, 0))
 
     def test_several_observers_go_on_each_with_its_token(self):
         self.start()
