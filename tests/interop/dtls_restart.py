@@ -93,7 +93,7 @@ class Bed(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.data)
         self.port = free_port()
         self.config = os.path.join(self.data, "conf")
-        self.dtls = ""
+        self.dtls, self.more = "", ""
         self.server = None
         self.extra = ()
         self.begin_options = []
@@ -110,7 +110,7 @@ class Bed(unittest.TestCase):
 
     def begin(self):
         with open(self.config, "w") as out:
-            out.write("dtls: { %s };\n" % self.dtls)
+            out.write("dtls: { %s };\n%s" % (self.dtls, self.more))
         self.server = Server("--config", self.config, "--listen", "coaps://127.0.0.1:%d" % self.port,
                              "--data", os.path.join(self.data, "store"), *self.extra, listen=())
         return self.server
@@ -232,6 +232,30 @@ class Observations(Bed):
         self.put("two")
         self.expect(p, "two")
         self.check_no_handshakes(1)
+
+    @needed("coap-client-openssl")
+    def test_observations_find_their_shard_when_there_are_more_or_fewer(self):
+        self.more = "server: { shards = 2; };\n"
+        self.begin()
+        self.put("one")
+        clients = [self.observe() for _ in range(4)] + [self.observe_libcoap() for _ in range(4)]
+        end = time.monotonic() + WAIT_S
+        while self.server.counters().get("registrations_saved", 0) < len(clients):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
+        for shards in (1, 3, 2):
+            self.more = "server: { shards = %d; };\n" % shards
+            self.restart()
+            text = "with %d" % shards
+            self.put(text)
+            for p in clients:
+                self.expect(p, text)
+            n = self.server.counters()
+            self.assertEqual(n["sessions_restored"], len(clients), n)
+            self.assertEqual(n.get("handshakes_completed", 0), 1, n)
+            self.assertNotIn("registrations_dangling", n)
+            self.assertNotIn("dtls_stray", n)
+            self.assertNotIn("dtls_rx_unknown_cid", n)
 
     def test_numbers_of_notifications_move_forwards(self):
         self.begin()
