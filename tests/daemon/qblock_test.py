@@ -239,7 +239,7 @@ class Upload(Case):
                           (SIZE1, uint(999)), (REQUEST_TAG, b"\x01")], bytes(SIZE))
         self.is_code(self.client.receive(), "4.02")
 
-    def test_one_address_holds_a_bounded_number_of_bodies(self):
+    def test_one_client_holds_a_bounded_number_of_bodies(self):
         body = os.urandom(2 * SIZE)
         for n in range(9):
             self.client.put_block(body, 0, tag=bytes([n]))
@@ -247,6 +247,26 @@ class Upload(Case):
         self.is_code(self.client.receive(0.5), "2.01")
         self.client.put_block(body, 1, tag=b"\x00")  # its first block has given way
         self.assertIsNone(self.client.receive(0.5))
+
+    def test_clients_behind_one_address_do_not_evict_each_other(self):
+        body = os.urandom(2 * SIZE)
+        others = [Client(self.daemon.port) for _ in range(40)]
+        for other in others:
+            self.addCleanup(other.close)
+            other.put_block(body, 0, path=b"other")
+        self.client.put_block(body, 0)
+        for other in others:
+            other.put_block(body, 1, path=b"other")
+            self.assertIn(self.final(other), (code("2.01"), code("2.04")))
+        self.client.put_block(body, 1)
+        self.assertEqual(self.final(self.client), code("2.01"))
+
+    def final(self, client):
+        """The code of the answer, behind lists of what was missing for a while."""
+        m = client.receive()
+        while m is not None and m.code == code("4.08"):
+            m = client.receive()
+        return m and m.code
 
 
 class Expiry(Case):
