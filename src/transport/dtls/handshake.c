@@ -254,12 +254,17 @@ bool handshake_owns(handshake *h, const dtls_record *rec, copal_mspan room)
 }
 
 /* Called by the library. An unknown identity goes on with a random key, as RFC 4279 section 2
- * allows, so that its Finished fails as with a wrong key. */
+ * allows, so that its Finished fails as with a wrong key. The gate may have let a message through
+ * that the library did not take: the keys are those of the identity the library has read, for that
+ * one is what a ticket names. */
 static int on_psk(gnutls_session_t tls, const gnutls_datum_t *username, gnutls_datum_t *key)
 {
   handshake *h = gnutls_session_get_ptr(tls);
-  if (!h->has_psks)
-    (void)find_psks(h, copal_span_of(username->data, username->size), NULL);
+  const copal_span name = copal_span_of(username->data, username->size);
+  if (!h->has_psks || !copal_span_is_equal(name, handshake_psk_identity(h))) {
+    h->psk_choice = 0;
+    (void)find_psks(h, name, NULL);
+  }
   if (h->psks.count == 0)
     return 1;
   const size_t i = h->psk_choice;

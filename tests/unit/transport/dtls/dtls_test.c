@@ -349,6 +349,37 @@ static void rfc4279_2_wrong_key_and_unknown_identity_look_alike(void **state)
   }
 }
 
+/* Puts a ClientKeyExchange that has an old number, and another name, in front of the client's. */
+static bool announce_another(talk *t, talk_datagram *d)
+{
+  static const uint8_t record[] = {22, 0xfe, 0xfd, 0, 0, 0,   0,   0,   0,   0,   20,
+                                   0,  20,   16,   0, 0, 8,   0,   0,   0,   0,   0,
+                                   0,  0,    8,    0, 6, 'd', 'e', 'v', 'i', 'c', 'e'};
+  if (d->to.port != 5684 || d->bytes[0] != 22 || d->bytes[13] != 16)
+    return true;
+  memmove(d->bytes + sizeof record, d->bytes, d->len);
+  memcpy(d->bytes, record, sizeof record);
+  d->len += sizeof record;
+  t->tampered++;
+  return true;
+}
+
+/* The name that is read last is the one that a ticket would say. */
+static void rfc4279_2_name_is_not_taken_with_the_key_of_another(void **state)
+{
+  const talk_cfg cfg = {.mode = TALK_PSK};
+  (void)state;
+  talk *t = talk_open(&cfg);
+  t->sides[CLIENT].credentials.psk_identity = "superuser"; /* has the key of "device" */
+  t->tamper = announce_another;
+  talk_connect(t, CLIENT);
+  assert_false(talk_shake(t, CLIENT, 5 * SOON));
+  assert_true(t->tampered > 0);
+  assert_int_equal(t->sides[TALK_SERVER].failure, HANDSHAKE_WRONG_KEY);
+  assert_int_equal(t->sides[TALK_SERVER].opened, 0);
+  talk_close(t);
+}
+
 static void key_that_comes_later_goes_on_with_the_handshake(void **state)
 {
   const talk_cfg cfg = {.mode = TALK_PSK};
@@ -700,6 +731,7 @@ int main(void)
       cmocka_unit_test(handshakes_leave_no_memory_behind),
       cmocka_unit_test(handshakes_of_a_prefix_are_limited),
       cmocka_unit_test(rfc4279_2_wrong_key_and_unknown_identity_look_alike),
+      cmocka_unit_test(rfc4279_2_name_is_not_taken_with_the_key_of_another),
       cmocka_unit_test(key_that_comes_later_goes_on_with_the_handshake),
       cmocka_unit_test(key_that_cannot_be_asked_for_now_is_asked_for_again),
       cmocka_unit_test(psk_of_two_keys_each_is_good_at_the_first_attempt),
