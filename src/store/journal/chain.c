@@ -483,7 +483,10 @@ int chain_restart(chain *c)
 {
   if (c->newest == NULL || c->newest->is_mapped)
     return -ENOSPC;
-  return number_segment(c, c->newest);
+  pthread_mutex_lock(&c->lock); /* somebody may look at how full it is */
+  const int rc = number_segment(c, c->newest);
+  pthread_mutex_unlock(&c->lock);
+  return rc;
 }
 
 static uint64_t whole_pages(uint64_t size)
