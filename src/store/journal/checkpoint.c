@@ -27,6 +27,7 @@ enum {
   NAMES_MIN = 1024,    /* forgotten with each checkpoint */
   SETTLE_WAIT = 20000, /* microseconds between looks at views that are too old */
   STUCK_WAIT = 200000, /* microseconds between attempts without room */
+  AHEAD = 8,           /* entries */
   OWN_NICE = 5,
   SMOOTH = 4, /* checkpoints over which the rate is smoothed */
 };
@@ -57,6 +58,14 @@ bool entry_list_push(entry_list *l, overlay_entry *e)
   }
   l->items[l->count++] = e;
   return true;
+}
+
+/* Entries and versions are in no cache, as a rule: they are fetched while those in front of them
+ * are dealt with. */
+static void fetch_entry(const entry_list *l, size_t i)
+{
+  if (i + AHEAD < l->count)
+    __builtin_prefetch(l->items[i + AHEAD]);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -149,6 +158,7 @@ static int cut(checkpoint *c, journal_store *s)
     return ENOMEM;
   for (size_t i = 0; i < c->entries.count; i++) {
     overlay_entry *e = c->entries.items[i];
+    fetch_entry(&c->entries, i);
     c->items[i] = (captured){.entry = e};
     c->items[i].made = overlay_capture(&s->overlay, e, &c->items[i].before);
   }
@@ -217,6 +227,8 @@ static size_t portion(const checkpoint *c, size_t from, size_t max)
 {
   size_t bytes = 0, n = 0;
   while (from + n < c->entries.count && n < max) {
+    if (from + n + AHEAD < c->entries.count)
+      __builtin_prefetch(c->items[from + n + AHEAD].made);
     bytes += bytes_of(&c->items[from + n]);
     if (n > 0 && bytes > TXN_BYTES)
       break;
@@ -256,6 +268,16 @@ static int finish_txn(checkpoint *c, apply *a, bool is_last)
   return mdb_txn_commit(a->txn);
 }
 
+static void fetch_captured(const checkpoint *c, size_t i)
+{
+  if (i + AHEAD >= c->entries.count)
+    return;
+  const captured *next = &c->items[i + AHEAD];
+  __builtin_prefetch(next->entry->key);
+  __builtin_prefetch(next->made);
+  __builtin_prefetch(next->made->bytes);
+}
+
 static int write_portion(checkpoint *c, size_t from, size_t n)
 {
   journal_store *s = c->s;
@@ -264,8 +286,10 @@ static int write_portion(checkpoint *c, size_t from, size_t n)
   int rc = mdb_txn_begin(s->env.mdb, NULL, 0, &a.txn);
   if (rc != 0)
     return rc;
-  for (size_t i = 0; rc == 0 && i < n; i++)
+  for (size_t i = 0; rc == 0 && i < n; i++) {
+    fetch_captured(c, from + i);
     rc = write_one(&a, &c->items[from + i]);
+  }
   if (rc != 0) {
     mdb_txn_abort(a.txn);
     return rc;
@@ -318,6 +342,8 @@ static void settle(checkpoint *c, uint64_t number)
     done->checkpoint = number;
   for (size_t i = 0; i < c->entries.count; i++) {
     const captured *x = &c->items[i];
+    if (i + AHEAD < c->entries.count)
+      __builtin_prefetch(c->items[i + AHEAD].entry);
     if (overlay_settle(&s->overlay, x->entry, x->made, number) && is_kept)
       is_kept = entry_list_push(&done->entries, x->entry);
   }
@@ -337,8 +363,10 @@ static void drop_settled(journal_store *s)
     s->settling = done->next;
     if (s->settling == NULL)
       s->settling_tail = &s->settling;
-    for (size_t i = 0; i < done->entries.count; i++)
+    for (size_t i = 0; i < done->entries.count; i++) {
+      fetch_entry(&done->entries, i);
       overlay_drop(&s->overlay, done->entries.items[i], done->checkpoint);
+    }
     free(done->entries.items);
     free(done);
   }

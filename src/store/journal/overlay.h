@@ -74,6 +74,12 @@ version *overlay_find_trail(overlay *o, int space, copal_span key, uint64_t hash
 bool overlay_next_key(overlay *o, store_space space, copal_span prefix, copal_span from,
                       keytree_edge edge, uint8_t *room, copal_span *key);
 
+/* Begins to bring the place of a key close: overlay_pin() will look there. Any thread. */
+static inline void overlay_fetch(const overlay *o, uint64_t hash)
+{
+  __builtin_prefetch(&o->buckets[hash & o->bucket_mask]);
+}
+
 /* The entry of a key, made when there is none; it stays until it is unpinned. NULL without memory.
  * The writer. */
 overlay_entry *overlay_pin(overlay *o, int space, copal_span key, uint64_t hash);

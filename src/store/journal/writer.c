@@ -320,8 +320,10 @@ static void board(journal_store *s, intent_list *group)
   flight *f = s->next;
   if (f->count == 0)
     f->before = f->after = s->tally; /* others may have left since it was begun */
-  for (const intent *r = group->head; r != NULL; r = r->next)
+  for (const intent *r = group->head; r != NULL; r = r->next) {
+    overlay_fetch(&s->overlay, r->hash);
     f->count++;
+  }
   f->bytes += bytes;
   f->refuses_puts = f->refuses_puts || !has_room;
   intent *first = group->head;
