@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <curl/curl.h>
 
@@ -38,6 +39,13 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
 {
   (void)a, (void)b, (void)c, (void)d;
   return atomic_load(((const ask_cfg *)arg)->is_over) ? 1 : 0;
+}
+
+/* A live upgrade starts another program, which has no use for our connections. */
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+  (void)arg, (void)purpose;
+  return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
 /* Reads the secret that is sent along: its file's first line. */
@@ -98,6 +106,7 @@ static CURLcode set_up(ask_http *h)
   curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L); /* there are threads */
   curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)cfg->timeout_ms);
   curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_open);
   curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_bytes);
   curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);

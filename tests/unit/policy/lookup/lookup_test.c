@@ -2,12 +2,16 @@
 /* Tests of keys from a command: nobody is held up, and everything is bounded. RFC 4279. */
 #include "policy/lookup/lookup.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -357,6 +361,52 @@ static void closing_does_not_wait_for_answers(void **state)
   assert_true(time(NULL) - before < 10);
 }
 
+/* True when a program that is started now would have a connection to this port. */
+static bool would_inherit(in_port_t port)
+{
+  struct sockaddr_in peer;
+  for (int fd = 0; fd < 1024; fd++) {
+    socklen_t len = sizeof peer;
+    if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0 && peer.sin_port == port &&
+        (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0)
+      return true;
+  }
+  return false;
+}
+
+/* A connection is kept, and a live upgrade starts another program meanwhile. */
+static void connections_are_not_for_other_programs(void **state)
+{
+  static const char reply[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof at;
+  char url[64], text[2048];
+  handshake h;
+  dtls_psks keys;
+  (void)state;
+  const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_int_equal(bind(server, (struct sockaddr *)&at, sizeof at), 0);
+  assert_int_equal(listen(server, 1), 0);
+  assert_int_equal(getsockname(server, (struct sockaddr *)&at, &len), 0);
+  snprintf(url, sizeof url, "http://127.0.0.1:%u/", (unsigned)ntohs(at.sin_port));
+  lookup_cfg cfg = cfg_of();
+  cfg.command_count = 0;
+  cfg.url = url;
+  cfg.concurrency = 1;
+  lookup *l = open_with(&cfg);
+  init(&h);
+  assert_int_equal(find(l, "lamp", &h, &keys), COPAL_EPENDING);
+  const int accepted = accept(server, NULL, NULL);
+  assert_true(recv(accepted, text, sizeof text, 0) > 0);
+  assert_false(would_inherit(at.sin_port));
+  assert_int_equal(send(accepted, reply, sizeof reply - 1, 0), sizeof reply - 1);
+  await(&h);
+  assert_int_equal(find(l, "lamp", NULL, &keys), COPAL_ENOTFOUND);
+  lookup_close(l);
+  close(accepted);
+  close(server);
+}
+
 static void refuse(const lookup_cfg *cfg, const char *reason)
 {
   lookup *l = NULL;
@@ -430,6 +480,7 @@ int main(void)
       cmocka_unit_test(failures_fall_back_to_what_was_known),
       cmocka_unit_test(resumed_sessions_are_asked_about),
       cmocka_unit_test(closing_does_not_wait_for_answers),
+      cmocka_unit_test(connections_are_not_for_other_programs),
       cmocka_unit_test(what_cannot_be_asked_is_refused_at_the_start),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
