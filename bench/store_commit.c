@@ -345,7 +345,9 @@ static void print_endurance(const endurance *e)
          " in the second, memory %" PRIu64 " and %" PRIu64 ": %s\n",
          e->slowest, e->fastest, e->p99_max, e->p99_max <= 10000 ? "within" : "beyond",
          e->lag_max[0], e->lag_max[1], e->memory_max[0], e->memory_max[1],
-         is_flat ? "flat" : "growing");
+         e->memory_max[0] == 0 ? "too short to say"
+         : is_flat             ? "flat"
+                               : "growing");
 }
 
 static int endure(run *r, const char *top, uint64_t keys, double minutes)
