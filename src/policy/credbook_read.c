@@ -456,27 +456,14 @@ static void wipe_texts(config_setting_t *s)
     wipe_texts(config_setting_get_elem(s, (unsigned)i));
 }
 
-/* Another file that is included would not be looked at for who may read it. */
-static bool includes(const reading *r, const char *text)
-{
-  unsigned line = 1;
-  for (const char *at = text; at != NULL; line++) {
-    at += strspn(at, " \t");
-    if (*at == '@') {
-      mistakes_add(r->m, r->path, line, "a credentials file includes no other");
-      return true;
-    }
-    at = strchr(at, '\n');
-    at = at != NULL ? at + 1 : NULL;
-  }
-  return false;
-}
-
 static void parse(const reading *r, const char *text)
 {
   config_t config;
-  if (includes(r, text))
+  const unsigned include = lines_include(text);
+  if (include > 0) {
+    mistakes_add(r->m, r->path, include, "a credentials file includes no other");
     return;
+  }
   config_init(&config);
   if (config_read_string(&config, text) == CONFIG_TRUE)
     read_root(r, config_root_setting(&config));

@@ -147,6 +147,19 @@ int lines_load(const char *path, lines_secrecy secrecy, copal_mspan *text, mista
   return rc;
 }
 
+unsigned lines_include(const char *text)
+{
+  unsigned line = 1;
+  for (const char *at = text; at != NULL; line++) {
+    at += strspn(at, " \t");
+    if (*at == '@')
+      return line;
+    at = strchr(at, '\n');
+    at = at != NULL ? at + 1 : NULL;
+  }
+  return 0;
+}
+
 /* ------------------------------------------------------------------------------------------------
  * lines and items */
 

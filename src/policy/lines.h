@@ -49,6 +49,10 @@ typedef enum lines_secrecy {
  * in `m`. */
 int lines_load(const char *path, lines_secrecy secrecy, copal_mspan *text, mistakes *m);
 
+/* The first line in which libconfig would include another file, which nobody would look at for who
+ * may read it; 0: none. */
+unsigned lines_include(const char *text);
+
 /* Goes to the next line that has something beside a comment; false at the end. */
 bool lines_next(lines *l);
 

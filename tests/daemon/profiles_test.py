@@ -109,6 +109,13 @@ dora = { raw_key = "dora.key"; pin = "%s"; };
             self.assertEqual(code, 2)
             self.assertIn("others may read it", err)
 
+    def test_a_file_that_others_may_read_is_not_included(self):
+        self.write("open", 'alice = { host = "127.0.0.1"; identity = "alice"; psk = "%s"; };' % ALICE.hex(), 0o644)
+        self.write_profiles('\n @include "%s"\n' % self.path("open"))
+        code, err = self.put("/alice")
+        self.assertEqual(code, 2)
+        self.assertIn("profiles:2: a file of profiles includes no other", err)
+
     def test_mistakes_are_told_with_their_line(self):
         for text, said in (("a = {\nhost = 127; };", "profiles:2: "), ("a = {\ncolour = \"red\"; host = \"127.0.0.1\"; };", ":2: unknown"),
                            ("a = { host = \"127.0.0.1\";\npsk = \"00\"; };", "psk needs the identity"),

@@ -133,6 +133,11 @@ static status parse(profile *p, const reading *r, const char *text, const char *
 {
   status result = STATUS_USAGE;
   config_t config;
+  const unsigned include = lines_include(text);
+  if (include > 0) {
+    buf_print(r->err, "%s:%u: a file of profiles includes no other", r->path, include);
+    return STATUS_USAGE;
+  }
   config_init(&config);
   if (config_read_string(&config, text) == CONFIG_TRUE)
     result = choose(p, r, config_root_setting(&config), name, host);
