@@ -239,7 +239,7 @@ class RestartTest(Bed):
         self.start()
         self.put("t", b"1")
         observer = Observer(self, self.port, "t")
-        self.daemon.stop(CRASH)
+        self.daemon.stop()  # in order: what is not checkpointed cannot be changed by another program
         self.load({"path": "/t", "text": "2", "content_format": 0})
         self.start(port=self.port)
         self.assertEqual(observer.expect(b"2")[0].kind, CON)
