@@ -10,9 +10,9 @@
 enum {
   BUCKET_MAX = 7, /* entries of a bucket */
   PASSED_SHIFT = 56,
-  PASSED_MAX = 255, /* sticks */
-  FULL_TENTHS = 8,  /* of all places are taken: the table is doubled */
-  TABLE_LOG_MAX = 28,
+  PASSED_MAX = 255,    /* sticks */
+  FULL_TENTHS = 8,     /* of all places are taken: the table is replaced */
+  TABLE_STEP_MAX = 56, /* 2^28 buckets */
 };
 
 #define ONES  UINT64_C(0x0001010101010101) /* in each tag */
@@ -27,22 +27,32 @@ typedef struct bucket {
 
 _Static_assert(sizeof(bucket) == GRACE_LINE, "a bucket is a cache line");
 
-/* A table as it stands in a stripe: the address of its buckets with the logarithm of their number
- * in the bits that are zero. */
+/* A table as it stands in a stripe: the address of its buckets with the step of growth in the bits
+ * that are zero. Tables have 1, 2, 3, 4, 6, 8, 12, 16... buckets: step 0, 2, 3, 4, 5, 6, 7, 8. */
 typedef struct table {
   bucket *buckets;
-  size_t mask;
+  uint32_t count;
 } table;
+
+static uint32_t count_at(unsigned step)
+{
+  return (uint32_t)(2 + step % 2) << step / 2 >> 1;
+}
 
 static table table_at(uintptr_t word)
 {
   return (table){.buckets = (bucket *)(word & ~(uintptr_t)(GRACE_LINE - 1)),
-                 .mask = ((size_t)1 << (word & (GRACE_LINE - 1))) - 1};
+                 .count = count_at((unsigned)(word & (GRACE_LINE - 1)))};
 }
 
-static size_t table_home(const table *t, uint64_t hash)
+static uint32_t table_home(const table *t, uint64_t hash)
 {
-  return (hash >> 32) & t->mask; /* the low bits of the hash chose the stripe */
+  return (uint32_t)((hash >> 32) * t->count >> 32); /* the low bits of the hash chose the stripe */
+}
+
+static uint32_t table_next(const table *t, uint32_t at)
+{
+  return at + 1 < t->count ? at + 1 : 0;
 }
 
 /* Never 0. */
@@ -80,8 +90,8 @@ entry *stripe_find(const stripe *st, uint64_t hash, copal_span key)
     return NULL;
   const table t = table_at(word);
   const uint64_t tag = tag_of(hash);
-  size_t at = table_home(&t, hash);
-  for (size_t n = 0; n <= t.mask; n++, at = (at + 1) & t.mask) {
+  uint32_t at = table_home(&t, hash);
+  for (uint32_t n = 0; n < t.count; n++, at = table_next(&t, at)) {
     const uint64_t marks = atomic_load(&t.buckets[at].marks);
     for (uint64_t left = places_of(marks, tag); left != 0; left &= left - 1) {
       entry *e = atomic_load(&t.buckets[at].places[first_place(left)]);
@@ -128,11 +138,11 @@ static void bucket_pass(bucket *b, bool is_more)
 /* The table has room. */
 static void table_insert(const table *t, entry *e, uint64_t hash)
 {
-  size_t at = table_home(t, hash);
+  uint32_t at = table_home(t, hash);
   uint64_t free_places;
   while ((free_places = places_of(atomic_load(&t->buckets[at].marks), 0)) == 0) {
     bucket_pass(&t->buckets[at], true);
-    at = (at + 1) & t->mask;
+    at = table_next(t, at);
   }
   bucket *b = &t->buckets[at];
   const unsigned place = first_place(free_places);
@@ -164,17 +174,17 @@ void stripe_insert(stripe *st, entry *e, uint64_t hash)
 void stripe_remove(stripe *st, entry *e, uint64_t hash)
 {
   const table t = table_at(atomic_load(&st->table));
-  size_t at = table_home(&t, hash);
+  uint32_t at = table_home(&t, hash);
   while (!bucket_drop(&t.buckets[at], e, tag_of(hash))) {
     bucket_pass(&t.buckets[at], false);
-    at = (at + 1) & t.mask;
+    at = table_next(&t, at);
   }
   st->count--;
 }
 
 static void table_copy(const table *from, const table *to, const keyhash_secret *secret)
 {
-  for (size_t i = 0; i <= from->mask; i++) {
+  for (uint32_t i = 0; i < from->count; i++) {
     const uint64_t marks = atomic_load(&from->buckets[i].marks);
     for (unsigned place = 0; place < BUCKET_MAX; place++) {
       entry *e = atomic_load(&from->buckets[i].places[place]);
@@ -185,14 +195,21 @@ static void table_copy(const table *from, const table *to, const keyhash_secret 
 }
 
 /* Returns the word of an empty table, 0 without memory. */
-static uintptr_t table_make(unsigned log)
+static uintptr_t table_make(unsigned step)
 {
-  const size_t size = sizeof(bucket) << log;
+  const size_t size = sizeof(bucket) * count_at(step);
   bucket *buckets = aligned_alloc(GRACE_LINE, size);
   if (buckets == NULL)
     return 0;
   memset(buckets, 0, size);
-  return (uintptr_t)buckets | log;
+  return (uintptr_t)buckets | step;
+}
+
+/* The step of the table that replaces this one. There is no table of one and a half buckets. */
+static unsigned next_step(uintptr_t word)
+{
+  const unsigned step = (unsigned)(word & (GRACE_LINE - 1));
+  return word == 0 ? 0 : step == 0 ? 2 : step + 1;
 }
 
 /* Makes room for one more. A crowded table works, slowly. */
@@ -200,11 +217,11 @@ bool stripe_grow(stripe *st, const keyhash_secret *secret, grace_seat *seat)
 {
   const uintptr_t word = atomic_load(&st->table);
   const table old = table_at(word);
-  const size_t all = word != 0 ? (old.mask + 1) * BUCKET_MAX : 0;
-  const unsigned log = word != 0 ? (unsigned)(word & (GRACE_LINE - 1)) + 1 : 0;
-  if (st->count < all * FULL_TENTHS / 10 || log > TABLE_LOG_MAX)
+  const size_t all = word != 0 ? (size_t)old.count * BUCKET_MAX : 0;
+  const unsigned step = next_step(word);
+  if (st->count < all * FULL_TENTHS / 10 || step > TABLE_STEP_MAX)
     return st->count < all;
-  const uintptr_t wider = table_make(log);
+  const uintptr_t wider = table_make(step);
   if (wider == 0)
     return st->count < all;
   if (word != 0) {
