@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "copal/error.h"
 #include "store/journal/engine.h"
@@ -22,6 +23,8 @@ enum {
   OUTBOX_MAX = 64, /* changes that a port keeps to itself */
   SEGMENT_DEFAULT = 64 << 20,
   MEMORY_MAX_DEFAULT = 256 << 20,
+  MEMORY_MIN = 8 << 20,
+  SHARE_OF_MEMORY = 8,    /* of the machine */
   BYTES_PER_BUCKET = 256, /* of memory, for the overlay's table */
   BUCKETS_MIN = 1024,
   BUCKETS_MAX = 1 << 22,
@@ -391,6 +394,17 @@ static uint64_t or_default(uint64_t value, uint64_t otherwise)
   return value != 0 ? value : otherwise;
 }
 
+/* On a small machine the journal keeps small. */
+static uint64_t fitting_memory(void)
+{
+  const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  const uint64_t share = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / SHARE_OF_MEMORY
+                                               : MEMORY_MAX_DEFAULT;
+  if (share < MEMORY_MIN)
+    return MEMORY_MIN;
+  return share < MEMORY_MAX_DEFAULT ? share : MEMORY_MAX_DEFAULT;
+}
+
 static journal_store_cfg with_defaults(const journal_store_cfg *given)
 {
   journal_store_cfg cfg = given != NULL ? *given : (journal_store_cfg){.segment_size = 0};
@@ -403,7 +417,7 @@ static journal_store_cfg with_defaults(const journal_store_cfg *given)
   c->batch_max = (uint32_t)or_default(c->batch_max, BATCH_MAX_DEFAULT);
   cfg.segment_size = or_default(cfg.segment_size, SEGMENT_DEFAULT);
   cfg.journal_max = or_default(cfg.journal_max, JOURNAL_MAX_DEFAULT);
-  cfg.memory_max = or_default(cfg.memory_max, MEMORY_MAX_DEFAULT);
+  cfg.memory_max = or_default(cfg.memory_max, fitting_memory());
   cfg.checkpoint_us = or_default(cfg.checkpoint_us, CHECKPOINT_DEFAULT);
   return cfg;
 }

@@ -17,10 +17,11 @@
 
 /* Limits; a field that is zero takes the default named. */
 typedef struct journal_store_cfg {
-  lmdb_store_cfg common;  /* as for LMDB; `batch_max`: changes in one batch, default 4096 */
-  uint64_t segment_size;  /* bytes of a file of the journal; default 64 MiB, less on a small disk */
-  uint64_t journal_max;   /* bytes of batches that no checkpoint has; default 1 GiB */
-  uint64_t memory_max;    /* bytes of what the database has not yet; default 256 MiB */
+  lmdb_store_cfg common; /* as for LMDB; `batch_max`: changes in one batch, default 4096 */
+  uint64_t segment_size; /* bytes of a file of the journal; default 64 MiB, less on a small disk */
+  uint64_t journal_max;  /* bytes of batches that no checkpoint has; default 1 GiB */
+  uint64_t memory_max;   /* bytes of what the database has not yet; default 256 MiB, or an eighth of
+                            the machine's memory if that is less */
   uint64_t checkpoint_us; /* no change waits longer for its checkpoint; default 1 s */
 } journal_store_cfg;
 
