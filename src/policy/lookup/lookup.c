@@ -218,12 +218,24 @@ static bool holds(const cached *e)
   return e != NULL && (e->state == CACHED_PENDING || now_ms() < e->expires_ms);
 }
 
+/* Sees to it that what does not hold is asked for. Returns the entry, if need be the one from
+ * before with its answer; NULL when there is no room to ask, and no answer that is still good then.
+ * With the lock held. */
+static cached *renew(lookup *l, copal_span id, cached *e)
+{
+  if (holds(e))
+    return e;
+  cached *asked = enqueue(l, id, e);
+  if (asked != NULL || e == NULL || e->answer == NULL || now_ms() >= e->fallback_ms)
+    return asked;
+  l->stats.fallbacks++;
+  return e;
+}
+
 /* With the lock held. */
 static int find(lookup *l, copal_span id, dtls_psk_wait *w, dtls_psks *keys)
 {
-  cached *e = cache_find(&l->cache, id);
-  if (!holds(e))
-    e = enqueue(l, id, e);
+  cached *e = renew(l, id, cache_find(&l->cache, id));
   if (e == NULL)
     return COPAL_ENOSLOT;
   switch (e->state) {
@@ -269,9 +281,7 @@ static void psk_cancel(dtls_credentials *c, dtls_psk_wait *w)
  * the answer is too old; without one he is refused until it is there. */
 static int hold(lookup *l, copal_span id, uint32_t *who)
 {
-  cached *e = cache_find(&l->cache, id);
-  if (!holds(e) && identity_name_is_valid(id))
-    (void)enqueue(l, id, e);
+  const cached *e = identity_name_is_valid(id) ? renew(l, id, cache_find(&l->cache, id)) : NULL;
   if (e == NULL || e->answer == NULL)
     return COPAL_ENOTFOUND;
   const answer *a = e->answer;

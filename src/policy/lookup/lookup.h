@@ -55,7 +55,7 @@ typedef struct lookup_stats {
   uint64_t waits;       /* that had to wait */
   uint64_t overflown;   /* that were refused because too many lookups wait */
   uint64_t malformed;   /* of identities that are no text */
-  uint64_t fallbacks;   /* failed ones for which the answer from before was taken */
+  uint64_t fallbacks;   /* the answer from before was taken: failed, or no room to ask */
   uint64_t evicted;     /* answers forgotten before their time */
   uint32_t known;       /* identities with a key that is remembered now */
   uint32_t outstanding; /* lookups that wait or are under way now */

@@ -327,6 +327,47 @@ static void failures_fall_back_to_what_was_known(void **state)
   }
 }
 
+/* Strangers fill the queue: who was known is good for as long as an answer holds when nobody can be
+ * asked, and not longer. */
+static void what_was_known_is_good_in_a_crowd_up_to_its_end(void **state)
+{
+  static const struct timespec two_seconds = {.tv_sec = 2};
+  (void)state;
+  dtls_psks keys;
+  identity_ref who;
+  lookup_cfg cfg = cfg_of();
+  cfg.ttl_s = 1;
+  cfg.concurrency = 1;
+  cfg.queue = 1;
+  for (int fallback_s = 0; fallback_s <= 60; fallback_s += 60) {
+    const bool is_good = fallback_s > 0;
+    handshake strangers[4];
+    char id[16];
+    cfg.fallback_s = (uint32_t)fallback_s;
+    write_script("echo '{\"key\":\"01\"}'");
+    lookup *l = open_with(&cfg);
+    assert_int_equal(fetch(l, "dev", &keys), COPAL_OK);
+    write_script("sleep 60");
+    nanosleep(&two_seconds, NULL);
+    for (int i = 0; i < 4; i++) {
+      init(&strangers[i]);
+      snprintf(id, sizeof id, "stranger-%d", i);
+      (void)find(l, id, &strangers[i], &keys);
+      while (i == 0 && questions() == 0)
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    assert_int_equal(lookup_stats_now(l).overflown, 2);
+    assert_int_equal(find(l, "dev", NULL, &keys), is_good ? COPAL_OK : COPAL_ENOSLOT);
+    assert_int_equal(vouch(l, "dev", true, &who), is_good ? COPAL_OK : COPAL_ENOTFOUND);
+    assert_int_equal(lookup_stats_now(l).fallbacks, is_good ? 2 : 0);
+    if (is_good)
+      lookup_credentials(l)->release(lookup_credentials(l), who);
+    for (int i = 0; i < 4; i++)
+      lookup_credentials(l)->psk_cancel(lookup_credentials(l), &strangers[i].wait);
+    lookup_close(l);
+  }
+}
+
 static void resumed_sessions_are_asked_about(void **state)
 {
   static const struct timespec nap = {.tv_nsec = 20000000};
@@ -478,6 +519,7 @@ int main(void)
       cmocka_unit_test(unreadable_identities_are_not_asked_for),
       cmocka_unit_test(answers_hold_for_their_time_and_until_a_flush),
       cmocka_unit_test(failures_fall_back_to_what_was_known),
+      cmocka_unit_test(what_was_known_is_good_in_a_crowd_up_to_its_end),
       cmocka_unit_test(resumed_sessions_are_asked_about),
       cmocka_unit_test(closing_does_not_wait_for_answers),
       cmocka_unit_test(connections_are_not_for_other_programs),
