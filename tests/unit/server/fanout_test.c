@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The fan-out: watches, their messages, and threads that change while others watch. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -246,10 +247,13 @@ static void a_full_mailbox_is_counted(void **state)
 
 static const char *const keys[KEYS] = {"/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7"};
 static _Atomic unsigned writers_done;
+static _Atomic unsigned watchers_ready; /* what was written before a watch began is not told */
 
 static void *write_all(void *arg)
 {
   store_port *port = arg;
+  while (atomic_load(&watchers_ready) < SHARDS)
+    sched_yield();
   for (int i = 0; i < ROUNDS; i++)
     put(port, keys[i % KEYS]);
   atomic_fetch_add(&writers_done, 1);
@@ -264,6 +268,7 @@ static void *watch_all(void *arg)
   listener l[KEYS];
   for (int k = 0; k < KEYS; k++)
     listen_at(&l[k], p, keys[k]);
+  atomic_fetch_add(&watchers_ready, 1);
   for (unsigned turn = 0;; turn++) {
     const bool is_last = atomic_load(&writers_done) == WRITERS;
     run_messages(p);
@@ -295,6 +300,7 @@ static void every_watch_sees_the_last_state(void **state)
   pthread_t writers[WRITERS], watchers[SHARDS];
   (void)state;
   atomic_store(&writers_done, 0);
+  atomic_store(&watchers_ready, 0);
   for (int i = 0; i < SHARDS; i++)
     open_place(&places[i]);
   for (int i = 0; i < WRITERS; i++)
