@@ -114,7 +114,21 @@ class Relay(threading.Thread):
                     self.front.sendto(data, self.client)
                 else:
                     self.client = source
-                    self.back.sendto(data, self.server)
+                    self.back.sendto(self.change(data), self.server)
+
+    def change(self, data):
+        """What becomes of a datagram of the client's."""
+        return data
+
+
+class Announcer(Relay):
+    """Puts a ClientKeyExchange of somebody else in front of the client's ChangeCipherSpec."""
+
+    def change(self, data):
+        name = b"superuser"
+        body = struct.pack(">H", len(name)) + name
+        message = b"\x10" + struct.pack(">I", len(body))[1:] + bytes(5) + struct.pack(">I", len(body))[1:] + body
+        return b"\x16\xfe\xfd" + struct.pack(">QH", 20, len(message)) + message + data if data[0] == 20 else data
 
 
 def copal(keys, *arguments, **more):
@@ -154,11 +168,11 @@ class Clients(unittest.TestCase):
     def test_libcoap_openssl(self):
         self.check_libcoap("coap-client-openssl")
 
-    def s_client(self, *options):
+    def s_client(self, *options, port=None):
         """Asks for /x with s_client, and returns the answer and what s_client says."""
         request = bytes.fromhex("40010001b178")
         p = subprocess.Popen(
-            ["openssl", "s_client", "-dtls1_2", "-connect", "127.0.0.1:%d" % self.server.port,
+            ["openssl", "s_client", "-dtls1_2", "-connect", "127.0.0.1:%d" % (port or self.server.port),
              "-psk_identity", "device", "-psk", KEY.encode().hex(), "-nocommands", *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         said = b""
@@ -198,6 +212,26 @@ class Clients(unittest.TestCase):
         self.assertIn(b"seen by s_client", said)
         self.assertIn(b"Reused", said)
         self.assertEqual(self.server.counters()["handshakes_resumed"], 1)
+
+    @needed("openssl")
+    def test_a_ticket_is_good_for_its_owner_only(self):
+        with open(self.server.keys, "a") as keys:
+            keys.write("superuser:%s\n" % b"another key".hex())
+        rules = os.path.join(self.server.dir, "rules")
+        with open(rules, "w") as out:
+            out.write("allow psk:superuser GET /x\nallow psk:device PUT /x\ndefault deny\n")
+        other = Server("--psk-file", self.server.keys, "--access", rules)
+        self.addCleanup(other.close)
+        copal(self.server.keys, "put", "coaps://127.0.0.1:%d/x" % other.port, "-d", "seen by s_client")
+        ticket = os.path.join(self.server.dir, "ticket")
+        first = "PSK-AES128-CCM8:@SECLEVEL=0"
+        self.s_client("-cipher", first, "-sess_out", ticket, port=other.port)
+        relay = Announcer(other.port)
+        self.addCleanup(relay.close)
+        said = self.s_client("-cipher", first, "-sess_in", ticket, port=relay.port)
+        self.assertIn(b"Reused", said)
+        self.assertNotIn(b"seen by s_client", said)
+        self.assertEqual(other.counters()["handshakes_resumed"], 1)
 
     @needed("openssl")
     def test_suites_that_are_not_allowed(self):

@@ -332,8 +332,10 @@ static int on_certificate(gnutls_session_t tls)
 static int vouch_for_psk(handshake *h)
 {
   const char *name = gnutls_psk_server_get_username(h->tls);
-  if (h->psk_identity_len == 0 && name != NULL && strlen(name) <= DTLS_PSK_IDENTITY_MAX)
-    keep_psk_identity(h, copal_span_str(name)); /* a resumed session */
+  const bool has_name = name != NULL && strlen(name) <= DTLS_PSK_IDENTITY_MAX;
+  /* Whatever a ClientKeyExchange said: who has the ticket has shown the key of this one only. */
+  if (gnutls_session_is_resumed(h->tls) != 0)
+    keep_psk_identity(h, copal_span_str(has_name ? name : ""));
   const gnutls_datum_t identity = {h->psk_identity, (unsigned)h->psk_identity_len};
   dtls_claim claim = {.kind = DTLS_CLAIM_PSK, .count = 1, .items = &identity};
   return vouch(h, &claim);
