@@ -184,6 +184,11 @@ int ask_http_check(const ask_cfg *cfg, char why[LOOKUP_WHY_SIZE])
     snprintf(why, LOOKUP_WHY_SIZE, "%.200s: not an http or https URL", cfg->url);
     return COPAL_EINVAL;
   }
+  const char *host = strchr(cfg->url, ':') + 3;
+  if (memchr(host, '@', strcspn(host, "/?#")) != NULL) { /* not told: the log has URLs in it */
+    snprintf(why, LOOKUP_WHY_SIZE, "a password is not for the URL: give token_file");
+    return COPAL_EINVAL;
+  }
   const int rc = make_headers(cfg, &headers, why);
   free_headers(headers);
   return rc;

@@ -466,6 +466,8 @@ static void what_cannot_be_asked_is_refused_at_the_start(void **state)
   cfg.command_count = 0;
   cfg.url = "file:///etc/passwd";
   refuse(&cfg, "not an http or https URL");
+  cfg.url = "https://me:secret@127.0.0.1/";
+  refuse(&cfg, "a password is not for the URL");
   cfg.url = "https://127.0.0.1/";
   cfg.token_file = "/nonexistent";
   refuse(&cfg, "/nonexistent");
