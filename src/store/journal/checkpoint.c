@@ -312,7 +312,7 @@ static int write_all(checkpoint *c)
     const int rc = write_portion(c, from, n);
     if (rc == 0)
       from += n;
-    else if (!is_for_lack_of_room(rc) || max == TXN_SMALL)
+    else if (!space_was_lacking(&c->s->env, rc) || max == TXN_SMALL)
       return rc;
     else
       max = TXN_SMALL; /* takes fewer pages at a time */
@@ -427,7 +427,7 @@ int checkpoint_make(journal_store *s)
   s->is_stuck = rc != 0;
   pthread_cond_broadcast(&s->lag_shrank);
   pthread_mutex_unlock(&s->lag_lock);
-  if (rc != 0 && rc != ENOMEM && !is_for_lack_of_room(rc))
+  if (rc != 0 && rc != ENOMEM && !space_was_lacking(&s->env, rc))
     journal_fail(s, mdb_strerror(rc));
   return rc;
 }

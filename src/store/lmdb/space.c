@@ -7,7 +7,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FREE_DBI = 0 }; /* LMDB's own: transaction number to list of pages it freed */
+enum {
+  FREE_DBI = 0,     /* LMDB's own: transaction number to list of pages it freed */
+  WRITE_PAGES = 64, /* that LMDB writes at once */
+};
 
 int space_init(space *s, const env *e)
 {
@@ -83,4 +86,22 @@ space_answer space_ask(space *s, uint64_t need)
   if (rest + usable >= need + SPACE_RESERVE)
     return SPACE_HAS;
   return rest + all >= need + SPACE_RESERVE ? SPACE_SOON : SPACE_NONE;
+}
+
+static bool is_for_lack_of_room(int rc)
+{
+  return rc == MDB_MAP_FULL || rc == ENOSPC || rc == EDQUOT || rc == EFBIG;
+}
+
+bool space_was_lacking(const env *e, int rc)
+{
+  mdb_filehandle_t fd;
+  struct stat st;
+  if (rc != EIO)
+    return is_for_lack_of_room(rc);
+  if (mdb_env_get_fd(e->mdb, &fd) != 0 || fstat(fd, &st) < 0)
+    return false;
+  /* A write that was cut short has taken what was left. */
+  const off_t len = (off_t)WRITE_PAGES * (off_t)e->page;
+  return fallocate(fd, 0, st.st_size, len) < 0 && is_for_lack_of_room(errno);
 }

@@ -38,4 +38,8 @@ space_answer space_ask(space *s, uint64_t need);
 /* Pages that have been used so far, free ones among them. */
 uint64_t space_used(const env *e);
 
+/* Whether an error of LMDB or the system, `rc`, means that there was no room. LMDB reports a write
+ * that a full disk cut short as EIO, so the disk is asked then. */
+bool space_was_lacking(const env *e, int rc);
+
 #endif

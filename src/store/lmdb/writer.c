@@ -35,11 +35,6 @@ void request_free(request *r)
 /* ------------------------------------------------------------------------------------------------
  * one transaction */
 
-static bool is_for_lack_of_room(int rc)
-{
-  return rc == MDB_MAP_FULL || rc == ENOSPC || rc == EDQUOT || rc == EFBIG;
-}
-
 static void tell(lmdb_store *s, lmdb_event event, const char *why)
 {
   if (s->cfg.listener != NULL)
@@ -157,11 +152,11 @@ static void commit(lmdb_store *s, const request_list *batch, bool has_room)
     return;
   }
   int rc = attempt(s, batch, !has_room);
-  if (has_room && is_for_lack_of_room(rc)) {
+  if (has_room && space_was_lacking(&s->env, rc)) {
     has_room = false;
     rc = attempt(s, batch, true);
   }
-  if (is_for_lack_of_room(rc))
+  if (space_was_lacking(&s->env, rc))
     settle_all(s, batch, STORE_FULL);
   else if (rc != 0)
     give_up(s, batch, rc);
@@ -308,7 +303,7 @@ static void sweep(lmdb_store *s)
   }
   if (rc == 0)
     tell_followers(s, &told);
-  else if (is_for_lack_of_room(rc) || rc == ENOMEM)
+  else if (space_was_lacking(&s->env, rc) || rc == ENOMEM)
     s->sweep_after = sweep_clock(s) + SWEEP_AGAIN;
   else
     fail_for_good(s, rc);
