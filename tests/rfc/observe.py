@@ -189,7 +189,8 @@ def rfc7252_4_5_late_copy_of_a_registration_taken_back_registers_nothing(p, is_r
     path = p.made()
     sent = p.build(wire.GET, path, [(OBSERVE, REGISTER)], token=b"watch")
     p.send(sent)
-    check(p.answer(sent).opt(OBSERVE) is not None, "no Observe")
+    first = p.answer(sent)
+    check(first.opt(OBSERVE) is not None, "no Observe")
     if is_reset:
         change(p, path)
         p.send(wire.head(RST, 0, p.need().mid))
@@ -197,7 +198,9 @@ def rfc7252_4_5_late_copy_of_a_registration_taken_back_registers_nothing(p, is_r
         p.get(path, [(OBSERVE, DEREGISTER)], token=b"watch")
     p.send(sent)
     got = p.answer(sent)
-    equal((got.code, got.opt(OBSERVE)), ("2.05", None), "answer to the copy")
+    # Either the very answer of then, as for every copy that is remembered, or one without Observe.
+    if got.raw != first.raw:
+        equal((got.code, got.opt(OBSERVE)), ("2.05", None), "answer to the copy")
     change(p, path, b"newer")
     p.wants_quiet()
     observe(p, path)  # another request
