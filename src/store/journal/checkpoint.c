@@ -20,7 +20,10 @@
 enum {
   TXN_RECORDS = 16384,  /* in one transaction */
   TXN_BYTES = 32 << 20, /* unless one record has more */
-  TXN_SMALL = 8,        /* records, when there is little room */
+  TXN_SHRINK = 16,      /* the part of the records that the next attempt takes, without room */
+  TXN_PAGES = 32,       /* of the database, that any transaction may take */
+  RECORD_PAGES = 12,    /* and each record: leaves of the trees and of what splits */
+  BODY_FACTOR = 2,      /* pages are half full at worst */
   EARLY = 4,            /* parts of the limits at which a checkpoint begins before its time */
   SPACES = OVERLAY_OPS + 1,
   ORDER_KEY = 7,       /* bytes of a key that are compared first */
@@ -88,7 +91,11 @@ typedef struct checkpoint {
   uint64_t lag_bytes; /* of the journal that it settles */
   uint64_t names_gone;
   uint64_t next_expiry;
+  bool is_stuck; /* the last one had no room: deletions go first, as they give some */
+  bool is_tight; /* the transaction is smaller than it could be, for lack of room */
 } checkpoint;
+
+#define GROWS_LAST (UINT64_C(1) << 63) /* in the order, above the space */
 
 static copal_span key_of(const overlay_entry *e)
 {
@@ -121,7 +128,7 @@ static uint64_t order_of(const overlay_entry *e, size_t from)
   return order;
 }
 
-static void sort(captured *items, size_t count)
+static void sort(captured *items, size_t count, bool deletes_first)
 {
   copal_span first[SPACES] = {{NULL, 0}};
   size_t common[SPACES] = {0};
@@ -134,8 +141,11 @@ static void sort(captured *items, size_t count)
       common[e->space] = common_prefix(first[e->space], common[e->space], key_of(e));
     }
   }
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; i++) {
     items[i].order = order_of(items[i].entry, common[items[i].entry->space]);
+    if (deletes_first && items[i].made->kind != BATCH_DELETE)
+      items[i].order |= GROWS_LAST;
+  }
   qsort(items, count, sizeof *items, compare);
 }
 
@@ -149,6 +159,7 @@ static int cut(checkpoint *c, journal_store *s)
   s->dirty = (entry_list){.items = NULL};
   c->upto = s->published;
   c->lag_bytes = count_now(&s->counters.lag_bytes);
+  c->is_stuck = s->is_stuck;
   s->is_urgent = false;
   pthread_mutex_unlock(&s->lag_lock);
   if (c->entries.count == 0)
@@ -162,7 +173,7 @@ static int cut(checkpoint *c, journal_store *s)
     c->items[i] = (captured){.entry = e};
     c->items[i].made = overlay_capture(&s->overlay, e, &c->items[i].before);
   }
-  sort(c->items, c->entries.count);
+  sort(c->items, c->entries.count, c->is_stuck);
   return 0;
 }
 
@@ -222,8 +233,16 @@ static size_t bytes_of(const captured *c)
   return c->made->size + body + (c->before != NULL ? c->before->size : 0);
 }
 
-/* Items from `from` that one transaction takes. */
-static size_t portion(const checkpoint *c, size_t from, size_t max)
+/* Pages of the database that so many records of so many bytes may take at worst: what is changed is
+ * written to other pages, and those it was in can be used two transactions later. */
+static uint64_t pages_for(const journal_store *s, size_t records, size_t bytes)
+{
+  const uint64_t times = s->cfg.history > 0 ? 2 * BODY_FACTOR : BODY_FACTOR;
+  return TXN_PAGES + RECORD_PAGES * (uint64_t)records + bytes * times / s->env.page;
+}
+
+/* Items from `from` that one transaction takes, unless there is little room. */
+static size_t full_portion(const checkpoint *c, size_t from, size_t max, size_t *size)
 {
   size_t bytes = 0, n = 0;
   while (from + n < c->entries.count && n < max) {
@@ -233,6 +252,29 @@ static size_t portion(const checkpoint *c, size_t from, size_t max)
     if (n > 0 && bytes > TXN_BYTES)
       break;
     n++;
+    *size = bytes;
+  }
+  return n;
+}
+
+/* Items from `from` that one transaction takes: at least one, for which there is the reserve, and
+ * so few that the reserve is left for the next. A large transaction could else take the last pages,
+ * and none be there for the one after which those that it frees can be used. */
+static size_t portion(checkpoint *c, size_t from, size_t max)
+{
+  journal_store *s = c->s;
+  size_t bytes = 0;
+  const size_t all = full_portion(c, from, max, &bytes);
+  const uint64_t want = pages_for(s, all, bytes);
+  const uint64_t spare = space_spare(&s->room, want);
+  c->is_tight = spare < want || max < TXN_RECORDS;
+  if (spare >= want)
+    return all;
+  size_t n = 0;
+  for (bytes = 0; n < all; n++) {
+    bytes += bytes_of(&c->items[from + n]);
+    if (n > 0 && pages_for(s, n + 1, bytes) > spare)
+      break;
   }
   return n;
 }
@@ -246,14 +288,15 @@ static store_record record_now(journal_store *s)
   return rec;
 }
 
-/* The last transaction says how far the database is. */
-static int finish_txn(checkpoint *c, apply *a, bool is_last)
+/* The last transaction, of `n` records, says how far the database is. */
+static int finish_txn(checkpoint *c, apply *a, size_t n, bool is_last)
 {
   journal_store *s = c->s;
   int rc = 0;
   if (is_last) {
     const journal_state state = {.is_open = true, .applied = c->upto};
-    rc = journal_sweep_names(s, a, NAMES_MIN + c->entries.count, &c->names_gone, &c->next_expiry);
+    const uint64_t names = c->is_tight ? n + 1 : NAMES_MIN + c->entries.count;
+    rc = journal_sweep_names(s, a, names, &c->names_gone, &c->next_expiry);
     if (rc == 0)
       rc = journal_state_put(&s->env, a->txn, &state);
   }
@@ -294,13 +337,26 @@ static int write_portion(checkpoint *c, size_t from, size_t n)
     mdb_txn_abort(a.txn);
     return rc;
   }
-  rc = finish_txn(c, &a, from + n == c->entries.count);
+  rc = finish_txn(c, &a, n, from + n == c->entries.count);
   if (rc != 0)
     return rc;
   count_up(&s->counters.checkpoint_txns);
   count_add(&s->counters.checkpointed, n);
   count_add(&s->counters.checkpoint_us, monotonic_now() - began);
   return 0;
+}
+
+/* As of what has been committed. Pages that a transaction frees cannot be used while there is a
+ * snapshot from before it: one that stayed for a whole checkpoint would have it take new pages
+ * only.
+ */
+static void standby_renew(journal_store *s)
+{
+  pthread_mutex_lock(&s->standby_lock);
+  mdb_txn_reset(s->standby);
+  if (mdb_txn_renew(s->standby) != 0)
+    count_up(&s->counters.reads_failed);
+  pthread_mutex_unlock(&s->standby_lock);
 }
 
 static int write_all(checkpoint *c)
@@ -310,27 +366,21 @@ static int write_all(checkpoint *c)
   do {
     const size_t n = portion(c, from, max);
     const int rc = write_portion(c, from, n);
-    if (rc == 0)
+    if (rc == 0) {
       from += n;
-    else if (!space_was_lacking(&c->s->env, rc) || max == TXN_SMALL)
+      max = max < TXN_RECORDS / 2 ? max * 2 : TXN_RECORDS;
+      standby_renew(c->s);
+    } else if (!space_was_lacking(&c->s->env, rc) || n <= 1) {
       return rc;
-    else
-      max = TXN_SMALL; /* takes fewer pages at a time */
+    } else {
+      max = n > TXN_SHRINK ? n / TXN_SHRINK : 1; /* takes fewer pages at a time */
+    }
   } while (from < c->entries.count);
   return 0;
 }
 
 /* ------------------------------------------------------------------------------------------------
  * afterwards */
-
-static void standby_renew(journal_store *s)
-{
-  pthread_mutex_lock(&s->standby_lock);
-  mdb_txn_reset(s->standby);
-  if (mdb_txn_renew(s->standby) != 0)
-    count_up(&s->counters.reads_failed);
-  pthread_mutex_unlock(&s->standby_lock);
-}
 
 /* What has been written may be dropped when nobody looks at an older snapshot. */
 static void settle(checkpoint *c, uint64_t number)
@@ -394,7 +444,6 @@ static void complete(checkpoint *c)
   atomic_store(&s->next_expiry, c->next_expiry);
   atomic_store(&s->checkpoint, number);
   settle(c, number);
-  standby_renew(s);
   note_size(s);
   count_up(&s->counters.checkpoints);
   count_sub(&s->counters.lag_bytes, c->lag_bytes);

@@ -500,6 +500,8 @@ static int start(journal_store *s, const char *dir, char why[LMDB_WHY_SIZE])
 {
   int rc = -space_init(&s->space, &s->env);
   if (rc == 0)
+    rc = -space_init(&s->room, &s->env);
+  if (rc == 0)
     rc = read_database(s);
   if (rc == 0)
     rc = open_chain(s, dir, why);

@@ -7,7 +7,7 @@
 
 enum {
   ROOM_PAGES = 64,       /* of the database, beside what the changes themselves take */
-  ROOM_FACTOR = 2,       /* pages are half full at worst */
+  ROOM_FACTOR = 3,       /* of two records that share a page, each may come to have its own */
   ROOM_WAIT = 2000000,   /* microseconds for a checkpoint that may give room */
   PACE_SLEEP_MAX = 4000, /* microseconds that one batch is held up while there is room */
   FULL_SLEEP = 100000,   /* microseconds between looks at a full overlay */

@@ -6,10 +6,12 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 enum {
   FREE_DBI = 0,     /* LMDB's own: transaction number to list of pages it freed */
   WRITE_PAGES = 64, /* that LMDB writes at once */
+  PLENTY = 4,       /* times what is wanted, on the disk: nothing is reserved for it */
 };
 
 int space_init(space *s, const env *e)
@@ -86,6 +88,36 @@ space_answer space_ask(space *s, uint64_t need)
   if (rest + usable >= need + SPACE_RESERVE)
     return SPACE_HAS;
   return rest + all >= need + SPACE_RESERVE ? SPACE_SOON : SPACE_NONE;
+}
+
+/* The disk and the map have so many pages that none need be kept for this transaction. */
+static bool has_plenty(const space *s, uint64_t used, uint64_t want)
+{
+  struct statvfs st;
+  if (used + want > s->pages_max || fstatvfs(s->fd, &st) < 0)
+    return false;
+  return (uint64_t)st.f_bavail * st.f_frsize / s->env->page >= want * PLENTY;
+}
+
+uint64_t space_spare(space *s, uint64_t want)
+{
+  struct stat st;
+  const uint64_t used = space_used(s->env);
+  const uint64_t all = want + SPACE_RESERVE;
+  if (fstat(s->fd, &st) == 0) /* others make it longer, too */
+    s->pages = (uint64_t)st.st_size / s->env->page;
+  if (s->pages >= used + all || has_plenty(s, used, all))
+    return want;
+  if (!extend(s, used + all))
+    extend(s, used + SPACE_RESERVE);
+  MDB_envinfo info;
+  uint64_t usable, freed;
+  mdb_env_info(s->env->mdb, &info);
+  count_free(s, info.me_last_txnid, &usable, &freed);
+  const uint64_t has = usable + (s->pages > used ? s->pages - used : 0);
+  if (has >= all)
+    return want;
+  return has > SPACE_RESERVE ? has - SPACE_RESERVE : 0;
 }
 
 static bool is_for_lack_of_room(int rc)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Room in the data file. The file is made longer before it is needed, so that a full disk is found
  * out before a change is begun, and so that there is always a reserve with which resources can be
- * deleted. Thread: the writer's. */
+ * deleted. Each `space` is of one thread; several may look at the same file. */
 #ifndef STORE_LMDB_SPACE_H
 #define STORE_LMDB_SPACE_H
 
@@ -34,6 +34,12 @@ int space_init(space *s, const env *e);
 /* Whether `need` pages can be taken with the reserve left over. Makes the file longer when it can.
  */
 space_answer space_ask(space *s, uint64_t need);
+
+/* How many of the `want` pages that a transaction would like to take it may take, so that the reserve
+ * is left over behind it: all of them while the disk has plenty, else what the file has, can be made
+ * to have, or has free. 0 when only the reserve is left. For whoever writes what is already
+ * acknowledged and can do so in small parts; a `space` of its own, on its own thread. */
+uint64_t space_spare(space *s, uint64_t want);
 
 /* Pages that have been used so far, free ones among them. */
 uint64_t space_used(const env *e);
