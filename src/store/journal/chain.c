@@ -379,6 +379,7 @@ void *chain_map(chain *c, const chain_place *place, uint64_t at, size_t size, ui
     return NULL;
   pthread_mutex_lock(&c->lock);
   place->in->is_mapped = true;
+  atomic_fetch_add_explicit(&c->maps, 1, memory_order_relaxed);
   pthread_mutex_unlock(&c->lock);
   *bytes = (uint8_t *)map + skip;
   return map;
@@ -481,7 +482,9 @@ int chain_start(chain *c)
 
 int chain_restart(chain *c)
 {
-  if (c->newest == NULL || c->newest->is_mapped)
+  if (c->newest == NULL)
+    return -ENOSPC;
+  if (c->newest->is_mapped && atomic_load_explicit(&c->maps, memory_order_acquire) > 0)
     return -ENOSPC;
   pthread_mutex_lock(&c->lock); /* somebody may look at how full it is */
   const int rc = number_segment(c, c->newest);

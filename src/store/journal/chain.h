@@ -34,6 +34,7 @@ typedef struct chain {
   uint32_t spare_number;
   atomic_uint_fast64_t bytes; /* of all files; read without the lock */
   atomic_uint_fast64_t segments;
+  atomic_uint_fast64_t maps; /* of chain_map() that are not unmapped; whoever does says so here */
 } chain;
 
 /* A place in the journal. */
@@ -79,7 +80,8 @@ int chain_append(chain *c, batch *b, store_rev rev, uint64_t *number, chain_plac
 int chain_start(chain *c);
 
 /* Begins anew in the file of the newest segment, all of whose batches are in the checkpoint.
- * Returns as chain_append(). The appender's thread, while the other does nothing with the chain. */
+ * Returns as chain_append(); -ENOSPC also while bodies are read from the journal. The appender's
+ * thread, while the other does nothing with the chain. */
 int chain_restart(chain *c);
 
 /* Maps bytes of a segment for reading, for as long as they are read. Returns NULL when it fails;

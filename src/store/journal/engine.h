@@ -195,7 +195,7 @@ typedef struct journal_store {
   /* the checkpointer's */
   pthread_t checkpointer;
   bool has_checkpointer;
-  space room; /* for its transactions */
+  space room;                          /* for its transactions */
   settling *settling, **settling_tail; /* oldest first */
   atomic_uint_fast64_t next_expiry;    /* of what the database has, on the wall clock; 0: none */
   atomic_uint_fast64_t drain_rate;     /* bytes of the journal settled per millisecond, smoothed */

@@ -37,7 +37,7 @@ static bool place_bodies(journal_store *s, flight *f)
     void *map = chain_map(&s->chain, &f->place, st->body_at, v->rec.item.body.len, &body, &len);
     if (map == NULL)
       return false;
-    version_place(v, map, len, body);
+    version_place(v, map, len, body, &s->chain.maps);
   }
   return true;
 }

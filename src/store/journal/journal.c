@@ -323,7 +323,7 @@ static version *version_of(journal_store *s, const batch_record *rec, const chai
     version_give(v);
     return NULL;
   }
-  version_place(v, map, len, body);
+  version_place(v, map, len, body, &s->chain.maps);
   return v;
 }
 
@@ -483,12 +483,21 @@ static int open_chain(journal_store *s, const char *dir, char why[LMDB_WHY_SIZE]
   return recover(s, why);
 }
 
+/* Everything into the database; on a full disk the second attempt begins with what gives room. */
+static bool settle_all(journal_store *s)
+{
+  int rc = checkpoint_make(s);
+  if (rc != 0 && !atomic_load(&s->has_failed))
+    rc = checkpoint_make(s);
+  return rc == 0;
+}
+
 /* A segment to write to, and the word in the database that there is one. On a full disk the file of
  * the last one is used, when the database has all of it. */
 static int start_chain(journal_store *s)
 {
   int rc = chain_start(&s->chain);
-  if (rc < 0 && is_for_lack_of_room(-rc) && checkpoint_make(s) == 0)
+  if (rc < 0 && is_for_lack_of_room(-rc) && settle_all(s))
     rc = chain_restart(&s->chain);
   if (rc == 0)
     rc = -checkpoint_mark(s, true);

@@ -51,8 +51,10 @@ version *version_make(const batch_record *r)
   return v;
 }
 
-void version_place(version *v, void *map, size_t map_len, const uint8_t *body)
+void version_place(version *v, void *map, size_t map_len, const uint8_t *body,
+                   atomic_uint_fast64_t *maps)
 {
+  v->maps = maps;
   v->map = map;
   v->map_len = map_len;
   v->rec.item.body = copal_span_of(body, v->rec.item.body.len);
@@ -63,8 +65,10 @@ void version_give(version *v)
   /* The last holder must see all reads of the others done before it frees. */
   if (v == NULL || atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) != 1)
     return;
-  if (v->map != NULL)
+  if (v->map != NULL) {
     munmap(v->map, v->map_len);
+    atomic_fetch_sub_explicit(v->maps, 1, memory_order_release);
+  }
   free(v);
 }
 

@@ -24,6 +24,7 @@ typedef struct version {
   size_t size; /* bytes of memory that it takes */
   void *map;   /* the journal's bytes where the body lies, or NULL */
   size_t map_len;
+  atomic_uint_fast64_t *maps; /* counts the mappings; outlives them */
   uint8_t bytes[];
 } version;
 
@@ -40,8 +41,10 @@ typedef struct trail {
  * copied: it stays lent until version_place() names where it is. NULL without memory. */
 version *version_make(const batch_record *r);
 
-/* The body lies in the journal now, in a mapping that is given. */
-void version_place(version *v, void *map, size_t map_len, const uint8_t *body);
+/* The body lies in the journal now, in a mapping that is given; `*maps` becomes one less when it is
+ * unmapped. */
+void version_place(version *v, void *map, size_t map_len, const uint8_t *body,
+                   atomic_uint_fast64_t *maps);
 
 static inline version *version_take(version *v)
 {

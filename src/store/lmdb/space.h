@@ -35,10 +35,10 @@ int space_init(space *s, const env *e);
  */
 space_answer space_ask(space *s, uint64_t need);
 
-/* How many of the `want` pages that a transaction would like to take it may take, so that the reserve
- * is left over behind it: all of them while the disk has plenty, else what the file has, can be made
- * to have, or has free. 0 when only the reserve is left. For whoever writes what is already
- * acknowledged and can do so in small parts; a `space` of its own, on its own thread. */
+/* How many of the `want` pages that a transaction would like to take it may take, so that the
+ * reserve is left over behind it: all of them while the disk has plenty, else what the file has,
+ * can be made to have, or has free. 0 when only the reserve is left. For whoever writes what is
+ * already acknowledged and can do so in small parts; a `space` of its own, on its own thread. */
 uint64_t space_spare(space *s, uint64_t want);
 
 /* Pages that have been used so far, free ones among them. */
