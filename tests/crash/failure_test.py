@@ -405,6 +405,69 @@ class FullDisk(Failure):
         self.assertEqual(copald.stop(), 0)
         self.assertEqual(coap.check(self.data), again + 1)
 
+    def burst(self, line, requests):
+        """Many requests under way; returns the code of each answer by its key."""
+        codes, requests = {}, list(requests)
+        while requests or line.under_way:
+            while requests and len(line.under_way) < 64:
+                code, key, body = requests.pop(0)
+                line.send(key, code, path(key), body)
+            self.assertTrue(select.select([line.socket], [], [], coap.WAIT_S)[0], "no answer")
+            for key, answer in line.receive():
+                codes[key] = answer.code
+                if answer.code == UNAVAILABLE:
+                    self.assertIsNotNone(answer.get(MAX_AGE))
+        return codes
+
+    def write_again(self, line, key, body):
+        """A PUT within the patience of a client that is told to try again."""
+        end = time.monotonic() + coap.WAIT_S
+        code = UNAVAILABLE
+        while code == UNAVAILABLE and time.monotonic() < end:
+            code = self.put(line, key, body).code
+        self.assertIn(code, (CREATED, CHANGED))
+
+    def check_known(self, line, known, gone):
+        for key in list(known)[:: max(1, len(known) // 200)]:
+            self.assertEqual(line.ask(GET, path(key)).payload, known[key], key)
+        for key in list(gone)[:: max(1, len(gone) // 50)]:
+            self.assertEqual(line.ask(GET, path(key)).code, NOT_FOUND, key)
+
+    def test_full_disk_has_room_after_a_quarter_is_deleted(self):
+        """Deletes come faster than checkpoints, on a database that has no page to spare."""
+        copald, line = self.start()
+        known, gone, count = {}, [], 0
+        while True:
+            wanted = {f"/f{i}": b"%05d" % i * 180 for i in range(count, count + 250)}
+            codes = self.burst(line, [(PUT, key, body) for key, body in wanted.items()])
+            known |= {key: wanted[key] for key, code in codes.items() if code == CREATED}
+            count += len(wanted)
+            if UNAVAILABLE in codes.values():
+                break
+            self.assertEqual(set(codes.values()), {CREATED})
+        self.assertGreater(len(known), 1000)
+        for ends in (None, "stop", "kill", None):
+            # Scattered ones, so that the checkpoint has many pages to change.
+            changed = {key: b"changed" for key in list(known)[::7]}
+            codes = self.burst(line, [(PUT, key, body) for key, body in changed.items()])
+            self.assertLessEqual(set(codes.values()), {CHANGED, UNAVAILABLE})
+            known |= {key: changed[key] for key, code in codes.items() if code == CHANGED}
+            deleted = sorted(known)[: len(known) // 4]
+            codes = self.burst(line, [(DELETE, key, b"") for key in deleted])
+            self.assertEqual(set(codes.values()), {DELETED})
+            known = {key: body for key, body in known.items() if key not in codes}
+            gone += deleted
+            if ends is not None:
+                copald.stop() if ends == "stop" else copald.kill()
+                copald, line = self.start()
+            key = f"/again{len(gone)}"
+            known[key] = b"again" * 100
+            self.write_again(line, key, known[key])
+            self.check_known(line, known, gone)
+        self.assertNotIn("store_failed", copald.read_log())
+        self.assertEqual(copald.stop(), 0)
+        self.assertEqual(coap.check(self.data), len(known))
+
     def test_disk_filled_by_others_is_survived(self):
         copald, line = self.start()
         for i in range(100):

@@ -11,7 +11,7 @@
 enum {
   FREE_DBI = 0,     /* LMDB's own: transaction number to list of pages it freed */
   WRITE_PAGES = 64, /* that LMDB writes at once */
-  PLENTY = 4,       /* times what is wanted, on the disk: nothing is reserved for it */
+  PLENTY = 4,       /* times what is wanted, on the disk: not all is reserved for it */
 };
 
 int space_init(space *s, const env *e)
@@ -90,13 +90,16 @@ space_answer space_ask(space *s, uint64_t need)
   return rest + all >= need + SPACE_RESERVE ? SPACE_SOON : SPACE_NONE;
 }
 
-/* The disk and the map have so many pages that none need be kept for this transaction. */
-static bool has_plenty(const space *s, uint64_t used, uint64_t want)
+/* The disk and the map have so many pages that not all need be reserved for this transaction. Some
+ * are, as a quota may leave less than the disk has. */
+static bool has_plenty(space *s, uint64_t used, uint64_t want)
 {
   struct statvfs st;
-  if (used + want > s->pages_max || fstatvfs(s->fd, &st) < 0)
+  const uint64_t some = want < SPACE_STEP ? want : SPACE_STEP;
+  if (used + want > s->pages_max || (s->pages < used + some && !extend(s, used + some)))
     return false;
-  return (uint64_t)st.f_bavail * st.f_frsize / s->env->page >= want * PLENTY;
+  return fstatvfs(s->fd, &st) == 0 &&
+         (uint64_t)st.f_bavail * st.f_frsize / s->env->page >= want * PLENTY;
 }
 
 uint64_t space_spare(space *s, uint64_t want)
@@ -108,8 +111,11 @@ uint64_t space_spare(space *s, uint64_t want)
     s->pages = (uint64_t)st.st_size / s->env->page;
   if (s->pages >= used + all || has_plenty(s, used, all))
     return want;
-  if (!extend(s, used + all))
-    extend(s, used + SPACE_RESERVE);
+  for (uint64_t more = all; !extend(s, used + more) && s->pages < used + more;) {
+    if (more <= SPACE_RESERVE)
+      break;
+    more = SPACE_RESERVE + (more - SPACE_RESERVE) / 2; /* what the disk has, or nearly */
+  }
   MDB_envinfo info;
   uint64_t usable, freed;
   mdb_env_info(s->env->mdb, &info);

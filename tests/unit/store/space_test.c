@@ -111,12 +111,37 @@ static void errors_that_name_the_room_need_no_proof(void **state)
   disk_close(&d);
 }
 
+/* What a transaction of small parts may take. */
+static void the_reserve_is_left_when_the_disk_is_full(void **state)
+{
+  (void)state;
+  enum { MAP = 4096, WANT = 64 };
+  disk d;
+  space s;
+  disk_open(&d);
+  assert_int_equal(mdb_env_set_mapsize(d.e.mdb, MAP * d.e.page), 0);
+  assert_int_equal(write_value(&d), 0);
+  assert_int_equal(space_init(&s, &d.e), 0);
+  disk_fill(&d, SPACE_RESERVE + WANT / 2);
+  const uint64_t spare = space_spare(&s, WANT);
+  assert_in_range(spare, WANT / 4, WANT / 2);
+  assert_true(s.pages >= space_used(&d.e) + SPACE_RESERVE); /* it is the file's already */
+  disk_fill(&d, 0);
+  assert_int_equal(write_value(&d), 0); /* takes more than was to be spared */
+  assert_int_equal(space_spare(&s, WANT), 0);
+  disk_make_room(&d);
+  assert_int_equal(space_spare(&s, WANT), WANT);
+  assert_int_equal(space_spare(&s, MAP), MAP - space_used(&d.e) - SPACE_RESERVE);
+  disk_close(&d);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_write_cut_short_is_for_lack_of_room),
       cmocka_unit_test(an_error_of_a_disk_that_has_room_is_none),
       cmocka_unit_test(errors_that_name_the_room_need_no_proof),
+      cmocka_unit_test(the_reserve_is_left_when_the_disk_is_full),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
