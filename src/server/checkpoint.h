@@ -28,7 +28,7 @@ typedef enum checkpoint_state {
 
 /* What has become of the file. */
 typedef enum checkpoint_end {
-  CHECKPOINT_WRITTEN, /* it is on the disk */
+  CHECKPOINT_WRITTEN, /* it is on the disk, or may be and there was none before */
   CHECKPOINT_FAILED,  /* it is not; the one before may be */
   CHECKPOINT_GONE,    /* there is none */
 } checkpoint_end;

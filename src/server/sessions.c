@@ -102,15 +102,21 @@ static void run(server_section *hook, server *s, copal_time now)
 }
 
 /* A checkpoint cannot be written. Without one there is nothing to keep to; when the old one cannot
- * be removed either, sessions keep to that. */
+ * be removed either, sessions keep to that; and when there was none, to the one that failed, which
+ * may be on the disk all the same. */
 static checkpoint_end give_up(sessions *all, const char *why)
 {
   const int rc = sealed_remove(&all->file);
   LOG(all->parts.log, LOG_LEVEL_ERROR, "checkpoint_failed", log_text("error", why),
       log_text("hint", rc == 0 ? "until the next one, sessions end with a crash"
-                               : "the one before is still there"));
-  all->has_checkpoint = all->has_checkpoint && rc < 0;
-  return all->has_checkpoint ? CHECKPOINT_FAILED : CHECKPOINT_GONE;
+                               : "one may still be there, and sessions keep to it"));
+  if (rc == 0) {
+    all->has_checkpoint = false;
+    return CHECKPOINT_GONE;
+  }
+  const bool is_first = !all->has_checkpoint;
+  all->has_checkpoint = true;
+  return is_first ? CHECKPOINT_WRITTEN : CHECKPOINT_FAILED;
 }
 
 static checkpoint_end write_checkpoint(sessions *all)
