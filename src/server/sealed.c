@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/whole_file.h"
+
 enum {
   VERSION = 1,
   VERSION_OFFSET = 8,
@@ -25,7 +27,7 @@ enum {
   NAME_MAX_SIZE = 64,
 };
 
-#define FILE_MAX ((off_t)1 << 34) /* bytes: what is larger was not written by us */
+#define FILE_MAX (UINT64_C(1) << 34) /* bytes: what is larger was not written by us */
 
 static const char magic[] = "copalSEA";
 static const char key_suffix[] = ".key", new_suffix[] = ".new";
@@ -109,73 +111,22 @@ static int fail(char why[SEALED_WHY_SIZE], const char *what, const char *name, i
 
 static int open_dir(const sealed_file *f)
 {
-  const int dir = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  return dir < 0 ? -errno : dir;
+  return whole_file_dir(f->dir);
 }
 
-static int write_all(int fd, copal_span bytes)
-{
-  while (bytes.len > 0) {
-    const ssize_t n = write(fd, bytes.ptr, bytes.len);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return n < 0 ? -errno : -EIO;
-    bytes = copal_span_of(bytes.ptr + n, bytes.len - (size_t)n);
-  }
-  return fsync(fd) == 0 ? 0 : -errno;
-}
-
-/* The file is there under its name only when all of it is on the disk. */
 static int write_file(int dir, const char *name, copal_span bytes)
 {
   char temporary[NAME_MAX_SIZE];
   snprintf(temporary, sizeof temporary, "%s%s", name, new_suffix);
-  const int fd =
-      openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0)
-    return -errno;
-  int rc = fchmod(fd, 0600) == 0 ? 0 : -errno; /* a file left by somebody may have another mode */
-  if (rc == 0)
-    rc = write_all(fd, bytes);
-  if (close(fd) < 0 && rc == 0)
-    rc = -errno;
-  if (rc == 0 && renameat(dir, temporary, dir, name) < 0)
-    rc = -errno;
-  if (rc < 0)
-    (void)unlinkat(dir, temporary, 0);
-  else if (fsync(dir) < 0)
-    rc = -errno;
-  return rc;
-}
-
-static int read_all(int fd, uint8_t *bytes, size_t len)
-{
-  for (size_t at = 0; at < len;) {
-    const ssize_t n = read(fd, bytes + at, len - at);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return n < 0 ? -errno : -EBADMSG;
-    at += (size_t)n;
-  }
-  return 0;
+  return whole_file_write(dir, name, temporary, bytes);
 }
 
 static int read_file(int dir, const char *name, uint8_t **bytes, size_t *size)
 {
-  struct stat st;
   const int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
     return -errno;
-  int rc = fstat(fd, &st) == 0 ? 0 : -errno;
-  if (rc == 0 && (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX))
-    rc = -EBADMSG;
-  if (rc == 0) {
-    *size = (size_t)st.st_size;
-    *bytes = malloc(*size + 1);
-    rc = *bytes != NULL ? read_all(fd, *bytes, *size) : -ENOMEM;
-  }
+  const int rc = whole_file_read(fd, FILE_MAX, bytes, size);
   close(fd);
   return rc;
 }
@@ -210,7 +161,7 @@ static int read_key(const sealed_file *f, int dir, uint8_t key[SEALED_KEY_SIZE])
   if (rc == 0 && (st.st_mode & S_IRWXO) != 0)
     rc = -EPERM;
   if (rc == 0)
-    rc = read_all(fd, key, SEALED_KEY_SIZE);
+    rc = whole_file_get(fd, key, SEALED_KEY_SIZE);
   close(fd);
   return rc;
 }
@@ -221,7 +172,7 @@ static int make_key_elsewhere(const sealed_file *f, const uint8_t key[SEALED_KEY
   const int fd = open(f->key_file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0)
     return -errno;
-  int rc = write_all(fd, copal_span_of(key, SEALED_KEY_SIZE));
+  int rc = whole_file_put(fd, copal_span_of(key, SEALED_KEY_SIZE));
   if (close(fd) < 0 && rc == 0)
     rc = -errno;
   if (rc < 0)

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/whole_file.h"
+
 enum {
   VERSION = 1,
   HEAD_SIZE = 24,
@@ -156,57 +158,16 @@ static int fail(char why[STATE_WHY_SIZE], const char *what, int errnum)
   return -errnum;
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t len)
-{
-  while (len > 0) {
-    const ssize_t n = write(fd, bytes, len);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return n < 0 ? -errno : -EIO;
-    bytes += n;
-    len -= (size_t)n;
-  }
-  return fsync(fd) == 0 ? 0 : -errno;
-}
-
-/* The file is there under its name only when all of it is on the disk. */
-static int write_file(int dir, const state_writer *w)
-{
-  const int fd =
-      openat(dir, temporary_name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0)
-    return -errno;
-  int rc = fchmod(fd, 0600) == 0 ? 0 : -errno; /* a file left by somebody may have another mode */
-  if (rc == 0)
-    rc = write_all(fd, w->bytes, w->len);
-  if (close(fd) < 0 && rc == 0)
-    rc = -errno;
-  if (rc == 0 && renameat(dir, temporary_name, dir, file_name) < 0)
-    rc = -errno;
-  if (rc < 0)
-    (void)unlinkat(dir, temporary_name, 0);
-  else if (fsync(dir) < 0)
-    rc = -errno;
-  return rc;
-}
-
-static int open_dir(const char *path)
-{
-  const int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  return dir < 0 ? -errno : dir;
-}
-
 int64_t state_save(const state_registry *r, const char *path, char why[STATE_WHY_SIZE])
 {
   state_writer w = {.bytes = NULL};
   collect(r, &w);
   int rc = w.err;
-  const int dir = open_dir(path);
+  const int dir = whole_file_dir(path);
   if (rc == 0 && dir < 0)
     rc = dir;
   if (rc == 0)
-    rc = write_file(dir, &w);
+    rc = whole_file_write(dir, file_name, temporary_name, copal_span_of(w.bytes, w.len));
   if (dir >= 0)
     close(dir);
   const int64_t len = (int64_t)w.len;
@@ -217,35 +178,13 @@ int64_t state_save(const state_registry *r, const char *path, char why[STATE_WHY
 /* ------------------------------------------------------------------------------------------------
  * loading */
 
-static int read_all(int fd, uint8_t **bytes, size_t *len)
-{
-  struct stat st;
-  if (fstat(fd, &st) < 0)
-    return -errno;
-  if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
-    return -EBADMSG;
-  *len = (size_t)st.st_size;
-  *bytes = malloc(*len + 1);
-  if (*bytes == NULL)
-    return -ENOMEM;
-  for (size_t at = 0; at < *len;) {
-    const ssize_t n = read(fd, *bytes + at, *len - at);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return n < 0 ? -errno : -EBADMSG;
-    at += (size_t)n;
-  }
-  return 0;
-}
-
 /* Reads the file and removes it, on the disk too, before anything of it takes effect. */
 static int take_file(int dir, uint8_t **bytes, size_t *len)
 {
   const int fd = openat(dir, file_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
     return -errno;
-  int rc = read_all(fd, bytes, len);
+  int rc = whole_file_read(fd, FILE_MAX, bytes, len);
   close(fd);
   if ((unlinkat(dir, file_name, 0) < 0 || fsync(dir) < 0) && rc == 0)
     rc = -errno;
@@ -312,7 +251,7 @@ int64_t state_load(const state_registry *r, const char *path, char why[STATE_WHY
 {
   uint8_t *bytes = NULL;
   size_t len = 0;
-  const int dir = open_dir(path);
+  const int dir = whole_file_dir(path);
   int rc = dir < 0 ? dir : take_file(dir, &bytes, &len);
   if (dir >= 0) {
     (void)unlinkat(dir, temporary_name, 0); /* of a save that a crash cut short */
