@@ -1,19 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ordered tree with sums. */
+/* The ordered tree. */
 #include "store/keytree.h"
 
 #include <assert.h>
 #include <string.h>
-
-static uint64_t sum_of(const keytree_node *n)
-{
-  return n != NULL ? n->sum : 0;
-}
-
-static void pull(keytree_node *n)
-{
-  n->sum = n->weight + sum_of(n->child[0]) + sum_of(n->child[1]);
-}
 
 int keytree_compare(copal_span a, copal_span b)
 {
@@ -58,7 +48,6 @@ static void split(keytree_node *n, copal_span key, keytree_node **low, keytree_n
     *high = n;
     split(n->child[0], key, low, &n->child[0]);
   }
-  pull(n);
 }
 
 static keytree_node *merge(keytree_node *low, keytree_node *high)
@@ -67,11 +56,9 @@ static keytree_node *merge(keytree_node *low, keytree_node *high)
     return low != NULL ? low : high;
   if (low->priority >= high->priority) {
     low->child[1] = merge(low->child[1], high);
-    pull(low);
     return low;
   }
   high->child[0] = merge(low, high->child[0]);
-  pull(high);
   return high;
 }
 
@@ -80,18 +67,14 @@ keytree keytree_init(uint64_t seed)
   return (keytree){.random = seed != 0 ? seed : 1}; /* xorshift never leaves zero */
 }
 
-void keytree_insert(keytree *t, keytree_node *n, copal_span key, uint64_t weight)
+void keytree_insert(keytree *t, keytree_node *n, copal_span key)
 {
   assert(key.len <= UINT32_MAX);
-  *n = (keytree_node){
-      .key = key.ptr, .key_len = (uint32_t)key.len, .priority = draw(t), .weight = weight};
+  *n = (keytree_node){.key = key.ptr, .key_len = (uint32_t)key.len, .priority = draw(t)};
   keytree_node **at = &t->root;
-  while (*at != NULL && (*at)->priority >= n->priority) {
-    (*at)->sum += weight;
+  while (*at != NULL && (*at)->priority >= n->priority)
     at = &(*at)->child[is_before(*at, key, KEYTREE_BEFORE)];
-  }
   split(*at, key, &n->child[0], &n->child[1]);
-  pull(n);
   *at = n;
   t->count++;
 }
@@ -102,10 +85,8 @@ keytree_node *keytree_remove(keytree *t, copal_span key)
   if (n == NULL)
     return NULL;
   keytree_node **at = &t->root;
-  while (*at != n) {
-    (*at)->sum -= n->weight;
+  while (*at != n)
     at = &(*at)->child[is_before(*at, key, KEYTREE_BEFORE)];
-  }
   *at = merge(n->child[0], n->child[1]);
   n->child[0] = n->child[1] = NULL;
   t->count--;
@@ -124,19 +105,6 @@ keytree_node *keytree_find(const keytree *t, copal_span key)
   return NULL;
 }
 
-void keytree_reweigh(keytree *t, copal_span key, uint64_t weight)
-{
-  keytree_node *target = keytree_find(t, key);
-  assert(target != NULL);
-  keytree_node *n = t->root;
-  while (n != target) {
-    n->sum = n->sum - target->weight + weight;
-    n = n->child[is_before(n, key, KEYTREE_BEFORE)];
-  }
-  n->sum = n->sum - n->weight + weight;
-  n->weight = weight;
-}
-
 keytree_node *keytree_first(const keytree *t, copal_span key, keytree_edge edge)
 {
   keytree_node *best = NULL;
@@ -148,49 +116,6 @@ keytree_node *keytree_first(const keytree *t, copal_span key, keytree_edge edge)
     n = n->child[before];
   }
   return best;
-}
-
-uint64_t keytree_sum_before(const keytree *t, copal_span key, keytree_edge edge)
-{
-  uint64_t sum = 0;
-  const keytree_node *n = t->root;
-  while (n != NULL) {
-    const bool before = is_before(n, key, edge);
-    if (before)
-      sum += sum_of(n->child[0]) + n->weight;
-    n = n->child[before];
-  }
-  return sum;
-}
-
-uint64_t keytree_sum(const keytree *t)
-{
-  return sum_of(t->root);
-}
-
-/* One walk: the stretch wanted and who wants it. */
-typedef struct walk {
-  uint64_t from, to;
-  keytree_visit *visit;
-  void *ctx;
-} walk;
-
-static bool walk_below(const walk *w, keytree_node *n, uint64_t base)
-{
-  if (n == NULL || base >= w->to || base + n->sum <= w->from)
-    return true;
-  const uint64_t at = base + sum_of(n->child[0]);
-  if (!walk_below(w, n->child[0], base))
-    return false;
-  if (at < w->to && at + n->weight > w->from && !w->visit(w->ctx, n, at))
-    return false;
-  return walk_below(w, n->child[1], at + n->weight);
-}
-
-void keytree_walk(const keytree *t, uint64_t from, uint64_t to, keytree_visit *visit, void *ctx)
-{
-  const walk w = {.from = from, .to = to, .visit = visit, .ctx = ctx};
-  walk_below(&w, t->root, 0);
 }
 
 void keytree_clear(keytree *t, void (*drop)(void *ctx, keytree_node *n), void *ctx)

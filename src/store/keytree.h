@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An ordered tree of byte-string keys with weights: look-up, order, and sums of weights over ranges
- * in O(depth). A treap; nodes are embedded in the caller's objects.
+/* An ordered tree of byte-string keys: look-up and order in O(depth). A treap; nodes are embedded
+ * in the caller's objects.
  *
  * Threads: none of its own; the caller locks. Priorities are pseudo-random, so that nobody who
  * chooses keys chooses the shape. */
@@ -18,8 +18,6 @@ typedef struct keytree_node {
   const uint8_t *key; /* lent while the node is in the tree */
   uint32_t key_len;
   uint32_t priority;
-  uint64_t weight;
-  uint64_t sum; /* weights of this node and all below it */
 } keytree_node;
 
 typedef struct keytree {
@@ -47,32 +45,15 @@ static inline copal_span keytree_key(const keytree_node *n)
 int keytree_compare(copal_span a, copal_span b);
 
 /* Inserts a node with that key, which must not be there yet. */
-void keytree_insert(keytree *t, keytree_node *n, copal_span key, uint64_t weight);
+void keytree_insert(keytree *t, keytree_node *n, copal_span key);
 
 /* Takes the node of that key out. NULL when there is none. */
 keytree_node *keytree_remove(keytree *t, copal_span key);
 
 keytree_node *keytree_find(const keytree *t, copal_span key);
 
-/* Gives the node of that key, which must be there, another weight. */
-void keytree_reweigh(keytree *t, copal_span key, uint64_t weight);
-
 /* First node behind the edge, NULL at the end. */
 keytree_node *keytree_first(const keytree *t, copal_span key, keytree_edge edge);
-
-/* Sum of the weights in front of the edge. */
-uint64_t keytree_sum_before(const keytree *t, copal_span key, keytree_edge edge);
-
-/* Sum of all weights. */
-uint64_t keytree_sum(const keytree *t);
-
-/* Sees the nodes of a walk in order; `at` is the sum of the weights in front of the node. Returns
- * false to end the walk. */
-typedef bool keytree_visit(void *ctx, keytree_node *n, uint64_t at);
-
-/* Walks the nodes whose stretch [at, at + weight) meets [from, to), in key order. O(depth + nodes
- * seen). */
-void keytree_walk(const keytree *t, uint64_t from, uint64_t to, keytree_visit *visit, void *ctx);
 
 /* Takes all nodes out, in no particular order, giving each to `drop`. */
 void keytree_clear(keytree *t, void (*drop)(void *ctx, keytree_node *n), void *ctx);

@@ -233,7 +233,7 @@ bool overlay_publish(overlay *o, overlay_entry *e, version *v, bool is_new)
   add_bytes(o, entry_size(e));
   if (is_new && !e->is_ordered && e->space < OVERLAY_TREES) {
     pthread_rwlock_wrlock(&o->keys_lock);
-    keytree_insert(&o->keys[e->space], &e->node, key_of(e), 0);
+    keytree_insert(&o->keys[e->space], &e->node, key_of(e));
     pthread_rwlock_unlock(&o->keys_lock);
     e->is_ordered = true;
   }

@@ -159,7 +159,7 @@ void due_insert(memory_store *s, due *d)
     return;
   pthread_mutex_lock(&s->due_lock);
   const copal_time before = first_due(s);
-  keytree_insert(&s->dues, &d->node, copal_span_of(d->key, d->key_size), 0);
+  keytree_insert(&s->dues, &d->node, copal_span_of(d->key, d->key_size));
   start_sweeper(s);
   if (first_due(s) != before)
     pthread_cond_signal(&s->due_sooner);
