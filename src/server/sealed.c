@@ -116,7 +116,7 @@ static int open_dir(const sealed_file *f)
 
 static int write_file(int dir, const char *name, copal_span bytes)
 {
-  char temporary[NAME_MAX_SIZE];
+  char temporary[NAME_MAX_SIZE + sizeof new_suffix];
   snprintf(temporary, sizeof temporary, "%s%s", name, new_suffix);
   return whole_file_write(dir, name, temporary, bytes);
 }
