@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import (ACK, COPAL, CONTENT_FORMAT, EMPTY, ETAG, LOCATION_PATH, MAX_AGE, URI_PATH,
-                     URI_QUERY, Message, Peer, copal, uint)
+from harness import (ACK, COPAL, CONTENT_FORMAT, EMPTY, ETAG, LOCATION_PATH, MAX_AGE, OBSERVE, RST,
+                     URI_PATH, URI_QUERY, Message, Peer, copal, uint)
 
 BINARY = bytes(range(256))
 LINKS = (b'</.well-known/core>;ct=40,</t>;rt="temperature c";if="sensor";ct="0 50";sz=12;obs;'
@@ -98,6 +98,56 @@ class Pipe(unittest.TestCase):
         with Peer(lambda m, n: None) as p:
             r = copal("get", "--timeout", "0.1", "-w", "%{code} %{exit_status}", p.uri())
         self.assertEqual((r.returncode, r.stdout), (8, b"0.00 8"))
+
+
+class FullDisk(unittest.TestCase):
+    """Standard output that cannot be written is an error, and said so once, whatever the command."""
+
+    @staticmethod
+    def run_into_full(*args):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            return subprocess.run([COPAL, *args], stdin=subprocess.DEVNULL, stdout=full,
+                                  stderr=subprocess.PIPE, timeout=60)
+
+    def check(self, *args):
+        r = self.run_into_full(*args)
+        self.assertEqual((r.returncode, r.stderr),
+                         (1, b"copal: cannot write standard output: No space left on device\n"), args)
+
+    def test_requests(self):
+        with Peer(serve(b"x", 0, [(OBSERVE, b"\x01")])) as p:
+            for args in (("get",), ("get", "-i"), ("get", "--json"), ("get", "-o", "/dev/null", "-w", "x"),
+                         ("observe", "-c", "1"), ("observe", "-c", "1", "--json"),
+                         ("observe", "-c", "1", "-o", "-")):
+                self.check(args[0], p.uri("/x"), *args[1:])
+
+    def test_discover(self):
+        with Peer(serve(LINKS, 40)) as p:
+            self.check("discover", p.uri())
+            self.check("discover", "--json", p.uri())
+
+    def test_ping_ends(self):
+        with Peer(lambda m, n: Message(RST, 0, m.mid)) as p:
+            self.check("ping", p.uri())
+            self.check("ping", "-c", "1", "--json", p.uri())
+
+    def test_load(self):
+        with Peer(serve(b"x", 0)) as p:
+            for args in ((), ("--json",)):
+                self.check("load", "-c", "1", "-n", "1", "--warmup", "0", *args, p.uri("/x"))
+
+    def test_keygen(self):
+        self.check("keygen", "psk")
+        self.check("keygen", "psk", "--json")
+
+    def test_help_and_version(self):
+        for args in (("--help",), ("help", "get"), ("get", "--help"), ("--version",)):
+            self.check(*args)
+
+    def test_silent_is_silent(self):
+        with Peer(serve(b"x", 0)) as p:
+            r = self.run_into_full("get", "-s", p.uri("/x"))
+        self.assertEqual((r.returncode, r.stderr), (1, b""))
 
 
 class Pretty(unittest.TestCase):

@@ -5,10 +5,11 @@ import re
 import resource
 import signal
 import socket
+import subprocess
 import tempfile
 import unittest
 
-from daemon import (ACK, CONTENT, CREATED, Daemon, GET, NON, POST, PUT, WAIT_S, client, events,
+from daemon import (ACK, CONTENT, COPALD, CREATED, Daemon, GET, NON, POST, PUT, WAIT_S, client, events,
                     exchange, request, run)
 
 OK, RUNTIME, USAGE, CONFIG = 0, 1, 2, 3
@@ -251,6 +252,14 @@ class Configuration(unittest.TestCase):
         code, _, err = run("--config", "/nonexistent", "--check-config")
         self.assertEqual(code, CONFIG)
         self.assertIn("/nonexistent: cannot be read", err)
+
+    def test_full_output_is_an_error(self):
+        for action in ("--print-config", "--help", "--version"):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = subprocess.run([COPALD, action], stdout=full, stderr=subprocess.PIPE,
+                                      text=True, timeout=WAIT_S)
+            self.assertEqual((done.returncode, done.stderr), (
+                RUNTIME, "copald: standard output cannot be written: No space left on device\n"))
 
     def test_printed_configuration_is_a_configuration(self):
         code, text, _ = run("--print-config", "--listen", "coap://[::1]:7", "--log-level", "debug")

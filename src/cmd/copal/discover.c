@@ -44,11 +44,6 @@ static status complain(const args *a, const char *text)
   return STATUS_RESPONSE;
 }
 
-static status print(const buf *out)
-{
-  return run_write(STDOUT_FILENO, buf_span(out)) == 0 ? STATUS_OK : STATUS_INTERNAL;
-}
-
 static status print_links(const job *j, const args *a)
 {
   const style s = style_for(STDOUT_FILENO, a->color);
@@ -60,7 +55,7 @@ static status print_links(const job *j, const args *a)
   else if (a->json)
     buf_char(&out, '\n');
   if (result == STATUS_OK)
-    result = print(&out);
+    result = run_print(a, &out);
   buf_wipe(&out);
   return result;
 }
@@ -137,7 +132,7 @@ static status print_servers(const args *a, const group *g)
   }
   if (!a->json && t.count > LINKS_MERGED_COLUMNS)
     table_print(&t, true, &s, &out);
-  const status result = print(&out);
+  const status result = run_print(a, &out);
   table_wipe(&t);
   buf_wipe(&out);
   return result;

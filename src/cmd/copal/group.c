@@ -363,7 +363,7 @@ static void on_answer(group_listener *l, const group_answer *answer)
   put_answer(&r, &p->style, &out);
   if (p->args->write_out)
     report_write_out(&r, p->args->write_out, &out);
-  if (run_write(STDOUT_FILENO, buf_span(&out)) != 0)
+  if (run_print(p->args, &out) != STATUS_OK)
     p->status = STATUS_INTERNAL;
   buf_wipe(&r.error);
   buf_wipe(&out);

@@ -29,7 +29,7 @@ enum {
 void run_complain(const args *a, const buf *message)
 {
   buf line = {0};
-  if (a->silent)
+  if (a && a->silent)
     return;
   buf_print(&line, "copal: %s\n", buf_str(message));
   run_write(STDERR_FILENO, buf_span(&line));
@@ -46,6 +46,17 @@ int run_write(int fd, copal_span bytes)
       bytes = copal_span_of(bytes.ptr + n, bytes.len - (size_t)n);
   }
   return 0;
+}
+
+status run_print(const args *a, const buf *out)
+{
+  buf message = {0};
+  if (run_write(STDOUT_FILENO, buf_span(out)) == 0)
+    return STATUS_OK;
+  buf_print(&message, "cannot write standard output: %s", strerror(errno));
+  run_complain(a, &message);
+  buf_wipe(&message);
+  return STATUS_INTERNAL;
 }
 
 static int read_all(int fd, buf *out)

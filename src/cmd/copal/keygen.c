@@ -59,11 +59,11 @@ static status print_made(const args *a, const keygen_made *m)
     out.len = 0;
     buf_print(&out, "%s\n", m->print);
   }
-  const int rc = run_write(STDOUT_FILENO, buf_span(&out));
+  const status result = run_print(a, &out);
   free(text);
   json_decref(o);
   buf_wipe(&out);
-  return rc == 0 ? STATUS_OK : STATUS_INTERNAL;
+  return result;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -148,9 +148,9 @@ static status print_psk(const args *a, const buf *who, const buf *key)
   } else {
     buf_print(&out, "%s:%s\n", buf_str(who), buf_str(key));
   }
-  const int rc = run_write(STDOUT_FILENO, buf_span(&out));
+  const status result = run_print(a, &out);
   keygen_forget(&out);
-  return rc == 0 ? STATUS_OK : STATUS_INTERNAL;
+  return result;
 }
 
 static status run_psk(const args *a, buf *err)

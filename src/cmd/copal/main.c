@@ -17,14 +17,18 @@ static status print_help(const cmd_def *cmd)
     help_command(cmd, &s, &out);
   else
     help_program(&s, &out);
-  const int result = run_write(STDOUT_FILENO, buf_span(&out));
+  const status result = run_print(NULL, &out);
   buf_wipe(&out);
-  return result == 0 ? STATUS_OK : STATUS_INTERNAL;
+  return result;
 }
 
 static status print_version(void)
 {
-  return printf("copal %s\n", copal_version()) > 0 ? STATUS_OK : STATUS_INTERNAL;
+  buf out = {0};
+  buf_print(&out, "copal %s\n", copal_version());
+  const status result = run_print(NULL, &out);
+  buf_wipe(&out);
+  return result;
 }
 
 static status unknown_command(const char *word)

@@ -85,7 +85,7 @@ static status store(const watch *w, const transfer_result *r)
   download d;
   buf message = {0};
   if (strcmp(w->a->output, "-") == 0)
-    return run_write(STDOUT_FILENO, buf_span(&r->body)) == 0 ? STATUS_OK : STATUS_INTERNAL;
+    return run_print(w->a, &r->body);
   download_init(&d, w->a->output);
   int e = d.sink.begin(&d.sink, &r->reply, 0);
   if (e == 0)
@@ -177,7 +177,7 @@ static void deliver(watch *w, const transfer_result *r, bool has_sequence)
   const notice n = make_notice(w, &told, has_sequence);
   buf out = {0};
   put_notice(w, &n, &out);
-  if (run_write(STDOUT_FILENO, buf_span(&out)) != 0)
+  if (run_print(w->a, &out) != STATUS_OK)
     finish(w, STATUS_INTERNAL);
   buf_wipe(&out);
   if (w->a->output && store(w, r) != STATUS_OK)
@@ -242,11 +242,11 @@ static void fail(watch *w, const transfer_result *r)
   report_error(r, &w->j->target, path_of(w), &told.error);
   if (w->a->json)
     report_json(&told, &out);
-  run_write(STDOUT_FILENO, buf_span(&out));
+  const status printed = run_print(w->a, &out);
   note(w, &told.error);
   if (r->outcome == TRANSFER_RESPONSE)
     run_complain_body(r, w->a);
-  finish(w, told.status);
+  finish(w, printed != STATUS_OK ? printed : told.status);
   buf_wipe(&told.error);
   buf_wipe(&out);
 }

@@ -105,11 +105,11 @@ static void put_json(const tally *t, const char *uri, buf *out)
 }
 
 /* Lines appear one by one, not at the end. */
-static void print(const args *a, buf *out)
+static status print(const args *a, buf *out)
 {
-  if (!a->json && !a->silent)
-    run_write(STDOUT_FILENO, buf_span(out));
+  const status result = a->json || a->silent ? STATUS_OK : run_print(a, out);
   out->len = 0;
+  return result;
 }
 
 /* The address that answers is found by the first ping; one that is unreachable gives way to the
@@ -124,10 +124,12 @@ static int ping_once(session *s, const target *t, size_t *at, reply *r)
   }
 }
 
-static void ping_all(const args *a, const target *t, session *s, tally *n)
+/* Returns STATUS_OK, or what kept the answers from being printed. */
+static status ping_all(const args *a, const target *t, session *s, tally *n)
 {
   buf out = {0};
   size_t at = 0;
+  status printed;
   do {
     const copal_time start = session_now();
     reply r;
@@ -139,17 +141,19 @@ static void ping_all(const args *a, const target *t, session *s, tally *n)
     else
       n->last = STATUS_INTERNAL;
     reply_wipe(&r);
-    print(a, &out);
+    printed = print(a, &out);
     const copal_time used = session_now() - start;
-    if (n->sent != a->count && used < a->interval)
+    if (n->sent != a->count && used < a->interval && printed == STATUS_OK)
       session_pause(s, (copal_dur)(a->interval - used));
-  } while (n->sent != a->count && !session_is_interrupted());
+  } while (n->sent != a->count && printed == STATUS_OK && !session_is_interrupted());
   if (a->json)
     put_json(n, t->text, &out);
   else
     put_summary(n, t->text, &out);
-  run_write(STDOUT_FILENO, buf_span(&out));
+  if (printed == STATUS_OK)
+    printed = run_print(a, &out);
   buf_wipe(&out);
+  return printed;
 }
 
 /* A ping is not repeated and waits for --timeout, unless asked otherwise: loss shall show. */
@@ -182,8 +186,9 @@ status run_ping(const args *a)
     result = run_open_session(&p, &shown, &s);
   if (result == STATUS_OK) {
     session_catch_interrupt();
-    ping_all(a, &t, s, &n);
-    result = n.answered > 0 ? STATUS_OK : n.last;
+    result = ping_all(a, &t, s, &n);
+    if (result == STATUS_OK && n.answered == 0)
+      result = n.last;
   }
   session_close(s);
   target_wipe(&t);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands that send one request: get, put, post, delete, fetch, patch, ipatch. */
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,21 +8,6 @@
 #include "cmd/copal/media.h"
 #include "cmd/copal/run.h"
 #include "copal/registry.h"
-
-static status write_failed(const args *a, const char *name)
-{
-  buf message = {0};
-  buf_print(&message, "cannot write %s: %s", name, strerror(errno));
-  run_complain(a, &message);
-  buf_wipe(&message);
-  return STATUS_INTERNAL;
-}
-
-static status write_stdout(const args *a, const buf *out)
-{
-  return run_write(STDOUT_FILENO, buf_span(out)) == 0 ? STATUS_OK
-                                                      : write_failed(a, "standard output");
-}
 
 bool run_is_pretty(const args *a)
 {
@@ -46,7 +30,7 @@ static status print_success(const job *j, const args *a, const style *s)
     body_print(report_content_format(&r->reply), buf_span(&r->body), s, &out);
   else
     buf_put_span(&out, buf_span(&r->body));
-  const status written = write_stdout(a, &out);
+  const status written = run_print(a, &out);
   buf_wipe(&out);
   return written;
 }
@@ -83,7 +67,7 @@ static status print_failure(const job *j, const args *a, const style *s, const r
   if (a->include && has_response) {
     buf out = {0};
     report_headers(&j->result.reply, s, &out);
-    result = write_stdout(a, &out);
+    result = run_print(a, &out);
     buf_wipe(&out);
   }
   run_complain(a, &r->error);
@@ -97,7 +81,7 @@ static status print_write_out(const args *a, const report *r)
 {
   buf out = {0};
   report_write_out(r, a->write_out, &out);
-  const status result = write_stdout(a, &out);
+  const status result = run_print(a, &out);
   buf_wipe(&out);
   return result;
 }
@@ -106,7 +90,7 @@ static status print_json(const args *a, const report *r)
 {
   buf out = {0};
   report_json(r, &out);
-  const status result = write_stdout(a, &out);
+  const status result = run_print(a, &out);
   buf_wipe(&out);
   return result;
 }

@@ -490,6 +490,15 @@ static int work(const args *a)
   return storage_check(a->work_dir, stdout, stderr) == 0 ? 0 : EXIT_RUNTIME;
 }
 
+/* What was asked for on standard output has got there. */
+static int finish_output(void)
+{
+  if (fflush(stdout) == 0 && !ferror(stdout))
+    return 0;
+  fprintf(stderr, "copald: standard output cannot be written: %s\n", strerror(errno));
+  return EXIT_RUNTIME;
+}
+
 int main(int argc, char **argv)
 {
   args a;
@@ -502,6 +511,8 @@ int main(int argc, char **argv)
     rc = work(&a);
   else if (rc == 0)
     rc = run(&a, argv);
+  if (rc == 0 && a.action != ARGS_SERVE)
+    rc = finish_output();
   args_wipe(&a);
   return rc;
 }

@@ -344,13 +344,14 @@ static load_outcome outcome_of(const run *r)
                         .has_cpu = r->plan.pid > 0 && r->cpu_ns > 0};
 }
 
-static void print(const run *r, void (*show)(const load_outcome *o, buf *out))
+static status print(const run *r, void (*show)(const load_outcome *o, buf *out))
 {
   const load_outcome o = outcome_of(r);
   buf out = {0};
   show(&o, &out);
-  run_write(STDOUT_FILENO, buf_span(&out));
+  const status result = run_print(r->args, &out);
   buf_wipe(&out);
+  return result;
 }
 
 static void print_figures(const load_outcome *o, buf *out)
@@ -374,14 +375,11 @@ static status judge(const run *r)
   return a->timeouts > 0 || a->unanswered > 0 || a->answered == 0 ? STATUS_TIMEOUT : STATUS_OK;
 }
 
-static void tell(run *r)
+static status tell(run *r)
 {
   for (uint32_t i = 0; i < r->count; i++)
     account_merge(&r->account, &r->seats[i].runner->account);
-  if (r->args->json)
-    print(r, show_json);
-  else
-    print(r, print_figures);
+  return print(r, r->args->json ? show_json : print_figures);
 }
 
 status run_load(const args *a)
@@ -390,14 +388,15 @@ status run_load(const args *a)
   session_catch_interrupt();
   status s = plan(&r);
   if (s == STATUS_OK && !a->json && !a->silent)
-    print(&r, show_plan);
+    s = print(&r, show_plan);
   if (s == STATUS_OK)
     s = open_runners(&r);
   if (s == STATUS_OK)
     s = measure(&r);
   if (r.count > 0 && (s == STATUS_OK || s == STATUS_NOT_OBSERVED)) {
-    tell(&r);
-    s = s == STATUS_OK ? judge(&r) : s;
+    const status told = tell(&r);
+    if (s == STATUS_OK)
+      s = told == STATUS_OK ? judge(&r) : told;
   }
   for (uint32_t i = 0; i < r.count; i++)
     r.seats[i].runner->close(r.seats[i].runner);
