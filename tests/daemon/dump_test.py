@@ -14,7 +14,7 @@ import unittest
 import daemon
 from daemon import CONTENT, CREATED, GET, PUT, Daemon
 
-DELETE, DELETED, CHANGED = 0x04, 0x42, 0x44
+DELETE, DELETED, CHANGED, NOT_FOUND = 0x04, 0x42, 0x44, 0x84
 BINARY = bytes(range(256))
 
 
@@ -384,13 +384,74 @@ class Backup(Case):
             line.pop("lifetime_left", None), before[path].pop("lifetime_left", None)
             self.assertEqual(line, before[path])
         self.assertEqual(run("--check", self.dir("copy"))[0], 0)
-        code, _, err = run("--load", self.data, data="\n".join(
-            ['{"copald_dump":1,"revision":9}', '{"end":true,"resources":0}']) + "\n")
-        self.assertEqual(code, 1)
-        self.assertIn("its journal is open", err)
         with self.serve(self.dir("copy")) as d, Client(d.port) as c:
             self.assertIn(b"newer", c.ask(GET, "/text"))
             self.assertEqual(d.stop()[0], 0)
+
+
+class LoadAfterCrash(Case):
+    """A directory whose journal was left open by a copald that was killed."""
+
+    def crash(self, *args):
+        with self.serve(self.data, *args) as d, Client(d.port) as c:
+            for i in range(50):
+                self.assertEqual(c.ask(PUT, f"/kept/{i}", b"acknowledged %d" % i)[1], CREATED)
+            self.assertEqual(c.ask(PUT, "/kept/7", b"newer")[1], CHANGED)
+            self.assertEqual(c.ask(DELETE, "/kept/8")[1], DELETED)
+            d.process.kill()
+            d.process.wait()
+
+    def load(self, *args, lines):
+        return run("--load", self.data, *args, data="\n".join(lines) + "\n")
+
+    def check_kept(self, found):
+        self.assertEqual(len([p for p in found if p.startswith("/kept/")]), 49)
+        self.assertEqual(found["/kept/7"]["text"], "newer")
+        self.assertEqual(found["/kept/9"]["text"], "acknowledged 9")
+
+    def test_load_recovers_what_was_acknowledged(self):
+        self.crash()
+        lines = ['{"copald_dump":1,"revision":9}', '{"path":"/kept/9","text":"loaded"}',
+                 '{"path":"/new","text":"1"}', '{"end":true,"resources":2}']
+        code, _, err = self.load(lines=lines)
+        self.assertEqual(code, 1)
+        self.assertRegex(err, r"left open; recovered [1-9]\d* batches")
+        self.assertIn("holds resources", err)
+        self.check_kept(resources(self.dump(self.data)))
+        code, out, err = self.load("--merge", lines=lines)
+        self.assertEqual((code, err), (0, ""))  # once is enough
+        self.assertIn("1 resources loaded, 1 replaced", out)
+        found = resources(self.dump(self.data))
+        self.assertEqual(found["/kept/9"]["text"], "loaded")
+        self.assertEqual(found["/new"]["text"], "1")
+        self.assertEqual(found["/kept/7"]["text"], "newer")
+        self.assertEqual(run("--check", self.data)[0], 0)
+
+    def test_recovery_and_merge_in_one_go(self):
+        self.crash()
+        code, out, err = self.load("--merge", lines=[
+            '{"copald_dump":1,"revision":9}', '{"path":"/new","text":"1"}',
+            '{"end":true,"resources":1}'])
+        self.assertEqual(code, 0, err)
+        self.assertIn("left open", err)
+        self.assertIn("1 resources loaded, 0 replaced", out)
+        with self.serve(self.data) as d, Client(d.port) as c:
+            self.assertIn(b"newer", c.ask(GET, "/kept/7"))
+            self.assertEqual(c.ask(GET, "/kept/8")[1], NOT_FOUND)
+            self.assertIn(b"1", c.ask(GET, "/new"))
+            self.assertEqual(d.stop()[0], 0)
+
+    def test_damaged_journal_is_named_and_nothing_is_loaded(self):
+        self.crash()
+        journal = os.path.join(self.data, "journal")
+        for name in os.listdir(journal):
+            if name.endswith(".seg"):
+                os.unlink(os.path.join(journal, name))
+        code, _, err = self.load("--merge", lines=[
+            '{"copald_dump":1,"revision":9}', '{"path":"/new","text":"1"}',
+            '{"end":true,"resources":1}'])
+        self.assertEqual(code, 1)
+        self.assertIn("the journal is missing", err)
 
 
 class BackupOfLmdb(Backup):

@@ -11,7 +11,7 @@
 #include "cmd/copald/args.h"
 #include "cmd/copald/dump_line.h"
 #include "cmd/copald/meter.h"
-#include "cmd/copald/snapshot.h"
+#include "cmd/copald/recover.h"
 #include "copal/error.h"
 #include "store/lmdb/apply.h"
 
@@ -221,11 +221,6 @@ static bool refuse(load *l, const char *what)
 static bool check_store(load *l, bool merges)
 {
   MDB_stat stat;
-  char why[LMDB_WHY_SIZE];
-  if (snapshot_check_journal(&l->env, l->a.txn, l->dir, why) != 0) {
-    fprintf(l->err, "copald: %s\n", why);
-    return false;
-  }
   const int rc = mdb_stat(l->a.txn, l->env.items, &stat);
   if (rc != 0)
     return refuse(l, mdb_strerror(rc));
@@ -282,7 +277,7 @@ int load_store(const char *dir, bool merges, const load_limits *limits, FILE *in
   char why[LMDB_WHY_SIZE];
   load l = {.in = in, .err = err, .dir = dir, .limits = *limits, .now = wall_now()};
   bool is_done = read_head(&l);
-  if (is_done && env_open(&l.env, dir, limits->disk, ENV_SERVE, why) != 0) {
+  if (is_done && recover_open(&l.env, dir, limits->disk, limits->history, err, why) != 0) {
     fprintf(err, "copald: %s\n", why);
     is_done = false;
   } else if (is_done) {

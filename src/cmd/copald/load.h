@@ -10,14 +10,16 @@
 /* What a configuration allows. */
 typedef struct load_limits {
   uint64_t resources;
-  uint64_t body; /* bytes of a representation */
-  uint64_t disk; /* bytes of the data file */
+  uint64_t body;    /* bytes of a representation */
+  uint64_t disk;    /* bytes of the data file */
+  uint32_t history; /* former representations that are kept of a resource */
 } load_limits;
 
 /* Reads a dump from `in` into the directory, which is made when it is missing; all of it or
  * nothing. One that holds resources is refused unless `merges`: then resources of the dump replace
- * those with the same path. A resource beyond the limits is a mistake. What was done goes to `out`,
- * complaints to `err`. Returns the exit code: 0 or 1. */
+ * those with the same path. What a copald that was killed has left in the journal there is
+ * recovered first, whatever becomes of the dump. A resource beyond the limits is a mistake. What
+ * was done goes to `out`, complaints to `err`. Returns the exit code: 0 or 1. */
 int load_store(const char *dir, bool merges, const load_limits *limits, FILE *in, FILE *out,
                FILE *err);
 

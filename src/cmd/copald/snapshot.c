@@ -6,22 +6,8 @@
 #include <time.h>
 
 #include "copal/error.h"
-#include "store/journal/state.h"
 
 enum { ATTEMPTS = 200, PAUSE_NS = 2000000 };
-
-int snapshot_check_journal(const env *e, MDB_txn *txn, const char *dir, char why[LMDB_WHY_SIZE])
-{
-  journal_state journal = {.is_open = false};
-  const int rc = journal_state_get(e, txn, &journal);
-  if (rc == MDB_NOTFOUND || (rc == 0 && !journal.is_open))
-    return 0;
-  snprintf(why, LMDB_WHY_SIZE,
-           "%.100s: its journal is open; end the copald that serves it, or start one with "
-           "--store journal and end it, and try again",
-           dir);
-  return COPAL_EFORMAT;
-}
 
 /* Gives the transaction and the tail back. */
 static void clear(snapshot *s)

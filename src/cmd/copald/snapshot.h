@@ -22,8 +22,4 @@ int snapshot_renew(snapshot *s, const char *dir, char why[LMDB_WHY_SIZE]);
 /* Safe on an object that snapshot_open() failed for. */
 void snapshot_close(snapshot *s);
 
-/* Refuses a directory whose journal is open: the database alone is not all of it. Returns 0, or
- * COPAL_EFORMAT with a sentence in `why`. */
-int snapshot_check_journal(const env *e, MDB_txn *txn, const char *dir, char why[LMDB_WHY_SIZE]);
-
 #endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Journals that were left open. */
+#include "cmd/copald/recover.h"
+
+#include <inttypes.h>
+
+#include "copal/error.h"
+#include "server/clock.h"
+#include "store/journal/journal.h"
+#include "store/journal/state.h"
+
+static int fail(char why[LMDB_WHY_SIZE], const char *dir, const char *what)
+{
+  snprintf(why, LMDB_WHY_SIZE, "%.100s: %s", dir, what);
+  return COPAL_EFORMAT;
+}
+
+/* Whether the database is not all of it. */
+static int look(const env *e, const char *dir, bool *is_open, char why[LMDB_WHY_SIZE])
+{
+  MDB_txn *txn;
+  journal_state state = {.is_open = false};
+  int rc = mdb_txn_begin(e->mdb, NULL, MDB_RDONLY, &txn);
+  if (rc == 0) {
+    rc = journal_state_get(e, txn, &state);
+    mdb_txn_abort(txn);
+  }
+  *is_open = rc == 0 && state.is_open;
+  return rc == 0 || rc == MDB_NOTFOUND ? 0 : fail(why, dir, mdb_strerror(rc));
+}
+
+/* A start and an orderly end. */
+static int settle(const char *dir, uint64_t disk, uint32_t history, FILE *err,
+                  char why[LMDB_WHY_SIZE])
+{
+  store *s;
+  const journal_store_cfg cfg = {
+      .common = {.byte_max = disk, .history = history, .now = clock_now()}};
+  const int rc = journal_store_open(dir, &cfg, &s, why);
+  if (rc != 0)
+    return rc;
+  const journal_store_counts counts = journal_store_counts_now(s);
+  store_close(s);
+  fprintf(err, "copald: %s: its journal had been left open; recovered %" PRIu64 " batches\n", dir,
+          counts.recovered);
+  return 0;
+}
+
+static int open_closed(env *e, const char *dir, uint64_t disk, bool *is_open,
+                       char why[LMDB_WHY_SIZE])
+{
+  int rc = env_open(e, dir, disk, ENV_SERVE, why);
+  if (rc != 0)
+    return rc;
+  rc = look(e, dir, is_open, why);
+  if (rc != 0 || *is_open)
+    env_close(e);
+  return rc;
+}
+
+int recover_open(env *e, const char *dir, uint64_t disk, uint32_t history, FILE *err,
+                 char why[LMDB_WHY_SIZE])
+{
+  bool is_open;
+  int rc = open_closed(e, dir, disk, &is_open, why);
+  if (rc != 0 || !is_open)
+    return rc;
+  rc = settle(dir, disk, history, err, why);
+  if (rc == 0)
+    rc = open_closed(e, dir, disk, &is_open, why);
+  if (rc == 0 && is_open)
+    return fail(why, dir,
+                "its journal cannot be moved into the database, for lack of room or because its "
+                "disk fails; make room and try again");
+  return rc;
+}
