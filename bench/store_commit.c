@@ -8,6 +8,7 @@
  *
  * With --minutes the journal runs at full rate with 256 in flight, and its lag is printed every ten
  * seconds. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -37,6 +38,7 @@ enum {
   PAGE = 4096,
   DISK_FILE = 16 << 20,
   FLIGHTS = 2,
+  THREADS_MAX = 8,
 };
 
 static const uint32_t flights[FLIGHTS] = {64, 256};
@@ -215,12 +217,68 @@ static double others_since(processors before, double own_us)
   return now.all > before.all && others > 0 ? 100 * others / (now.all - before.all) : 0;
 }
 
-/* Measures, and prints a line. */
+/* Processor time of one thread. */
+typedef struct thread_use {
+  char name[16];
+  double us;
+} thread_use;
+
+typedef struct threads_use {
+  thread_use each[THREADS_MAX];
+  int count;
+} threads_use;
+
+static bool read_thread(const char *id, thread_use *t)
+{
+  char path[64], line[64];
+  snprintf(path, sizeof path, "/proc/self/task/%.20s/comm", id);
+  FILE *f = fopen(path, "re");
+  const bool has_name = f != NULL && fgets(t->name, sizeof t->name, f) != NULL;
+  if (f != NULL)
+    fclose(f);
+  t->name[strcspn(t->name, "\n")] = '\0';
+  snprintf(path, sizeof path, "/proc/self/task/%.20s/schedstat", id);
+  f = fopen(path, "re");
+  const bool has_time = f != NULL && fgets(line, sizeof line, f) != NULL;
+  if (f != NULL)
+    fclose(f);
+  t->us = has_time ? strtod(line, NULL) / 1000 : 0;
+  return has_name && has_time;
+}
+
+/* In the order in which they were started. */
+static threads_use threads_now(void)
+{
+  threads_use all = {.count = 0};
+  DIR *dir = opendir("/proc/self/task");
+  for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;)
+    if (e->d_name[0] != '.' && all.count < THREADS_MAX &&
+        read_thread(e->d_name, &all.each[all.count]))
+      all.count++;
+  if (dir != NULL)
+    closedir(dir);
+  return all;
+}
+
+/* Who of the program's threads took how much for each of so many changes. */
+static void print_threads(const threads_use *before, uint64_t changes)
+{
+  const threads_use now = threads_now();
+  printf(" ");
+  for (int i = 0; changes > 0 && i < now.count && i < before->count; i++)
+    printf(" %s %.2f us,", now.each[i].name,
+           (now.each[i].us - before->each[i].us) / (double)changes);
+}
+
+/* Measures, and prints two lines. */
 static double measure(run *r, const char *engine, uint32_t flight, uint64_t keys, double seconds)
 {
   const uint64_t began = now_us();
   const double cpu = cpu_us();
   const processors all = processors_now();
+  const threads_use threads = threads_now();
+  struct rusage waits;
+  getrusage(RUSAGE_SELF, &waits);
   begin(r);
   drive(r, flight, keys, began + (uint64_t)(seconds * 1e6));
   const double rate = (double)r->total * 1e6 / (double)(now_us() - began);
@@ -229,6 +287,11 @@ static double measure(run *r, const char *engine, uint32_t flight, uint64_t keys
          " us, p99.9 %" PRIu64 " us, %.1f us of processor each, others %.0f %%, failed %u\n",
          engine, flight, rate, percentile(r, 500), percentile(r, 990), percentile(r, 999),
          r->total > 0 ? used / (double)r->total : 0.0, others_since(all, used), r->failed);
+  print_threads(&threads, r->total);
+  const long slept = waits.ru_nvcsw;
+  getrusage(RUSAGE_SELF, &waits);
+  printf(" %.1f sleeps for 64 changes\n",
+         r->total > 0 ? 64 * (double)(waits.ru_nvcsw - slept) / (double)r->total : 0.0);
   fflush(stdout);
   return rate;
 }
