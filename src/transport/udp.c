@@ -23,7 +23,7 @@ enum {
   DATAGRAM_MAX_DEFAULT = 2048,
   BUFFER_DEFAULT = 4 << 20, /* a burst of some ten thousand small datagrams */
   SLOTS_PER_MESSAGE = 128,  /* datagrams that the kernel puts together at most */
-  PENDING_ERRORS_MAX = 16,  /* errors the kernel may report in front of one receive call */
+  PENDING_ERRORS_MAX = 16,  /* errors the kernel may report in front of one call */
 };
 
 typedef struct udp_sock {
@@ -357,7 +357,8 @@ static void count_sent(udp *u, unsigned from, unsigned count)
 }
 
 /* Sends queued datagrams `from` to `to`, all of one socket. What the kernel refuses is dropped: it
- * is as good as lost on the way, which the protocol expects. */
+ * is as good as lost on the way, which the protocol expects. An error of an earlier datagram, to
+ * whomever that went, is no refusal; each call takes one such, and more may arrive meanwhile. */
 static void send_each(udp *u, unsigned from, unsigned to)
 {
   const int fd = u->tx_fds[from];
@@ -374,8 +375,8 @@ static void send_each(udp *u, unsigned from, unsigned to)
       u->stats.tx_again += to - from;
       return;
     }
-    /* The first error may belong to an earlier datagram. */
-    if (is_pending_error(errno) && tries++ == 0)
+    /* Its own error comes back each time. */
+    if (is_pending_error(errno) && ++tries < PENDING_ERRORS_MAX)
       continue;
     u->stats.tx_errors++;
     from++;
