@@ -6,20 +6,19 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 import unittest
+
+sys.path[1:1] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "tests")]
+
+from ports import reserve as free_port  # noqa: E402
 
 BUILD = os.environ["COPAL_BUILD_DIR"]
 
 
 def program(name):
     return os.path.join(BUILD, "bench", name)
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Background:

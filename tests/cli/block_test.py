@@ -126,7 +126,7 @@ class Hasty:
 
 
 class Window(unittest.TestCase):
-    FAST = ("--ack-timeout", "0.3")
+    AGAIN = ("--ack-timeout", "1.5")
 
     def test_one_block_at_a_time_unless_told(self):
         hasty = Hasty(serve(BODY, size=128))
@@ -137,7 +137,7 @@ class Window(unittest.TestCase):
     def test_blocks_in_any_order_are_put_together(self):
         hasty = Hasty(serve(BODY, size=128))
         with Peer(hasty) as p:
-            r = copal("get", "--window", "8", *self.FAST, p.uri())
+            r = copal("get", "--window", "8", *self.AGAIN, p.uri())
         self.assertEqual((r.returncode, r.stdout == BODY, hasty.most), (0, True, 2))
 
     def test_the_end_is_known_from_size2(self):
@@ -158,7 +158,7 @@ class Window(unittest.TestCase):
     def test_upload_falls_back_where_blocks_must_come_in_order(self):
         server = Server()
         with Peer(Hasty(server)) as p:
-            r = copal("put", "--window", "8", *self.FAST, "--block-size", "256", "-d", "@-",
+            r = copal("put", "--window", "8", *self.AGAIN, "--block-size", "256", "-d", "@-",
                       p.uri(), stdin=BODY)
         self.assertEqual((r.returncode, server.body == BODY), (0, True))
         blocks = [num for num, _ in {(m.block(BLOCK1)[0], m.mid) for m in p.received}]
@@ -172,7 +172,7 @@ class Window(unittest.TestCase):
             blocks.append(num)
             return m.reply("2.31" if more else "2.04", [(BLOCK1, block(num, more, size))])
         with Peer(Hasty(handler)) as p:
-            r = copal("put", "--window", "8", *self.FAST, "--block-size", "256", "-d", "@-",
+            r = copal("put", "--window", "8", *self.AGAIN, "--block-size", "256", "-d", "@-",
                       p.uri(), stdin=BODY)
         self.assertEqual((r.returncode, sorted(set(blocks)) == list(range(12))), (0, True))
         self.assertNotEqual(blocks, sorted(blocks))

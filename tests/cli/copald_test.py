@@ -8,7 +8,7 @@ import sys
 import tempfile
 import unittest
 
-from harness import COPAL, closed_port, copal
+from harness import COPAL, WAIT_S, closed_port, copal
 
 COPALD = os.path.join(os.path.dirname(COPAL), "copald")
 
@@ -24,7 +24,7 @@ class RoundTrip(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.server.terminate()
-        cls.server.communicate(timeout=10)
+        cls.server.communicate(timeout=WAIT_S)
 
     def ask(self, *args, status=0, **more):
         r = copal(*args[:-1], self.base + args[-1], **more)
@@ -87,7 +87,7 @@ class RoundTrip(unittest.TestCase):
         for value in (b"1", b"2"):
             self.ask("put", "-d", value.decode(), "-c", "text", "/seen")
             self.assertEqual(child.stdout.readline(), value + b"\n")
-        self.assertEqual(child.communicate(timeout=10), (b"", b""))
+        self.assertEqual(child.communicate(timeout=WAIT_S), (b"", b""))
         self.assertEqual(child.returncode, 0)
 
     def test_observation_of_a_large_resource(self):
@@ -96,19 +96,19 @@ class RoundTrip(unittest.TestCase):
         child = self.observe("-c", "2", "--no-pretty", "/large")
         self.assertEqual(child.stdout.read(3000), first)
         self.ask("put", "-d", "-", "/large", stdin=second)
-        self.assertEqual(child.communicate(timeout=10)[0], second)
+        self.assertEqual(child.communicate(timeout=WAIT_S)[0], second)
 
     def test_deletion_ends_an_observation(self):
         self.ask("put", "-d", "0", "/doomed")
         child = self.observe("/doomed")
         child.stdout.readline()
         self.ask("delete", "/doomed")
-        self.assertIn(b"4.04", child.communicate(timeout=10)[1])
+        self.assertIn(b"4.04", child.communicate(timeout=WAIT_S)[1])
         self.assertEqual(child.returncode, 4)
 
     def test_unobservable(self):
         child = self.observe("/.well-known/core")
-        child.communicate(timeout=10)
+        child.communicate(timeout=WAIT_S)
         self.assertEqual(child.returncode, 11)
 
 
@@ -124,7 +124,7 @@ class Restart(unittest.TestCase):
 
     def stop(self, server):
         server.terminate()
-        server.communicate(timeout=20)
+        server.communicate(timeout=WAIT_S)
 
     def test_observation_goes_on(self):
         base = "coap://127.0.0.1:%d" % closed_port()
@@ -142,7 +142,7 @@ class Restart(unittest.TestCase):
             lost = watch.stderr.readline() + watch.stderr.readline()
             self.assertRegex(lost.decode(), r"no notification for .*\n.*refused.*; asking again in")
             server = self.start()
-            out, err = watch.communicate(timeout=60)
+            out, err = watch.communicate(timeout=WAIT_S)
             self.stop(server)
         self.assertEqual((json.loads(out)["gap"]["cause"], watch.returncode), ("reconnected", 0))
         self.assertIn(b"copal: reconnected\n", err)

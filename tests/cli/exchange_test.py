@@ -6,7 +6,9 @@ import unittest
 from harness import (ACK, CON, DELETE, ECHO, EMPTY, GET, MAX_AGE, NO_RESPONSE, NON, PUT, RST,
                      URI_HOST, URI_PATH, URI_PORT, Message, Peer, closed_port, copal)
 
+# What nobody answers may come soon; what somebody answers, when he has had time for it.
 FAST = ("--ack-timeout", "0.05", "--max-retransmit", "2")
+AGAIN = ("--ack-timeout", "1.5")
 
 
 def content(payload=b"hello", options=()):
@@ -93,7 +95,7 @@ class Delivery(unittest.TestCase):
 
     def test_retransmission_is_answered(self):
         with Peer(lambda m, n: m.reply("2.05", payload=b"late") if n == 1 else None) as p:
-            r = copal("get", *FAST, "-w", "|%{retransmits}", p.uri())
+            r = copal("get", *AGAIN, "-w", "|%{retransmits}", p.uri())
         self.assertEqual((r.returncode, r.stdout), (0, b"late|1"))
 
     def test_timeout_limits_the_whole(self):
@@ -101,12 +103,12 @@ class Delivery(unittest.TestCase):
         with Peer(lambda m, n: None) as p:
             r = copal("get", "--timeout", "0.2", p.uri())
         self.assertEqual(r.returncode, 8)
-        self.assertLess(time.monotonic() - begin, 2)
+        self.assertLess(time.monotonic() - begin, 60)
         self.assertEqual(len(p.received), 1)
 
     def test_retry_repeats_the_request_as_a_new_one(self):
         with Peer(lambda m, n: m.reply("2.05") if n == 2 else None) as p:
-            r = copal("get", "--timeout", "0.1", "--retry", "3", p.uri())
+            r = copal("get", "--timeout", "1.5", "--retry", "3", p.uri())
         self.assertEqual(r.returncode, 0)
         self.assertEqual(len({m.mid for m in p.received}), 3)
         self.assertEqual(len({m.token for m in p.received}), 3)
@@ -126,7 +128,6 @@ class Delivery(unittest.TestCase):
                     Message(CON, 0x45, 4711, m.token, payload=b"separate")]
         with Peer(handler) as p:
             r = copal("get", p.uri())
-            time.sleep(0.1)
         self.assertEqual((r.returncode, r.stdout), (0, b"separate"))
         self.assertEqual((p.received[1].type, p.received[1].code, p.received[1].mid),
                          (ACK, EMPTY, 4711))
@@ -168,15 +169,14 @@ class NoResponse(unittest.TestCase):
     def test_all_classes_do_not_wait(self):
         begin = time.monotonic()
         with Peer(lambda m, n: None) as p:
-            r = copal("put", "--no-response", "2,4,5", "-d", "x", p.uri())
-            time.sleep(0.1)
+            r = copal("put", "--timeout", "100", "--no-response", "2,4,5", "-d", "x", p.uri())
         self.assertEqual((r.returncode, r.stderr), (0, b""))
-        self.assertLess(time.monotonic() - begin, 1.5)
+        self.assertLess(time.monotonic() - begin, 60)
         self.assertEqual((p.received[0].type, p.received[0].value(NO_RESPONSE)), (NON, b"\x1a"))
 
     def test_confirmable_waits_for_the_acknowledgement(self):
         with Peer(lambda m, n: Message(ACK, EMPTY, m.mid) if n == 1 else None) as p:
-            r = copal("put", *FAST, "--con", "--no-response", "26", "-d", "x", p.uri())
+            r = copal("put", *AGAIN, "--con", "--no-response", "26", "-d", "x", p.uri())
         self.assertEqual((r.returncode, len(p.received)), (0, 2))
 
     def test_error_that_is_wanted_arrives(self):
@@ -265,7 +265,7 @@ class Ping(unittest.TestCase):
 
     def test_loss_is_shown_and_one_answer_suffices(self):
         with Peer(lambda m, n: Message(RST, EMPTY, m.mid) if n else None) as p:
-            r = copal("ping", "-c", "2", "--interval", "0.01", "--timeout", "0.1", p.uri())
+            r = copal("ping", "-c", "2", "--interval", "0.01", "--timeout", "2", p.uri())
         self.assertEqual(r.returncode, 0)
         self.assertIn(b"seq=1 no answer", r.stdout)
         self.assertIn(b"2 sent, 1 answered, 50% loss", r.stdout)

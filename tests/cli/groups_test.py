@@ -12,8 +12,8 @@ import tempfile
 import time
 import unittest
 
-from harness import (BLOCK2, CON, CONTENT_FORMAT, COPAL, ECHO, ETAG, NON, URI_PATH, Message, Peer,
-                     block, copal, uint)
+from harness import (BLOCK2, CON, CONTENT_FORMAT, COPAL, ECHO, ETAG, NON, URI_PATH, WAIT_S, Message,
+                     Peer, Together, block, closed_port, copal, uint)
 
 COPALD = os.path.join(os.path.dirname(COPAL), "copald")
 GROUP = "224.0.1.187"
@@ -64,14 +64,12 @@ def say(payload, options=(), code="2.05", copies=1):
 class Answers(unittest.TestCase):
     def ask(self, handlers, *args, path="/t", command="get"):
         """What copal says when members 127.0.0.2, .3, ... answer so."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        port = closed_port()
         self.members = [Member(h, "127.0.0.%d" % (i + 2), port) for i, h in enumerate(handlers)]
         for m in self.members:
             m.__enter__()
         try:
-            return copal(command, "--interface", "lo", "-t", "0.7", *args,
+            return copal(command, "--interface", "lo", "-t", "3", *args,
                          "coap://%s:%d%s" % (GROUP, port, path))
         finally:
             for m in self.members:
@@ -192,7 +190,7 @@ class Hosts(unittest.TestCase):
     def clean(cls):
         for s in cls.servers:
             s.terminate()
-            s.communicate(timeout=10)
+            s.communicate(timeout=WAIT_S)
         for n in cls.names:
             subprocess.run(["ip", "netns", "del", n], capture_output=True)
         cls.directory.cleanup()
@@ -236,7 +234,7 @@ class Hosts(unittest.TestCase):
         }
         out = {}
         for name, child in asked.items():
-            shown, errors = child.communicate(timeout=40)
+            shown, errors = child.communicate(timeout=WAIT_S)
             self.assertEqual(child.returncode, 0, (name, errors))
             out[name] = shown.decode()
         self.check_table(out["table"])
@@ -274,8 +272,8 @@ def can_make_hosts():
 
 
 if __name__ == "__main__":
-    program = unittest.main(argv=[sys.argv[0], "Answers", *sys.argv[1:]], exit=False)
-    if not program.result.wasSuccessful():
+    answers = Together(unittest.defaultTestLoader.loadTestsFromTestCase(Answers))
+    if not unittest.TextTestRunner().run(answers).wasSuccessful():
         sys.exit(1)
     if not can_make_hosts():
         print("network namespaces cannot be made here, or copald is not built")

@@ -5,7 +5,13 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 import threading
+import unittest
+
+sys.path[1:1] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)]
+
+import ports  # noqa: E402
 
 CON, NON, ACK, RST = range(4)
 EMPTY, GET, POST, PUT, DELETE, FETCH, PATCH, IPATCH = range(8)
@@ -131,10 +137,13 @@ class Peer:
             raise self.error
 
     def _serve(self):
-        while not self.stopping:
+        """Until it is told to stop and has taken all that had been sent before."""
+        while True:
             try:
                 data, address = self.socket.recvfrom(65536)
             except socket.timeout:
+                if self.stopping:
+                    return
                 continue
             try:
                 self._answer(Message.parse(data), address)
@@ -155,13 +164,39 @@ class Peer:
 
 
 def closed_port():
-    """A port of 127.0.0.1 where nobody listens."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port where nobody listens, unless this test starts somebody."""
+    return ports.reserve()
 
 
-def copal(*args, stdin=b"", timeout=20, env=None):
-    """Runs copal; returns the completed process with bytes in stdout and stderr."""
+WAIT_S = 120  # only a failure waits so long
+REQUESTS = ("get", "post", "put", "delete", "fetch", "patch", "ipatch", "discover",
+            "observe")
+# So that a machine which is busy for seconds meets no retransmission: for tests that count messages.
+PATIENT = ("--ack-timeout", "60")
+
+
+def copal(*args, stdin=b"", timeout=WAIT_S, env=None):
+    """Runs copal; returns the completed process with bytes in stdout and stderr. A request is repeated
+    soon only where the test says when."""
+    if args and args[0] in REQUESTS and "--ack-timeout" not in args:
+        args = (args[0], *PATIENT, *args[1:])
     return subprocess.run([COPAL, *args], input=stdin, capture_output=True, timeout=timeout,
                           env=dict(os.environ, **(env or {})))
+
+
+class Together(unittest.TestSuite):
+    """Tests that mostly wait, run side by side."""
+
+    def run(self, result, debug=False):
+        results = [unittest.TestResult() for _ in self._tests]
+        threads = [threading.Thread(target=t.run, args=(r,)) for t, r in zip(self._tests, results)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        for r in results:
+            result.testsRun += r.testsRun
+            result.failures += r.failures
+            result.errors += r.errors
+            result.skipped += r.skipped
+        return result

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 import unittest
 
 from harness import (ACK, BLOCK2, CON, CONTENT_FORMAT, COPAL, ECHO, ETAG, FETCH, GET, MAX_AGE, NON,
-                     OBSERVE, RST, URI_QUERY, Message, Peer, block, closed_port, code, copal, uint)
+                     OBSERVE, RST, URI_QUERY, WAIT_S, Message, Peer, Together, block, closed_port, code,
+                     copal, uint)
 
 
 class Source:
@@ -102,9 +102,9 @@ class Notifications(unittest.TestCase):
     def test_duration_ends_it(self):
         start = time.monotonic()
         source = Source()
-        r = self.observe(source, "--duration", "0.4")
+        r = self.observe(source, "--duration", "3")
         self.assertEqual((r.returncode, r.stdout), (0, b"0\n"))
-        self.assertTrue(0.35 < time.monotonic() - start < 5)
+        self.assertTrue(2.9 < time.monotonic() - start < 60)
         self.assertEqual(len(source.deregistrations), 1)
 
     def test_interrupt_ends_it_in_order(self):
@@ -115,7 +115,7 @@ class Notifications(unittest.TestCase):
                                          stderr=subprocess.PIPE)
                 self.assertEqual(child.stdout.readline(), b"0\n")
                 child.send_signal(how)
-                out, err = child.communicate(timeout=10)
+                out, err = child.communicate(timeout=WAIT_S)
                 self.assertEqual((child.returncode, out, err), (0, b"", b""))
         self.assertEqual(len(source.deregistrations), 2)
 
@@ -124,7 +124,7 @@ class Notifications(unittest.TestCase):
         reader, writer = os.pipe()
         os.close(reader)
         with Peer(source) as p:
-            r = subprocess.run([COPAL, "observe", p.uri("/t")], stdout=writer, timeout=20)
+            r = subprocess.run([COPAL, "observe", p.uri("/t")], stdout=writer, timeout=WAIT_S)
         os.close(writer)
         self.assertEqual(r.returncode, 1)
         self.assertEqual(len(source.deregistrations), 1)
@@ -201,7 +201,7 @@ class Exec(unittest.TestCase):
                                      stdout=subprocess.PIPE)
             child.stdout.readline()
             child.send_signal(signal.SIGINT)
-            child.communicate(timeout=10)
+            child.communicate(timeout=WAIT_S)
         self.assertEqual(child.returncode, 0)
 
 
@@ -267,9 +267,9 @@ class Ends(unittest.TestCase):
     def test_polling_ends_with_the_duration_though_nobody_answers(self):
         start = time.monotonic()
         with Peer(lambda m, n: m.reply("2.05", [], b"a") if n < 2 else None) as p:
-            r = copal("observe", "--poll", "0.1", "--duration", "0.6", p.uri())
+            r = copal("observe", "--poll", "0.1", "--duration", "3", p.uri())
         self.assertEqual((r.returncode, r.stdout), (0, b"a\n"))
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.monotonic() - start, 60)
 
     def test_an_error_at_first(self):
         with Peer(lambda m, n: m.reply("4.04", payload=b"gone")) as p:
@@ -308,7 +308,7 @@ class Recovery(unittest.TestCase):
     def test_asks_again_when_stale(self):
         source = Source(options=[(MAX_AGE, b"")])
         with Peer(source) as p:
-            r = copal("observe", "-c", "2", "--json", p.uri(), timeout=40)
+            r = copal("observe", "-c", "2", "--json", p.uri())
         self.assertEqual([s["gap"]["cause"] for s in lines(r)], ["none", "stale"])
         self.assertRegex(r.stderr.decode(), r"no notification for \d+ s, asking again")
         self.assertEqual(len({m.token for m in source.registrations}), 1)
@@ -321,8 +321,8 @@ class Recovery(unittest.TestCase):
         source.register = lambda m: (answer(m) if len({x.mid for x in source.registrations}) == 2
                                      else register(m))
         with Peer(source) as p:
-            r = copal("observe", "-c", "2", "--json", "--ack-timeout", "0.1", "--max-retransmit",
-                      "1", p.uri(), timeout=60)
+            r = copal("observe", "-c", "2", "--json", "--ack-timeout", "1.5", "--max-retransmit",
+                      "1", p.uri())
         self.assertEqual(r.returncode, 0, r.stderr)
         self.assertEqual([s["gap"]["cause"] for s in lines(r)], ["none", "reconnected"])
         self.assertRegex(r.stderr.decode(), expected + r".*; asking again in (0\.[789]|1\.0) s")
@@ -351,21 +351,6 @@ def load_tests(loader, tests, pattern):
             (slow if isinstance(test, Recovery) else suite._tests).append(test)
     suite.addTest(Together(slow))
     return suite
-
-
-class Together(unittest.TestSuite):
-    def run(self, result, debug=False):
-        results = [unittest.TestResult() for _ in self._tests]
-        threads = [threading.Thread(target=t.run, args=(r,)) for t, r in zip(self._tests, results)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
-        for r in results:
-            result.testsRun += r.testsRun
-            result.failures += r.failures
-            result.errors += r.errors
-        return result
 
 
 if __name__ == "__main__":

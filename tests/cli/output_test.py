@@ -317,7 +317,7 @@ class Trace(unittest.TestCase):
                 return None
             return [b"\x40", m.reply("2.05", [(CONTENT_FORMAT, b"\x32")], b'{"a":1}')]
         with Peer(handler) as p:
-            r = copal("get", "-v", "--ack-timeout", "0.05", "-O", "65000=0xab", "--token", "c0ffee",
+            r = copal("get", "-v", "--ack-timeout", "1.5", "-O", "65000=0xab", "--token", "c0ffee",
                       p.uri("/a"))
         trace = r.stderr.decode()
         mid = p.received[0].mid

@@ -7,25 +7,18 @@ comes later and from another thread.
 """
 import argparse
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 
 sys.dont_write_bytecode = True
+sys.path[1:1] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)]
 
 import coap
+import ports
 
 BODY_MAX = 8192  # as tests/rfc/run.py has it
 RUN = os.path.join(os.environ.get("COPAL_SOURCE_DIR", "."), "tests", "rfc", "run.py")
-
-
-def free_port():
-    """A UDP port that is free on IPv4 and IPv6 now."""
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
-        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        s.bind(("::", 0))
-        return s.getsockname()[1]
 
 
 def main():
@@ -41,7 +34,7 @@ def main():
         with open(config, "w", encoding="ascii") as f:
             f.write(f"resources: {{ body = {BODY_MAX}; }};\n")
         data = os.path.join(top, "data")
-        port = free_port()
+        port = ports.reserve()
         copald = coap.Copald(data, "--config", config,
                              listen=(f"coap://0.0.0.0:{port}", f"coap://[::1]:{port}"))
         done = subprocess.run([sys.executable, RUN, "--target", f"127.0.0.1:{copald.port}",

@@ -120,14 +120,16 @@ class Limits(WithRules):
         self.write('rate: { address = 1; address_burst = 2; };\n')
         with daemon.Daemon("--config", self.rules) as d, daemon.client() as s:
             s.settimeout(daemon.WAIT_S)
-            answers = []
-            for mid in range(1, 5):
+            for mid in range(1, 51):  # in far less than the 48 seconds that would be allowed
                 s.sendto(daemon.request(daemon.GET, "x", mid=mid), ("127.0.0.1", d.port))
-                answers.append(s.recv(2048))
-            self.assertEqual(answers[0][1], NOT_FOUND)
-            self.assertEqual(answers[3][1], TOO_MANY)
-            self.assertEqual(answers[3][5:7], b"\xd1\x01")  # Max-Age, of one byte
-            self.assertGreaterEqual(answers[3][7], 1)
+            codes = []
+            while TOO_MANY not in codes:
+                answer = s.recv(2048)
+                codes.append(answer[1])
+            self.assertGreaterEqual(len(codes), 3)
+            self.assertEqual(set(codes[:-1]), {NOT_FOUND})
+            self.assertEqual(answer[5:7], b"\xd1\x01")  # Max-Age, of one byte
+            self.assertGreaterEqual(answer[7], 1)
 
 
 class Explain(WithRules):

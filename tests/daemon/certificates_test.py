@@ -2,7 +2,6 @@
 """Certificates and raw public keys of the configuration, seen from outside: what keeps copald from
 starting, what the log tells, and who a client is after a restart."""
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -139,8 +138,8 @@ class Sessions(WithAuthority):
 
     def test_a_client_is_who_it_was_after_a_restart(self):
         with tempfile.TemporaryDirectory() as data:
-            with self.serve(0, data) as first:
-                port = int(re.search(r"coaps://127\.0\.0\.1:(\d+)", first.ready).group(1))
+            port = daemon.ports.reserve()
+            with self.serve(port, data) as first:
                 uri = "coaps://127.0.0.1:%d/x" % port
                 self.put(uri, "one")
                 door = subprocess.run([COPAL, "get", uri, *self.files_of("door")],

@@ -11,7 +11,7 @@ import time
 import unittest
 
 from daemon import ACK, CON, CONTENT, COPALD, CREATED, GET, POST, PUT, RST, WAIT_S, Daemon, \
-    client, events, exchange, options_of, payload_of
+    client, events, exchange, options_of, payload_of, ports
 
 BUILD = os.path.dirname(COPALD)
 CHANGED, FETCH, PATCH = 0x44, 5, 6
@@ -117,10 +117,10 @@ class Bed(unittest.TestCase):
         if self.daemon is not None:
             self.daemon.__exit__()
 
-    def start(self, *args, port=0):
+    def start(self, *args, port=None):
         self.args = args
         self.daemon = Daemon("--data", self.data, "--log-format", "json", *args,
-                             listen=(f"coap://127.0.0.1:{port}",))
+                             listen=(f"coap://127.0.0.1:{port or ports.reserve()}",))
         self.assertIn("ready", self.daemon.ready)
         self.port = self.daemon.port
 

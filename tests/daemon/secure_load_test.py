@@ -29,8 +29,8 @@ class OverDtls(unittest.TestCase):
             out.write("load:%s\n" % key.hex())
         return path
 
-    def daemon(self):
-        return daemon.Daemon("--store", "memory", "--psk-file", self.keys, listen=("coaps://127.0.0.1:0",))
+    def daemon(self, port=0):
+        return daemon.Daemon("--store", "memory", "--psk-file", self.keys, listen=(f"coaps://127.0.0.1:{port}",))
 
     def uri(self, d, path):
         return re.search(r"coaps://127\.0\.0\.1:\d+", d.ready).group(0) + path
@@ -76,16 +76,15 @@ class OverDtls(unittest.TestCase):
             self.assertIn("no secure session", err)
 
     def test_sessions_that_the_server_ends_are_counted_and_opened_again(self):
-        with self.daemon() as d:
+        port = daemon.ports.reserve()
+        with self.daemon(port) as d:
             uri = self.uri(d, "/x")
             self.put(uri, "hello")
-            port = int(uri.rsplit(":", 1)[1].split("/")[0])
             again = []
 
             def restart():
                 d.stop()
-                again.append(daemon.Daemon("--store", "memory", "--psk-file", self.keys,
-                                           listen=(f"coaps://127.0.0.1:{port}",)))
+                again.append(self.daemon(port))
 
             later = threading.Timer(1, restart)
             later.start()

@@ -15,7 +15,7 @@ import time
 import unittest
 
 from daemon import COPALD, CON, CONTENT, CREATED, GET, POST, PUT, WAIT_S, exchange, options, \
-    options_of, payload_of
+    options_of, payload_of, ports
 
 BUILD = os.path.dirname(COPALD)
 CHANGED = 0x44
@@ -433,9 +433,7 @@ class Sockets(unittest.TestCase):
             line.stop()
 
     def test_all_addresses_follow_one(self):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        port = ports.reserve()
         with Line(config=f'listen = ["coap://127.0.0.1:{port}"]\n') as line:
             line.configure(f'listen = ["coap://0.0.0.0:{port}"]\n')
             line.upgrade()

@@ -18,6 +18,10 @@ import threading
 import time
 import unittest
 
+sys.path[1:1] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)]
+
+from ports import reserve as free_port  # noqa: E402
+
 BUILD = os.path.abspath(os.environ.get("COPAL_BUILD_DIR", "build/release"))
 KEY = "secretPSK0123456"
 SUITES = ("PSK-AES128-CCM8", "PSK-AES128-CCM", "PSK-AES128-GCM-SHA256")
@@ -299,12 +303,6 @@ class Network(unittest.TestCase):
         self.assertNotIn("sessions", self.server.counters())
 
 
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Restarts(unittest.TestCase):
     """One process after another on the same store and port."""
 
@@ -382,9 +380,7 @@ class Servers(unittest.TestCase):
         with open(keys, "w") as out:
             os.fchmod(out.fileno(), 0o600)
             out.write("device:%s\n" % KEY.encode().hex())
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1] - 1
+        port = free_port(2)  # coaps is the next one
         p = subprocess.Popen([program, "-A", "127.0.0.1", "-p", str(port), "-k", KEY, "-h", "hint"],
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

@@ -11,6 +11,10 @@ import subprocess
 import sys
 import time
 
+sys.path[1:1] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)]
+
+from ports import reserve as free_port  # noqa: E402, F401 (for those who import this module)
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("COPAL_BUILD_DIR", "build/release"))
 CACHE = os.path.join(os.path.dirname(BUILD), "peers")

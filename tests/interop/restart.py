@@ -32,7 +32,7 @@ class Server:
     """One process after another on the same store and port."""
 
     def __init__(self, data):
-        self.data, self.port = data, 0
+        self.data, self.port = data, peers.free_port()
         self.log = open(data + ".log", "w+")
         self.start()
 

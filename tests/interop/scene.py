@@ -14,6 +14,7 @@ import time
 sys.dont_write_bytecode = True
 
 import peers
+from peers import free_port  # noqa: F401 (for those who import this module)
 
 COPALD = os.path.join(peers.BUILD, "copald")
 COPAL = os.path.join(peers.BUILD, "copal")
@@ -39,12 +40,6 @@ def need(program):
     if not os.access(program, os.X_OK):
         peers.skip("no program " + program)
     return program
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 class Process:

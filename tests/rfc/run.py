@@ -12,13 +12,13 @@ import argparse
 import concurrent.futures
 import os
 import select
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
 sys.dont_write_bytecode = True
+sys.path[1:1] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)]
 
 import conditions
 import discovery
@@ -28,6 +28,7 @@ import methods
 import mutation
 import observe
 import options
+import ports
 import uploads
 from peer import Failure, Peer
 
@@ -47,19 +48,11 @@ def cases():
                 yield label, test, row[1:]
 
 
-def free_port():
-    """A UDP port that is free on IPv4 and IPv6 now."""
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind(("::", 0))
-        return sock.getsockname()[1]
-
-
 class Server:
     """A copald of our own."""
 
     def __init__(self, program):
-        self.port = free_port()
+        self.port = ports.reserve()
         self.log = tempfile.TemporaryFile(mode="w+")
         self.config = tempfile.NamedTemporaryFile(mode="w", suffix=".conf")
         self.config.write("resources: { body = %d; };\n" % BODY_MAX)
