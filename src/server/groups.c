@@ -70,24 +70,32 @@ size_t groups_interfaces(const conf *c, uint32_t *out, size_t cap)
   return count;
 }
 
+/* The logger is missing for all sockets but the first. */
+static void tell(const joiner *j, const char *group, uint32_t interface, int rc)
+{
+  char name[IF_NAMESIZE] = "";
+  if (j->log == NULL)
+    return;
+  if_indextoname(interface, name);
+  if (rc == 0)
+    LOG(j->log, LOG_LEVEL_DEBUG, "group_joined", log_text("group", group),
+        log_text("interface", name));
+  else
+    LOG(j->log, LOG_LEVEL_WARN, "group_not_joined", log_text("group", group),
+        log_text("interface", name), log_text("error", strerror(-rc)));
+}
+
 static void join(joiner *j, const char *text)
 {
   copal_addr group;
   if (udp_addr_parse(text, j->port, &group) < 0 || udp_addr_is_ipv4(&group) != j->is_ipv4)
     return;
   for (size_t i = 0; i < j->count; i++) {
-    char name[IF_NAMESIZE] = "";
-    const int rc = shard_join(j->shard, j->socket, &group, j->interfaces[i]);
-    if_indextoname(j->interfaces[i], name);
-    /* A socket of a process before this one may have joined already. */
-    if (rc == 0 || rc == -EADDRINUSE) {
-      j->joined++;
-      LOG(j->log, LOG_LEVEL_DEBUG, "group_joined", log_text("group", text),
-          log_text("interface", name));
-    } else {
-      LOG(j->log, LOG_LEVEL_WARN, "group_not_joined", log_text("group", text),
-          log_text("interface", name), log_text("error", strerror(-rc)));
-    }
+    int rc = shard_join(j->shard, j->socket, &group, j->interfaces[i]);
+    if (rc == -EADDRINUSE)
+      rc = 0; /* by a process before this one */
+    j->joined += rc == 0;
+    tell(j, text, j->interfaces[i], rc);
   }
 }
 

@@ -2,7 +2,8 @@
 /* Membership in multicast groups: which groups, on which interfaces, through which socket. RFC 7252
  * sections 8 and 12.8. Thread: the main thread, before the shards run.
  *
- * One socket of a listener joins for all of them, so that a group request is answered once. Only
+ * One socket of each shard joins, and takes what comes from the clients of its shard, so that a
+ * group request is answered once and by the shard that its client's later messages reach. Only
  * listeners on all addresses ("coap://0.0.0.0", "coap://[::]") receive group requests. */
 #ifndef SERVER_GROUPS_H
 #define SERVER_GROUPS_H
@@ -17,8 +18,8 @@
 #include "server/shard.h"
 
 /* Joins the configured groups of the listener's family on every interface that the configuration
- * allows, by the socket with that index of the shard. What fails is logged and left out. Returns
- * the number of memberships. */
+ * allows, by the socket with that index of the shard. What fails is left out, and logged unless
+ * `log` is NULL. Returns the number of memberships. */
 int groups_join(const conf *c, const copal_addr *listener, shard *s, int socket, logger *log);
 
 /* Indices of the interfaces that are up, can do multicast and are wanted; at most `cap`. Returns

@@ -41,7 +41,7 @@ static const metric table[] = {
     RARE("rx_errors", udp.rx_errors),
     RARE("tx_errors", udp.tx_errors),
     RARE("tx_again", udp.tx_again),
-    RARE("rx_broadcasts", udp.rx_broadcasts),
+    RARE("rx_elsewhere", udp.rx_elsewhere),
     RARE("kernel_drops", udp.kernel_drops),
     {"receive_buffer", AT(udp.rcvbuf), METRIC_SMALLEST, false},
 

@@ -17,7 +17,6 @@
 #include "transport/udp.h"
 
 enum {
-  SOCKETS_MAX = 32,
   INTERFACES_MAX = 64,
   PORT_DEFAULT = 5683, /* RFC 7252 section 6.1 */
   TEXT_SIZE = 80,
@@ -41,7 +40,7 @@ struct roster {
   memberships hook; /* first */
   const conf *conf;
   size_t count;
-  group_socket sockets[SOCKETS_MAX];
+  group_socket *sockets;
   pthread_mutex_t lock; /* guards the list */
   joined *list;
 };
@@ -133,26 +132,40 @@ static bool join_on(roster *r, int fd, uint32_t interface, const copal_addr *gro
   return false;
 }
 
-static const group_socket *find_socket(const roster *r, const copal_addr *group)
+static bool is_for(const group_socket *s, const copal_addr *group)
+{
+  return s->port == group->port && s->is_ipv4 == udp_addr_is_ipv4(group);
+}
+
+static bool has_socket_for(const roster *r, const copal_addr *group)
 {
   for (size_t i = 0; i < r->count; i++)
-    if (r->sockets[i].port == group->port && r->sockets[i].is_ipv4 == udp_addr_is_ipv4(group))
-      return &r->sockets[i];
-  return NULL;
+    if (is_for(&r->sockets[i], group))
+      return true;
+  return false;
+}
+
+/* By every socket that takes group requests. Returns the number of memberships. */
+static size_t join_all(roster *r, uint32_t interface, const copal_addr *group)
+{
+  size_t done = 0;
+  for (size_t i = 0; i < r->count; i++)
+    if (is_for(&r->sockets[i], group))
+      done += join_on(r, r->sockets[i].fd, interface, group);
+  return done;
 }
 
 static int join(memberships *hook, const copal_addr *group)
 {
   roster *r = (roster *)hook;
   uint32_t interfaces[INTERFACES_MAX];
-  const group_socket *s = find_socket(r, group);
-  if (s == NULL)
+  if (!has_socket_for(r, group))
     return COPAL_ENOTFOUND;
   const size_t count = groups_interfaces(r->conf, interfaces, INTERFACES_MAX);
   size_t done = 0;
   pthread_mutex_lock(&r->lock);
   for (size_t i = 0; i < count; i++)
-    done += join_on(r, s->fd, interfaces[i], group);
+    done += join_all(r, interfaces[i], group);
   pthread_mutex_unlock(&r->lock);
   return done > 0 ? COPAL_OK : COPAL_ENOSLOT;
 }
@@ -200,6 +213,7 @@ void roster_close(roster *r)
   }
   for (size_t i = 0; i < r->count; i++)
     close(r->sockets[i].fd);
+  free(r->sockets);
   pthread_mutex_destroy(&r->lock);
   free(r);
 }
@@ -208,8 +222,10 @@ int roster_add(roster *r, int fd, const copal_addr *listener)
 {
   if (!groups_is_wildcard(listener))
     return 0;
-  if (r->count == SOCKETS_MAX)
-    return -ENOSPC;
+  group_socket *sockets = realloc(r->sockets, (r->count + 1) * sizeof *sockets);
+  if (sockets == NULL)
+    return -ENOMEM;
+  r->sockets = sockets;
   const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (own < 0)
     return -errno;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Multicast groups joined and left while the server runs. RFC 7390 section 2.6.2.
  *
- * A membership belongs to a socket, not to a thread: the roster has a descriptor of its own of the
- * socket that receives the group traffic of each listener, and asks nothing of the shard that reads
- * from it. Threads: sockets are added before the shards run, the rest from any thread. */
+ * A membership belongs to a socket, not to a thread: the roster has descriptors of its own of the
+ * sockets that receive the group traffic of each listener, and asks nothing of the shards that read
+ * from them. Threads: sockets are added before the shards run, the rest from any thread. */
 #ifndef SERVER_ROSTER_H
 #define SERVER_ROSTER_H
 

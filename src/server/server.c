@@ -70,6 +70,20 @@ static int adopt(shard *owner, const listener *l, uint32_t i)
   return socket;
 }
 
+/* One socket of each shard takes the group requests of the clients that belong to the shard; one
+ * for all when nobody knows who belongs where. */
+static int set_up_groups(server *s, const listener *l, uint32_t i, shard *owner, int socket)
+{
+  const bool is_steered = l->steering == 0;
+  const uint32_t members = is_steered ? s->common.count : 1;
+  const udp_crowd crowd = {is_steered ? l->count : 0, s->common.count, i};
+  shard_take_groups(owner, socket, i < members ? &crowd : NULL);
+  if (i >= members)
+    return 0;
+  groups_join(s->parts.conf, &l->addr, owner, socket, i == 0 ? s->parts.log : NULL);
+  return s->parts.roster != NULL ? roster_add(s->parts.roster, l->fds[i], &l->addr) : 0;
+}
+
 static int hand_out(server *s, const listener *l)
 {
   for (uint32_t i = 0; i < l->count; i++) {
@@ -79,13 +93,10 @@ static int hand_out(server *s, const listener *l)
       return socket;
     if (l->is_secure && shard_secure_socket(owner, socket, i) < 0)
       return -ENOMEM;
-    if (i > 0 || l->is_secure)
-      continue; /* groups cannot be asked by DTLS, RFC 7252 section 9.1.2 */
-    const int rc = s->parts.roster != NULL ? roster_add(s->parts.roster, l->fds[i], &l->addr) : 0;
+    /* Groups cannot be asked by DTLS, RFC 7252 section 9.1.2. */
+    const int rc = l->is_secure ? 0 : set_up_groups(s, l, i, owner, socket);
     if (rc < 0)
       return rc;
-    shard_take_broadcasts(owner, socket);
-    groups_join(s->parts.conf, &l->addr, owner, socket, s->parts.log);
   }
   return 0;
 }

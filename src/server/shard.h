@@ -77,8 +77,9 @@ int shard_adopt(shard *s, int fd, uint32_t steered);
  * Returns 0 or -errno. */
 int shard_join(shard *s, int socket, const copal_addr *group, uint32_t interface);
 
-/* Has the socket with that index take broadcasts. Before shard_start() only. */
-void shard_take_broadcasts(shard *s, int socket);
+/* Says whose group requests the socket with that index takes, see udp_take_groups(). Before
+ * shard_start() only. */
+void shard_take_groups(shard *s, int socket, const udp_crowd *crowd);
 
 /* The socket with that index carries DTLS; `place` is its place in its SO_REUSEPORT group. Before
  * shard_start() only. Returns 0 or -errno. */

@@ -172,9 +172,9 @@ int shard_join(shard *s, int socket, const copal_addr *group, uint32_t interface
   return udp_join(s->udp, socket, group, interface);
 }
 
-void shard_take_broadcasts(shard *s, int socket)
+void shard_take_groups(shard *s, int socket, const udp_crowd *crowd)
 {
-  udp_take_broadcasts(s->udp, socket);
+  udp_take_groups(s->udp, socket, crowd);
 }
 
 int shard_start(shard *s)

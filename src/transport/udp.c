@@ -13,6 +13,7 @@
 /* Uses struct timespec without declaring it, so it comes behind <time.h>. */
 #include <linux/errqueue.h>
 
+#include "transport/steer.h"
 #include "transport/udp_batch.h"
 #include "transport/udp_local.h"
 #include "transport/udp_segment.h"
@@ -30,7 +31,9 @@ typedef struct udp_sock {
   int fd;
   copal_addr local;
   bool is_ipv4;
-  bool takes_broadcasts;
+  bool is_told;     /* what to take of group traffic: */
+  bool takes_crowd; /* this, or nothing */
+  udp_crowd crowd;
   uint16_t self;  /* index of (this socket, any address, any interface) */
   uint16_t asked; /* local side of the last datagram: most often the next one's, too */
   int tx_fd;      /* what is sent from this address leaves by the first socket that has it, so that
@@ -128,17 +131,27 @@ static uint16_t intern(udp *u, udp_sock *s, const udp_local *local)
   return s->asked != 0 ? s->asked : s->self;
 }
 
+/* True when what was sent to a group is for this socket to take. */
+static bool is_of_crowd(const udp_sock *s, const destination *d, const copal_addr *remote)
+{
+  if (!s->is_told)
+    return !d->is_broadcast;
+  if (!s->takes_crowd || s->crowd.sockets == 0)
+    return s->takes_crowd;
+  return steer_index(remote, s->crowd.sockets) % s->crowd.owners == s->crowd.owner;
+}
+
 /* Where received message `i` came from. False when it is dropped. */
 static bool read_path(udp *u, int index, unsigned i, const destination *d, copal_path *path)
 {
-  if (d->is_broadcast && !u->socks[index].takes_broadcasts) {
-    u->stats.rx_broadcasts++;
-    return false;
-  }
   memset(path, 0, sizeof *path);
   /* Nobody can be answered at port 0. */
   if (!udp_sockaddr_to(&u->rx.addrs[i], &path->remote) || path->remote.port == 0) {
     u->stats.rx_errors++;
+    return false;
+  }
+  if (d->is_group && !is_of_crowd(&u->socks[index], d, &path->remote)) {
+    u->stats.rx_elsewhere++;
     return false;
   }
   path->local = intern(u, &u->socks[index], &d->local);
@@ -613,9 +626,13 @@ uint16_t udp_via(udp *u, bool is_ipv4, uint32_t ifindex)
   return udp_locals_intern(&u->locals, &local);
 }
 
-void udp_take_broadcasts(udp *u, int index)
+void udp_take_groups(udp *u, int index, const udp_crowd *crowd)
 {
-  u->socks[index].takes_broadcasts = true;
+  udp_sock *s = &u->socks[index];
+  s->is_told = true;
+  s->takes_crowd = crowd != NULL;
+  if (crowd != NULL)
+    s->crowd = *crowd;
 }
 
 const udp_stats *udp_stats_now(const udp *u)

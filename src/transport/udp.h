@@ -26,10 +26,10 @@ typedef struct udp_cfg {
 typedef struct udp_stats {
   uint64_t rx_datagrams, rx_bytes, rx_truncated, rx_errors;
   uint64_t tx_datagrams, tx_bytes, tx_errors, tx_again;
-  uint64_t rx_broadcasts; /* dropped: another socket takes them */
-  uint64_t kernel_drops;  /* SO_RXQ_OVFL: the receive buffer was full; a run of datagrams that came
-                             as one message counts once */
-  uint32_t rcvbuf;        /* bytes granted, smallest of the sockets */
+  uint64_t rx_elsewhere; /* sent to a group, dropped: another socket takes it */
+  uint64_t kernel_drops; /* SO_RXQ_OVFL: the receive buffer was full; a run of datagrams that came
+                            as one message counts once */
+  uint32_t rcvbuf;       /* bytes granted, smallest of the sockets */
 } udp_stats;
 
 /* A received datagram. */
@@ -91,9 +91,20 @@ int udp_set_multicast_hops(udp *u, uint8_t hops);
  */
 uint16_t udp_via(udp *u, bool is_ipv4, uint32_t ifindex);
 
-/* Lets the socket take broadcasts. The others drop them: the kernel gives a broadcast to each
- * socket of a SO_REUSEPORT group, and a request would be carried out as often. */
-void udp_take_broadcasts(udp *u, int index);
+/* Whose group requests a socket takes: those of the peers whose unicast datagrams steer_index()
+ * sends to one of the same owner's sockets, because acknowledgements of notifications and Resets
+ * arrive there. Sockets belong to `owners` in turn. */
+typedef struct udp_crowd {
+  uint32_t sockets; /* of the SO_REUSEPORT group; 0: they are not steered, all is taken here */
+  uint32_t owners;
+  uint32_t owner;
+} udp_crowd;
+
+/* Has the socket take what that crowd sends to multicast groups it has joined, and broadcasts;
+ * NULL: nothing of the kind. The kernel gives a multicast to each socket that has joined and a
+ * broadcast to each of a SO_REUSEPORT group, and without this a request would be carried out as
+ * often. Sockets that are told nothing take multicasts of everybody, and no broadcasts. */
+void udp_take_groups(udp *u, int index, const udp_crowd *crowd);
 
 /* Receives what is there, without waiting. Returns the number of slots, 0 when there is nothing, or
  * -errno. */

@@ -150,6 +150,40 @@ class Groups(Net):
             self.put(b"unseen", n)
         self.assertEqual(client.collect(LEISURE_S + 0.3), [])
 
+    def await_state(self, client, value):
+        """The first notification of that state; acknowledged, as is what comes before it."""
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            for got in client.collect(1, 1):
+                if got.message.type == CON:
+                    client.acknowledge(got, self.to[0])
+                if got.message.payload == value:
+                    return got.message
+        self.fail("no notification of %r" % value)
+
+    def test_acknowledgements_find_the_observation_whatever_the_shard(self):
+        """What comes by unicast from a client reaches the shard that its address belongs to."""
+        self.put(b"old")
+        self.addCleanup(self.client().ask, self.to[0], wire.DELETE, self.path)
+        clients = [self.client() for _ in range(8)]  # all of them of one shard: 1 time of 128
+        for client in clients:
+            client.send((GROUP, 5683), GET, self.path, [(OBSERVE, b"")], type_=NON, token=b"g")
+        for client in clients:
+            self.assertEqual(self.await_state(client, b"old").type, NON)
+        self.put(b"first")
+        for client in clients:
+            self.assertEqual(self.await_state(client, b"first").type, CON)
+        time.sleep(3.5)  # whose acknowledgement had not arrived would be given up
+        self.put(b"second")
+        for client in clients:
+            self.await_state(client, b"second")
+        for client in clients:
+            gone = client.ask(self.to[0], GET, self.path, [(OBSERVE, b"\x01")], token=b"g")
+            self.assertIsNone(gone.opt(OBSERVE))
+        self.put(b"unseen")
+        for client in clients:
+            self.assertNotIn(b"unseen", [g.message.payload for g in client.collect(0.1)])
+
     def test_observing_what_only_one_member_has(self):
         self.put(b"here", 1)
         got = self.to_group(GET, self.path, [(OBSERVE, b"")], token=b"w")

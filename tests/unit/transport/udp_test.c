@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "copal/error.h"
+#include "transport/steer.h"
 #include "transport/udp.h"
 #include "transport/udp_socket.h"
 
@@ -328,6 +329,62 @@ static void udp_socket_hears_only_groups_it_has_joined(void **state)
   close(fd);
   udp_close(joined);
   udp_close(other);
+}
+
+/* Sends one byte to the group from a port of its own. Returns that port. */
+static uint16_t send_to_group(uint16_t port)
+{
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const struct in_addr loopback = {htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr = loopback};
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+  socklen_t len = sizeof own;
+  assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
+  assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &len), 0);
+  assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &loopback, sizeof loopback), 0);
+  assert_int_equal(inet_pton(AF_INET, "224.0.1.187", &to.sin_addr), 1);
+  assert_int_equal(sendto(fd, "g", 1, 0, (struct sockaddr *)&to, sizeof to), 1);
+  close(fd);
+  return ntohs(own.sin_port);
+}
+
+static void udp_take_groups_leaves_each_peer_to_its_own_owner(void **state)
+{
+  enum { SOCKETS = 16, OWNERS = 2, PEERS = 12 };
+  (void)state;
+  udp *u = open_at("0.0.0.0", &(udp_cfg){0});
+  const copal_addr group = addr_of("224.0.1.187", 0);
+  assert_int_equal(udp_join(u, 0, &group, 1), 0);
+  unsigned elsewhere = 0;
+  for (unsigned i = 0; i < PEERS; i++) {
+    const udp_crowd crowd = {SOCKETS, OWNERS, i % OWNERS};
+    udp_take_groups(u, 0, &crowd);
+    const copal_addr peer = addr_of("127.0.0.1", send_to_group(port_of(u)));
+    udp_slot *slots = NULL;
+    wait_for(u, POLLIN);
+    const bool is_ours = steer_index(&peer, SOCKETS) % OWNERS == crowd.owner;
+    assert_int_equal(udp_recv(u, 0, &slots), is_ours);
+    elsewhere += !is_ours;
+    assert_int_equal(udp_stats_now(u)->rx_elsewhere, elsewhere);
+  }
+  udp_close(u);
+}
+
+static void udp_take_groups_of_unsteered_sockets_is_all_or_nothing(void **state)
+{
+  (void)state;
+  udp *u = open_at("0.0.0.0", &(udp_cfg){0});
+  const copal_addr group = addr_of("224.0.1.187", 0);
+  udp_slot *slots = NULL;
+  assert_int_equal(udp_join(u, 0, &group, 1), 0);
+  udp_take_groups(u, 0, &(udp_crowd){.sockets = 0});
+  send_to_group(port_of(u));
+  expect_text(u, "g");
+  udp_take_groups(u, 0, NULL);
+  send_to_group(port_of(u));
+  wait_for(u, POLLIN);
+  assert_int_equal(udp_recv(u, 0, &slots), 0);
+  udp_close(u);
 }
 
 static void udp_join_refuses_what_is_no_group(void **state)
@@ -708,6 +765,8 @@ int main(void)
       cmocka_unit_test(udp_v6_socket_leaves_ipv4_alone),
       cmocka_unit_test(udp_group_flag_shows_a_multicast_destination),
       cmocka_unit_test(udp_socket_hears_only_groups_it_has_joined),
+      cmocka_unit_test(udp_take_groups_leaves_each_peer_to_its_own_owner),
+      cmocka_unit_test(udp_take_groups_of_unsteered_sockets_is_all_or_nothing),
       cmocka_unit_test(udp_join_refuses_what_is_no_group),
       cmocka_unit_test(udp_via_sends_to_a_group_by_the_interface_named),
       cmocka_unit_test(rfc7252_4_2_closed_port_is_reported_with_the_bytes_sent),
