@@ -54,13 +54,13 @@
  *
  * WATCHING   notification, complete           WATCHING   write(), COPAL_TRANSFER_STATE
  *            notification, more to come       FETCHING   write(), ask for the next block
- * FETCHING   newer notification               STALE      write(); what came before it is void
+ * FETCHING   newer notification               as WATCHING, and gives up the request that is out
  *            notification of the same ETag    FETCHING   none: it is being fetched
  *            another representation, error    WATCHING   waits for the notification of the change
- * STALE      what is outstanding has ended    FETCHING or WATCHING
- * WATCHING   the observation ends             READY      on_done()
- * FETCHING,  the observation ends             CLOSING    none
- * STALE      with an error or without a word
+ * WATCHING,  the observation ends             READY      on_done()
+ * FETCHING   with an error
+ * WATCHING   it ends without a word           READY      on_done()
+ * FETCHING   the same                         CLOSING    none
  *
  * No state has a deadline of its own: the exchanges have theirs. */
 #ifndef COPAL_TRANSFER_H

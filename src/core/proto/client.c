@@ -87,6 +87,16 @@ void client_end(copal_ep *ep, exchange *x, copal_event_kind kind, copal_time now
   end_with(ep, x, &event, now);
 }
 
+void client_drop(copal_ep *ep, copal_xref ref, copal_time now)
+{
+  exchange *x = exchange_at(ep, ref);
+  assert(x && x->is_client);
+  peer *p = x->peer;
+  give(ep, x);
+  if (p)
+    client_pump(ep, p, now);
+}
+
 /* Waits for the response from here on; only a registration may have to be sent again. */
 static void await_response(copal_ep *ep, exchange *x)
 {

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "core/base/list.h"
+#include "core/proto/client.h"
 
 static_assert(sizeof(copal_transfer) < 200, "as its header promises");
 
@@ -70,7 +71,7 @@ static void end_body(copal_transfer *t, int status, const copal_msg *msg, copal_
   t->is_fetching = false;
   if (t->relation) {
     const copal_transfer_result result = result_of(t, status, msg);
-    enter(t, t->exchange ? TRANSFER_STALE : TRANSFER_WATCHING);
+    enter(t, TRANSFER_WATCHING);
     tell(t, COPAL_TRANSFER_STATE, &result, now);
   } else if (is_out(t)) {
     t->code = msg ? msg->code : t->code;
@@ -91,14 +92,10 @@ static int send_some(copal_transfer *t, copal_time now)
   return err == COPAL_ENOTFOUND || err == COPAL_EINCOMPLETE ? transfer_send(t, now) : err;
 }
 
-/* Sends what is next, unless a request is out that has become pointless: then as soon as it ends.
- */
+/* Sends what is next. */
 static void send_next(copal_transfer *t, copal_time now)
 {
-  if (t->exchange) {
-    enter(t, TRANSFER_STALE);
-    return;
-  }
+  assert(!t->exchange);
   enter(t, t->is_fetching ? TRANSFER_FETCHING : TRANSFER_SENDING);
   const int err = send_some(t, now);
   if (err == COPAL_EPENDING) {
@@ -210,15 +207,6 @@ static void keep_token(copal_transfer *t, const copal_msg *msg)
   t->token_len = (uint8_t)msg->token.len;
 }
 
-/* The pointless request has ended. */
-static void stale_on_end(copal_transfer *t, copal_time now)
-{
-  if (t->is_fetching)
-    send_next(t, now);
-  else
-    enter(t, TRANSFER_WATCHING);
-}
-
 static void on_response(copal_transfer *t, const copal_event *e, copal_time now)
 {
   t->exchange = 0;
@@ -230,12 +218,20 @@ static void on_response(copal_transfer *t, const copal_event *e, copal_time now)
   switch ((transfer_state)t->state) {
   case TRANSFER_SENDING: act(t, transfer_judge_sent(t, e->msg), e->msg, now); return;
   case TRANSFER_FETCHING: act(t, transfer_judge_fetched(t, e->msg), e->msg, now); return;
-  case TRANSFER_STALE: stale_on_end(t, now); return;
   case TRANSFER_CLOSING: close_with(t, t->status, now); return;
   case TRANSFER_HELD: return;
   case TRANSFER_READY:
   case TRANSFER_WATCHING: assert(false); return;
   }
+}
+
+/* Gives up the request for a block of what has been replaced. Its timer may have backed off far,
+ * while the notification shows that the path is alive. RFC 7252 section 4.2. */
+static void drop_request(copal_transfer *t, copal_time now)
+{
+  if (t->exchange)
+    client_drop(t->ep, t->exchange, now);
+  t->exchange = 0;
 }
 
 /* A notification, or the response that ends the observation. */
@@ -249,6 +245,7 @@ static void on_notification(copal_transfer *t, const copal_event *e, copal_time 
   }
   if (e->is_notification && transfer_is_fetching_it(t, e->msg))
     return;
+  drop_request(t, now);
   t->received = 0;
   t->is_fetching = false;
   act(t, transfer_judge_first(t, e->msg), e->msg, now);
@@ -262,12 +259,6 @@ static void on_failure(copal_transfer *t, int status, copal_time now)
   switch ((transfer_state)t->state) {
   case TRANSFER_SENDING:
   case TRANSFER_FETCHING: end_body(t, status, NULL, now); return;
-  case TRANSFER_STALE:
-    if (status == COPAL_ECANCELED)
-      end_body(t, status, NULL, now);
-    else
-      stale_on_end(t, now);
-    return;
   case TRANSFER_CLOSING: close_with(t, t->status, now); return;
   case TRANSFER_HELD: return;
   case TRANSFER_READY:
@@ -482,7 +473,7 @@ static void cancel_window(copal_transfer *t, copal_time now)
  * there is a relation or a request out by itself. */
 int copal_transfer_cancel(copal_transfer *t, copal_time now)
 {
-  const copal_xref relation = t->relation, exchange = t->exchange;
+  const copal_xref relation = t->relation, request = t->exchange;
   copal_ep *ep = t->ep;
 
   if (t->state == TRANSFER_READY)
@@ -496,8 +487,8 @@ int copal_transfer_cancel(copal_transfer *t, copal_time now)
   close_with(t, COPAL_ECANCELED, now);
   if (relation)
     (void)copal_ep_cancel(ep, relation, now);
-  if (exchange)
-    (void)copal_ep_cancel(ep, exchange, now);
+  if (request)
+    (void)copal_ep_cancel(ep, request, now);
   return COPAL_OK;
 }
 

@@ -12,7 +12,6 @@ typedef enum transfer_state {
   TRANSFER_FETCHING, /* the request for a block behind the first is out */
   TRANSFER_HELD,     /* a hook or the endpoint asked to wait */
   TRANSFER_WATCHING, /* nothing is out but the observation */
-  TRANSFER_STALE,    /* a request is out that a newer notification has made pointless */
   TRANSFER_CLOSING,  /* over, as soon as what is out has ended */
 } transfer_state;
 
