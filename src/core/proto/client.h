@@ -26,7 +26,8 @@ void client_pump(copal_ep *ep, peer *p, copal_time now);
 void client_end(copal_ep *ep, exchange *x, copal_event_kind kind, copal_time now);
 
 /* Ends a client exchange without an event; for use inside the last event of another exchange. What
- * still comes for it is met as what nobody asked for. RFC 7252 section 4.2: a sender may give up. */
+ * still comes for it is met as what nobody asked for. RFC 7252 section 4.2: a sender may give up.
+ */
 void client_drop(copal_ep *ep, copal_xref ref, copal_time now);
 
 #endif
