@@ -14,7 +14,8 @@ enum {
   SEQUENCE_SHIFT = 5,          /* a sequence tick is 32 microseconds, RFC 7641 section 4.4 */
   SEQUENCE_MASK = 0xffffff,    /* 24 bits on the wire */
   SEQUENCE_LEAD_MAX = 1 << 11, /* 66 ms: no restart is as quick */
-  RTT_SHIFT = 3,               /* weight of a new sample: 1/8, RFC 6298 section 2 */
+  RTT_SHIFT = 3,               /* weight of a longer sample: 1/8, RFC 6298 section 2 */
+  RTT_CHECKS_MAX = 7,          /* what relation.checks can hold */
   BEAT_SHIFT = 20,             /* a beat is 2^20 microseconds, about a second, without a division */
   CONFIRM_BEATS = 78000,       /* 22.7 hours: below the 24 of RFC 7641 section 4.5 */
   NONS_MAX = UINT16_MAX - 1,   /* counted: with a limit beyond it there is none */
@@ -567,13 +568,18 @@ void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
 /* --------------------------------------------------------------------------- acknowledgement, time
  */
 
-/* Takes a sample of the round-trip time; never 0, which means unknown. RFC 6298 section 2. */
+/* Takes a sample of the round-trip time; never 0, which means unknown. A shorter one counts at
+ * once: it shows what the path takes, when the longer ones have waited in our queues or the
+ * client's, which they do when many clients are notified together. RFC 6298 section 2. */
 static void take_rtt(observer *o, copal_time now)
 {
   const copal_dur sample = (copal_dur)(now - o->free_at) | 1;
   if (o->in_flight->retransmits)
     return; /* which transmission was acknowledged cannot be told */
-  o->rtt = o->rtt ? o->rtt - (o->rtt >> RTT_SHIFT) + (sample >> RTT_SHIFT) + 1 : sample;
+  if (o->rtt == 0 || sample < o->rtt)
+    o->rtt = sample;
+  else
+    o->rtt += (sample - o->rtt) >> RTT_SHIFT;
 }
 
 /* The notification in flight is over and its relation goes on. */
@@ -679,6 +685,21 @@ static void lose(copal_ep *ep, observer *o)
   }
 }
 
+/* A notification had to wait for the round-trip time, which may have been learned when many clients
+ * were notified together, or when this one was busy: it is measured anew, each time after twice as
+ * many non-confirmable ones as the last, so that a path that is slow indeed is spared. */
+static void check_rtt(copal_ep *ep, observer *o)
+{
+  if (o->rtt == 0 || copal_list_is_empty(&o->stale))
+    return;
+  relation *r = COPAL_AROUND(o->stale.next, relation, turn);
+  if (r->nons >> r->checks == 0)
+    return;
+  r->nons = ep->cfg.notify_con_every;
+  if (r->checks < RTT_CHECKS_MAX)
+    r->checks++;
+}
+
 void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now)
 {
   observer *o = COPAL_AROUND(t, observer, timer);
@@ -689,6 +710,8 @@ void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now)
     lose(ep, o);
   else if (o->quiet && o->quiet <= beats(now))
     repeat_last(ep, o, now);
+  else
+    check_rtt(ep, o);
   pump(ep, o, now);
 }
 

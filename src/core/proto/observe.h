@@ -40,7 +40,7 @@ typedef struct observer {
   uint32_t quiet;             /* beat at which to look for a last state to repeat, or 0 */
   uint32_t sequence;          /* that the notification in flight carries */
   copal_dur interval;         /* of the running retransmission timer */
-  copal_dur rtt;              /* smoothed round-trip time; 0 when not known */
+  copal_dur rtt;              /* round-trip time: falls at once, rises slowly; 0 when not known */
 } observer;
 
 #define OBSERVE_NO_SZX 0xfu /* of a client that did not ask for blocks */
@@ -67,7 +67,8 @@ typedef struct relation {
   uint8_t szx : 4; /* of the blocks that the client asked for, or OBSERVE_NO_SZX */
   bool has_mid : 1;
   bool has_asked : 1;
-  bool is_stale : 1; /* the client has not been sent the newest state */
+  bool is_stale : 1;  /* the client has not been sent the newest state */
+  uint8_t checks : 3; /* of the round-trip time, because a notification had to wait for it */
 } relation;
 
 /* Plans the memory of observers and relations; measures only when `ep` is NULL. */

@@ -1185,7 +1185,7 @@ static void rfc7641_4_5_1_those_that_waited_alike_share_a_rendering(void **state
     fx_advance(f, k == 0 ? 50 * ms : second);
     for (uint8_t i = 0; i < 8; i++) {
       const copal_path p = fx_peer(i + 1);
-      expect_note_to(f, &p, COPAL_NON, i, k == 0 ? "a2" : "a3");
+      expect_note_to(f, &p, k == 0 ? COPAL_NON : COPAL_CON, i, k == 0 ? "a2" : "a3");
     }
   }
   assert_int_equal(asked->renders, 3);
@@ -1205,8 +1205,81 @@ static void rfc7641_4_5_1_non_notifications_keep_a_round_trip_apart(void **state
   fx_advance(f, 290 * ms);
   fx_expect_nothing(f);
   fx_advance(f, 20 * ms);
-  expect_note(f, COPAL_NON, 0xaa, "a3"); /* the state between was skipped */
+  expect_note(f, COPAL_CON, 0xaa, "a3"); /* the state between was skipped */
   fx_expect_nothing(f);
+}
+
+/* A notification has just left. The next one, which waits for the round-trip time of 500 ms. */
+static note next_that_waited(fixture *f)
+{
+  unsigned waited_ms = 0;
+  change(f, asked, "a1");
+  while (f->sent_count == 0 && waited_ms++ < 600)
+    fx_advance(f, ms);
+  assert_in_range(waited_ms, 480, 520);
+  return next_note(f);
+}
+
+/* The first sample may come from an instant at which many were notified: who waits because of it
+ * has the next notification confirmed. */
+static void rfc7641_4_5_1_a_round_trip_that_delays_is_measured_anew(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  learn_rtt(f, 0xaa, 500 * ms);
+  change(f, asked, "a1");
+  expect_note(f, COPAL_NON, 0xaa, "a1");
+  const note n = next_that_waited(f);
+  assert_int_equal(n.type, COPAL_CON);
+  fx_advance(f, 30 * ms);
+  ack(f, &n);
+  fx_advance(f, 100 * ms);
+  for (int i = 0; i < 5; i++) {
+    change(f, asked, "a2");
+    expect_note(f, COPAL_NON, 0xaa, "a2");
+    fx_advance(f, 60 * ms);
+  }
+}
+
+/* Where the path is slow indeed, most notifications stay non-confirmable. */
+static void rfc7641_4_5_1_a_slow_path_is_measured_ever_less_often(void **state)
+{
+  fixture *f = *state;
+  unsigned cons = 0;
+  f->cfg.notify_con_every = 1000;
+  fx_restart(f);
+  observe(f, 0xaa);
+  learn_rtt(f, 0xaa, 500 * ms);
+  change(f, asked, "a1");
+  expect_note(f, COPAL_NON, 0xaa, "a1");
+  for (unsigned i = 1; i <= 400; i++) {
+    const note n = next_that_waited(f);
+    if (n.type == COPAL_NON)
+      continue;
+    cons++;
+    fx_advance(f, 500 * ms);
+    ack(f, &n);
+    change(f, asked, "a2");
+    expect_note(f, COPAL_NON, 0xaa, "a2");
+  }
+  assert_in_range(cons, 7, 10);
+}
+
+static void rfc7641_4_5_1_a_longer_round_trip_counts_by_an_eighth(void **state)
+{
+  fixture *f = *state;
+  observe(f, 0xaa);
+  learn_rtt(f, 0xaa, 100 * ms);
+  asked->subject.is_confirmable = true;
+  learn_rtt(f, 0xaa, 900 * ms);
+  asked->subject.is_confirmable = false;
+  change(f, asked, "a1");
+  expect_note(f, COPAL_NON, 0xaa, "a1");
+  change(f, asked, "a2");
+  fx_advance(f, 190 * ms);
+  fx_expect_nothing(f);
+  fx_advance(f, 20 * ms);
+  expect_note(f, COPAL_CON, 0xaa, "a2");
 }
 
 static void rfc7641_4_5_2_a_newer_state_replaces_one_that_waits(void **state)
@@ -1634,6 +1707,9 @@ int main(void)
       TEST(rfc7641_4_5_1_other_clients_do_not_wait),
       TEST(rfc7641_4_5_1_those_that_waited_alike_share_a_rendering),
       TEST(rfc7641_4_5_1_non_notifications_keep_a_round_trip_apart),
+      TEST(rfc7641_4_5_1_a_round_trip_that_delays_is_measured_anew),
+      TEST(rfc7641_4_5_1_a_slow_path_is_measured_ever_less_often),
+      TEST(rfc7641_4_5_1_a_longer_round_trip_counts_by_an_eighth),
       TEST(rfc7641_4_5_2_a_newer_state_replaces_one_that_waits),
       TEST(rfc7641_4_5_2_retransmission_carries_the_newest_state),
       TEST(rfc7641_4_5_2_ack_of_what_was_superseded_ends_nothing),
