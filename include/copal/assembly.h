@@ -35,8 +35,9 @@ typedef struct copal_assembly_step {
 /* Takes a request with a Block1 option in. `limit` is the largest body accepted, bytes. On success
  * the payload is to be kept at `step->offset` and the request answered with the same Block1 value:
  * 2.31 (Continue), or the final answer. Returns COPAL_OK; COPAL_EINCOMPLETE (4.08) when blocks
- * before it are missing or the Content-Format changed; COPAL_ETOOBIG (4.13); COPAL_EBLOCK (4.00)
- * when the payload does not fill its block. After an error the transfer has to begin again. */
+ * before it are missing, the Content-Format changed, or the last block ends before what is there;
+ * COPAL_ETOOBIG (4.13); COPAL_EBLOCK (4.00) when the payload does not fill its block. After an
+ * error the transfer has to begin again. */
 COPAL_API int copal_assembly_take(copal_assembly *a, const copal_req *req, uint32_t limit,
                                   copal_assembly_step *step);
 

@@ -92,10 +92,11 @@ static void problem_of_block(const resources *s, const handler_req *req, int err
   case COPAL_ETOOBIG: problem_set_too_large(why, req->env->limits->body_max); break;
   case COPAL_EINCOMPLETE:
     problem_set(why, COPAL_CODE_REQUEST_ENTITY_INCOMPLETE,
-                "Blocks before this one are missing; begin again with the first");
+                "Blocks before this one are missing, or of another body; begin again with the "
+                "first");
     break;
   case COPAL_EBLOCK:
-    problem_set(why, COPAL_CODE_BAD_REQUEST, "The payload does not fill its block");
+    problem_set(why, COPAL_CODE_BAD_REQUEST, "The payload does not fit its block");
     break;
   default:
     problem_set_unavailable(why, s->cfg.retry_s, "No room for the blocks; try again later");
@@ -182,8 +183,10 @@ static int resources_on_request(service *base, const handler_req *req)
   if (req->key.len > req->env->limits->key_max)
     return problem_reply(req, COPAL_CODE_BAD_REQUEST, "Path too long: at most %u bytes",
                          (unsigned)req->env->limits->key_max);
+  const copal_block b = req->coap->block1;
   const bool is_part =
-      req->coap->has_block1 && (req->coap->block1.num != 0 || req->coap->block1.more);
+      req->coap->has_block1 &&
+      (b.num != 0 || b.more || req->coap->msg->payload.len > copal_block_size(b.szx));
   if (!is_part)
     return on_whole(s, req, req, NULL);
   return req->coap->is_qblock1 ? on_qblock(s, req) : on_block(s, req);

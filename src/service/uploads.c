@@ -409,8 +409,11 @@ static int keep(const uploads *t, upload *u, const copal_assembly_step *step, co
 {
   if (step->is_first)
     staging_wipe(&u->body);
-  if (step->is_repeated)
-    return COPAL_OK;
+  if (step->is_repeated) {
+    /* Another body under the same name: neither can be completed. RFC 7959 section 2.5. */
+    const int held = staging_holds(&u->body, step->offset, payload);
+    return held > 0 ? COPAL_OK : held == 0 ? COPAL_EINCOMPLETE : COPAL_ENOSLOT;
+  }
   return staging_write(&u->body, t->cfg.dir, step->offset, payload) < 0 ? COPAL_ENOSLOT : COPAL_OK;
 }
 
@@ -418,7 +421,8 @@ static int keep(const uploads *t, upload *u, const copal_assembly_step *step, co
 static int leave(uploads *t, upload *u, int err, bool is_whole)
 {
   u->is_busy = false;
-  t->counts.failed += err < 0;
+  t->counts.broken += err == COPAL_EINCOMPLETE;
+  t->counts.failed += err < 0 && err != COPAL_EINCOMPLETE;
   if (u->is_doomed) /* it gave way to others */
     return err < 0 ? err : COPAL_EINCOMPLETE;
   if (err < 0 || is_whole)

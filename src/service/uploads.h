@@ -31,7 +31,8 @@ typedef struct uploads_counts {
   uint64_t open;     /* now */
   uint64_t bytes;    /* now */
   uint64_t finished; /* bodies that came in whole */
-  uint64_t broken;   /* 4.08: a block was missing, or the Content-Format changed */
+  uint64_t broken;   /* 4.08: a block was missing, repeated with other bytes, or the Content-Format
+                        changed */
   uint64_t expired;  /* the next block did not come in time */
   uint64_t evicted;  /* gave way to another upload */
   uint64_t failed;   /* could not be kept: no memory, no space */

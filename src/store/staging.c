@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+enum { COMPARED_AT_ONCE = 4096 };
+
 static int grow(staging *s, size_t need)
 {
   size_t cap = s->cap == 0 ? 4096 : s->cap;
@@ -190,6 +192,37 @@ int staging_write(staging *s, const char *dir, size_t offset, copal_span bytes)
       return err;
   }
   return s->fd_plus_1 > 0 ? write_to_file(s, offset, bytes) : write_to_memory(s, offset, bytes);
+}
+
+/* The same of bytes in the file. */
+static int file_holds(const staging *s, size_t offset, copal_span bytes)
+{
+  uint8_t chunk[COMPARED_AT_ONCE];
+  while (bytes.len > 0) {
+    const size_t want = bytes.len < sizeof chunk ? bytes.len : sizeof chunk;
+    const ssize_t n = pread(s->fd_plus_1 - 1, chunk, want, (off_t)offset);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      return n < 0 ? -errno : 0;
+    if (memcmp(chunk, bytes.ptr, (size_t)n) != 0)
+      return 0;
+    offset += (size_t)n;
+    bytes = copal_span_of(bytes.ptr + n, bytes.len - (size_t)n);
+  }
+  return 1;
+}
+
+int staging_holds(const staging *s, size_t offset, copal_span bytes)
+{
+  if (offset > s->len || bytes.len > s->len - offset)
+    return 0;
+  const size_t in_file = offset < s->filed ? s->filed - offset : 0;
+  const size_t cut = in_file < bytes.len ? in_file : bytes.len;
+  const size_t rest = bytes.len - cut;
+  if (rest > 0 && memcmp(s->bytes + (offset + cut - s->filed), bytes.ptr + cut, rest) != 0)
+    return 0;
+  return cut > 0 ? file_holds(s, offset, copal_span_of(bytes.ptr, cut)) : 1;
 }
 
 int staging_view(staging *s, copal_span *body)

@@ -100,6 +100,26 @@ def rfc7959_2_5_first_block_begins_anew(p):
     equal(fetch(p, path), data, "body")
 
 
+def rfc7959_2_5_interleaved_bodies_are_not_mixed(p):
+    """One endpoint sends two bodies at once to one resource, and nothing tells them apart."""
+    path, bodies = p.path(), (b"a" * 192, b"b" * 192)
+    codes = [[block(p, path, data, num, 2).code for data in bodies] for num in range(3)]
+    check("2.01" not in codes[-1], "codes %s" % codes)
+    equal(p.ask(wire.GET, path).code, "4.04", "code of the resource")
+
+
+def rfc7959_2_5_last_block_within_the_body_is_refused(p):
+    path = p.path()
+    for num in range(3):
+        equal(block(p, path, b"a" * 256, num, 2).code, "2.31", "code of block %d" % num)
+    equal(block(p, path, b"b" * 70, 1, 2).code, "4.08", "code of a last block")
+    equal(p.ask(wire.GET, path).code, "4.04", "code of the resource")
+
+
+def rfc7959_2_2_only_block_larger_than_its_size_is_refused(p):
+    equal(p.ask(PUT, p.path(), [(BLOCK1, 0)], b"x" * 17).code, "4.00", "code")
+
+
 def rfc7959_2_5_duplicate_block_is_taken_once(p):
     path, data = p.path(), body(128)
     first = p.build(PUT, path, [(BLOCK1, 0 << 4 | 8 | 2)], data[:64])

@@ -43,6 +43,9 @@ int copal_assembly_take(copal_assembly *a, const copal_req *req, uint32_t limit,
   }
   if (!a->is_open || offset > a->have || format != a->content_format)
     return refuse(a, COPAL_EINCOMPLETE);
+  /* What lies behind the end has come from another body. */
+  if (step->is_last && offset + len < a->have)
+    return refuse(a, COPAL_EINCOMPLETE);
 
   step->is_repeated = offset + len <= a->have && !step->is_last;
   if (!step->is_repeated)

@@ -173,6 +173,33 @@ static void a_repeated_block_is_counted_once(void **state)
   finish(&plain, 2, 'a');
 }
 
+static void rfc7959_2_5_a_block_repeated_with_other_bytes_ends_the_upload(void **state)
+{
+  (void)state;
+  assert_int_equal(first(&plain, 'a'), COPAL_OK);
+  assert_int_equal(first(&plain, 'b'), COPAL_OK);
+  assert_int_equal(put(&plain, 1, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&plain, 1, true, 'b', BLOCK), COPAL_EINCOMPLETE);
+  assert_int_equal(put(&plain, 2, false, 'a', 10), COPAL_EINCOMPLETE);
+  assert_int_equal(put(&plain, 2, false, 'b', 10), COPAL_EINCOMPLETE);
+  assert_int_equal(counts().open, 0);
+  assert_int_equal(counts().bytes, 0);
+  assert_int_equal(counts().broken, 3);
+  assert_int_equal(counts().failed, 0);
+}
+
+static void rfc7959_2_5_a_last_block_within_the_body_ends_the_upload(void **state)
+{
+  (void)state;
+  assert_int_equal(first(&plain, 'a'), COPAL_OK);
+  assert_int_equal(put(&plain, 1, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&plain, 2, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&plain, 1, false, 'b', 10), COPAL_EINCOMPLETE);
+  assert_null(whole);
+  assert_int_equal(counts().open, 0);
+  assert_int_equal(counts().broken, 1);
+}
+
 static const who tagged = {1, 5683, "/a", "x"};
 
 static void rfc9175_3_1_a_tag_lets_blocks_come_ahead_of_others(void **state)
@@ -181,7 +208,7 @@ static void rfc9175_3_1_a_tag_lets_blocks_come_ahead_of_others(void **state)
   assert_int_equal(first(&tagged, 'a'), COPAL_OK);
   assert_int_equal(put(&tagged, 3, true, 'a', BLOCK), COPAL_OK);
   assert_int_equal(put(&tagged, 2, true, 'a', BLOCK), COPAL_OK);
-  assert_int_equal(put(&tagged, 3, true, 'z', BLOCK), COPAL_OK); /* it is there already */
+  assert_int_equal(put(&tagged, 3, true, 'a', BLOCK), COPAL_OK); /* it is there already */
   assert_int_equal(put(&tagged, 5, true, 'a', BLOCK), COPAL_OK);
   assert_int_equal(counts().bytes, 6 * BLOCK);
   assert_int_equal(put(&tagged, 1, true, 'a', BLOCK), COPAL_OK);
@@ -189,6 +216,15 @@ static void rfc9175_3_1_a_tag_lets_blocks_come_ahead_of_others(void **state)
   assert_int_equal(counts().bytes, 6 * BLOCK);
   finish(&tagged, 6, 'a');
   assert_int_equal(counts().bytes, 0);
+}
+
+static void a_block_ahead_repeated_with_other_bytes_ends_the_upload(void **state)
+{
+  (void)state;
+  assert_int_equal(first(&tagged, 'a'), COPAL_OK);
+  assert_int_equal(put(&tagged, 3, true, 'a', BLOCK), COPAL_OK);
+  assert_int_equal(put(&tagged, 3, true, 'z', BLOCK), COPAL_EINCOMPLETE);
+  assert_int_equal(counts().open, 0);
 }
 
 static void rfc7959_2_5_the_last_block_needs_all_others(void **state)
@@ -514,6 +550,9 @@ int main(void)
       TEST(rfc7959_2_9_2_a_gap_ends_the_upload),
       TEST(rfc7959_2_5_block_0_starts_over),
       TEST(a_repeated_block_is_counted_once),
+      TEST(rfc7959_2_5_a_block_repeated_with_other_bytes_ends_the_upload),
+      TEST(rfc7959_2_5_a_last_block_within_the_body_ends_the_upload),
+      TEST(a_block_ahead_repeated_with_other_bytes_ends_the_upload),
       TEST(rfc9175_3_1_a_tag_lets_blocks_come_ahead_of_others),
       TEST(rfc7959_2_5_the_last_block_needs_all_others),
       TEST(a_block_too_far_ahead_ends_the_upload),

@@ -125,6 +125,32 @@ static void pieces_in_any_order_make_the_body(void **state)
   staging_wipe(&s);
 }
 
+static void what_is_held_is_compared_in_memory_and_in_the_file(void **state)
+{
+  staging s = {0};
+  (void)state;
+  fill(7);
+  for (size_t at = 0; at + 1000 <= sizeof bytes; at += 1000) {
+    assert_int_equal(staging_put(&s, dir, at, copal_span_of(bytes + at, 1000)), 0);
+    for (size_t k = 0; k <= at; k += 9000) { /* the end of a piece and the beginning of the next */
+      const size_t from = k + 500 > at ? at : k + 500;
+      const copal_span same = copal_span_of(bytes + from, at + 1000 - from);
+      assert_int_equal(staging_holds(&s, from, same), 1);
+      bytes[at + 999] ^= 1;
+      assert_int_equal(staging_holds(&s, from, same), 0);
+      bytes[at + 999] ^= 1;
+    }
+  }
+  assert_true(s.filed > 0 && s.filed < s.len);
+  assert_int_equal(staging_holds(&s, 0, copal_span_of(bytes, s.len)), 1);
+  assert_int_equal(staging_holds(&s, 1, copal_span_of(bytes, s.len)), 0); /* beyond the end */
+  assert_int_equal(staging_holds(&s, s.len, copal_span_none()), 1);
+  assert_int_equal(staging_holds(&s, s.len + 1, copal_span_none()), 0);
+  bytes[s.filed - 1] ^= 1;
+  assert_int_equal(staging_holds(&s, 0, copal_span_of(bytes, s.len)), 0);
+  staging_wipe(&s);
+}
+
 static void a_body_is_cut_in_the_file_and_before_it(void **state)
 {
   staging s = {0};
@@ -150,6 +176,7 @@ int main(void)
       cmocka_unit_test(writing_earlier_makes_that_the_end),
       cmocka_unit_test(a_gap_is_refused),
       cmocka_unit_test(pieces_in_any_order_make_the_body),
+      cmocka_unit_test(what_is_held_is_compared_in_memory_and_in_the_file),
       cmocka_unit_test(a_body_is_cut_in_the_file_and_before_it),
       cmocka_unit_test(without_a_directory_memory_is_the_limit),
   };

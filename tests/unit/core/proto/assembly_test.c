@@ -174,6 +174,17 @@ static void rfc7959_2_5_a_repeated_block_is_taken_once(void **state)
   assert_int_equal(a.have, 33);
 }
 
+static void rfc7959_2_5_a_last_block_within_the_body_is_of_another(void **state)
+{
+  (void)state;
+  assert_int_equal(take(0, true, 0, 16), COPAL_OK);
+  assert_int_equal(take(1, true, 0, 16), COPAL_OK);
+  assert_int_equal(take(2, true, 0, 16), COPAL_OK);
+  assert_int_equal(take(1, false, 0, 5), COPAL_EINCOMPLETE);
+  assert_false(a.is_open);
+  assert_int_equal(take(3, false, 0, 5), COPAL_EINCOMPLETE);
+}
+
 static void rfc7959_2_5_block_0_begins_again(void **state)
 {
   (void)state;
@@ -226,6 +237,7 @@ int main(void)
       TEST(rfc7959_2_9_3_too_large_by_size1_is_4_13),
       TEST(rfc7959_2_9_3_too_large_by_what_has_come_is_4_13),
       TEST(rfc7959_2_5_a_repeated_block_is_taken_once),
+      TEST(rfc7959_2_5_a_last_block_within_the_body_is_of_another),
       TEST(rfc7959_2_5_block_0_begins_again),
       TEST(rfc7959_2_5_the_block_size_may_change_on_the_way),
       TEST(a_larger_block_may_overlap_what_is_there),
