@@ -144,6 +144,15 @@ class FullDisk(unittest.TestCase):
         for args in (("--help",), ("help", "get"), ("get", "--help"), ("--version",)):
             self.check(*args)
 
+    def test_reader_that_went_away_is_no_complaint(self):
+        with Peer(serve(b"x" * 200, 0, [(OBSERVE, b"\x01")])) as p:
+            reader, writer = os.pipe()
+            os.close(reader)
+            r = subprocess.run([COPAL, "observe", p.uri("/x"), "-c", "1"], stdout=writer,
+                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60)
+            os.close(writer)
+        self.assertEqual((r.returncode, r.stderr), (1, b""))
+
     def test_silent_is_silent(self):
         with Peer(serve(b"x", 0)) as p:
             r = self.run_into_full("get", "-s", p.uri("/x"))

@@ -53,6 +53,8 @@ status run_print(const args *a, const buf *out)
   buf message = {0};
   if (run_write(STDOUT_FILENO, buf_span(out)) == 0)
     return STATUS_OK;
+  if (errno == EPIPE) /* who reads it has had enough, as SIGPIPE would say */
+    return STATUS_INTERNAL;
   buf_print(&message, "cannot write standard output: %s", strerror(errno));
   run_complain(a, &message);
   buf_wipe(&message);

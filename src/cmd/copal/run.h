@@ -27,8 +27,8 @@ void run_complain(const args *a, const buf *message);
 /* Writes all to a descriptor. Returns 0, or -1 with errno. */
 int run_write(int fd, copal_span bytes);
 
-/* Writes all to standard output; complains when it cannot. `a` may be NULL. Returns STATUS_OK or
- * STATUS_INTERNAL. */
+/* Writes all to standard output; complains when it cannot, unless nobody reads it any more. `a` may
+ * be NULL. Returns STATUS_OK or STATUS_INTERNAL. */
 status run_print(const args *a, const buf *out);
 
 /* Reads what --data names: text, @FILE or - for standard input. Returns STATUS_OK, or
