@@ -36,10 +36,18 @@ typedef enum certs_name {
   CERTS_NAME_FINGERPRINT, /* "sha-256:" and the fingerprint of the key */
 } certs_name;
 
+/* Files of a certificate of ours, with the chain behind it, and of its key. */
+typedef struct certs_pair {
+  const char *certificate, *key;
+} certs_pair;
+
 /* Names of files; NULL or "": none. Copied. */
 typedef struct certs_cfg {
   const char *certificate; /* our chain, our own one first; with `key` */
   const char *key;
+  size_t more_count; /* server: further ones, for clients that want a server of their names (RFC
+                        6066 section 3); who names none of them is shown the first */
+  const certs_pair *more;
   const char *ca;        /* who may sign the peer's */
   const char *crl;       /* revocation lists of these */
   const char *raw_key;   /* our key as a raw public key */
@@ -56,9 +64,11 @@ typedef struct certs_cfg {
 
 /* What the files say; for the log. */
 typedef struct certs_facts {
-  char subject[IDENTITY_NAME_MAX + 1]; /* of our certificate; "": none */
-  int64_t expires;                     /* our certificate, seconds since 1970 */
-  char raw_key[FINGERPRINT_TEXT];      /* fingerprint of our raw public key; "": none */
+  size_t certificates;                  /* of ours */
+  char subject[IDENTITY_NAME_MAX + 1];  /* of the first of them; "": none */
+  char expiring[IDENTITY_NAME_MAX + 1]; /* of the one that is the first to expire */
+  int64_t expires;                      /* and when, seconds since 1970 */
+  char raw_key[FINGERPRINT_TEXT];       /* fingerprint of our raw public key; "": none */
   size_t authorities, revocation_lists, peers;
   int64_t outdated; /* when the first of the revocation lists is; 0: never */
 } certs_facts;
@@ -73,8 +83,9 @@ int certs_open(const certs_cfg *cfg, certs **c, char why[CERTS_WHY_SIZE]);
 void certs_close(certs *c);
 
 /* Reads the files again: handshakes under way show what they began with, and all peers are judged
- * by what the files say now. On failure, as above, all stays as it was. */
-int certs_reload(certs *c, char why[CERTS_WHY_SIZE]);
+ * by what the files say now. `names` has other names of files, of the rest nothing counts; NULL:
+ * they are the same. On failure, as above, all stays as it was. */
+int certs_reload(certs *c, const certs_cfg *names, char why[CERTS_WHY_SIZE]);
 
 /* What they said when they were last read. */
 void certs_facts_now(certs *c, certs_facts *f);

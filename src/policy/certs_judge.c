@@ -15,7 +15,6 @@
 #include "policy/certs_inside.h"
 
 enum {
-  CHAIN_MAX = 8,   /* certificates of a peer that are looked at */
   NAMES_TOLD = 3,  /* of a certificate that has the wrong ones */
   NAME_SIZE = 256, /* of a name in a certificate, with its end */
   TITLE_MAX = 100, /* bytes of a name in a message */
@@ -310,17 +309,21 @@ static int judge_client(const certs_cfg *cfg, const edition *e, gnutls_x509_crt_
     return rc;
   if (!name_of(cfg, chain[0], name))
     return object(o, DTLS_REFUSAL_NAME, "the certificate has no name that can be an identity");
-  return identity_hold(cfg->all, IDENTITY_X509, copal_span_str(name), who);
+  proof p = {.len = 0};
+  (void)certs_prove(e, chain, count, &p); /* without one it is out with the next reload */
+  const identity id = {
+      .kind = IDENTITY_X509, .name = copal_span_str(name), .proof = proof_span(&p)};
+  return identity_hold_as(cfg->all, &id, who);
 }
 
 static int judge_chain(const certs_cfg *cfg, const edition *e, const dtls_claim *claim,
                        uint32_t *who, dtls_objection *o)
 {
-  gnutls_x509_crt_t chain[CHAIN_MAX];
+  gnutls_x509_crt_t chain[CERTS_CHAIN_MAX];
   unsigned count = 0;
   int rc = COPAL_OK;
-  if (claim->count == 0 || claim->count > CHAIN_MAX)
-    return object(o, DTLS_REFUSAL_BROKEN, "a chain of more than %d certificates", CHAIN_MAX);
+  if (claim->count == 0 || claim->count > CERTS_CHAIN_MAX)
+    return object(o, DTLS_REFUSAL_BROKEN, "a chain of more than %d certificates", CERTS_CHAIN_MAX);
   while (rc == COPAL_OK && count < claim->count) {
     if (gnutls_x509_crt_init(&chain[count]) < 0) {
       rc = COPAL_ENOSLOT;
@@ -354,8 +357,11 @@ static int judge_raw_key(const certs_cfg *cfg, const edition *e, const dtls_clai
     return object(o, DTLS_REFUSAL_UNKNOWN, "the raw public key %s is not known", text);
   if (cfg->all == NULL)
     return COPAL_OK;
-  return identity_hold(cfg->all, IDENTITY_RPK, copal_span_str(k->name[0] != '\0' ? k->name : text),
-                       who);
+  const proof p = proof_of_raw_key(&print);
+  const identity id = {.kind = IDENTITY_RPK,
+                       .name = copal_span_str(k->name[0] != '\0' ? k->name : text),
+                       .proof = proof_span(&p)};
+  return identity_hold_as(cfg->all, &id, who);
 }
 
 int certs_judge(const certs_cfg *cfg, const edition *e, const dtls_claim *claim, uint32_t *who,

@@ -4,26 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 
 #include "copal/error.h"
 #include "policy/certs_inside.h"
 #include "policy/lines.h"
 
-enum {
-  KEY_BITS = 256, /* of P-256, the curve that the suites have. RFC 7252 section 9.1.3.2 */
-  KEYS_FIRST = 16,
-};
-
-static const char no_curve[] =
-    "the key is not on the curve P-256, which these suites need: openssl "
-    "ecparam -name prime256v1 -genkey -noout makes one";
+enum { KEYS_FIRST = 16 };
 
 /* ------------------------------------------------------------------------------------------------
  * files */
 
-static int complain(char why[CERTS_WHY_SIZE], const char *path, const char *what)
+int certs_complain(char why[CERTS_WHY_SIZE], const char *path, const char *what)
 {
   snprintf(why, CERTS_WHY_SIZE, "%s: %s", path, what);
   return COPAL_EINVAL;
@@ -37,9 +29,9 @@ static int pass_on(char why[CERTS_WHY_SIZE], const mistakes *m)
   return COPAL_EINVAL;
 }
 
-/* Reads a whole file; wiped and given back with drop(). */
-static int load(const char *path, lines_secrecy secrecy, gnutls_datum_t *out,
-                char why[CERTS_WHY_SIZE])
+/* Reads a whole file; wiped and given back with certs_drop(). */
+int certs_load(const char *path, lines_secrecy secrecy, gnutls_datum_t *out,
+               char why[CERTS_WHY_SIZE])
 {
   mistakes m = {.count = 0};
   copal_mspan text;
@@ -49,144 +41,12 @@ static int load(const char *path, lines_secrecy secrecy, gnutls_datum_t *out,
   return COPAL_OK;
 }
 
-static void drop(gnutls_datum_t *d)
+void certs_drop(gnutls_datum_t *d)
 {
   if (d->data != NULL)
     gnutls_memset(d->data, 0, d->size);
   free(d->data);
   *d = (gnutls_datum_t){NULL, 0};
-}
-
-/* ------------------------------------------------------------------------------------------------
- * our own */
-
-/* Reads a private key that the suites can use. */
-static int read_key(const char *path, gnutls_datum_t *pem, gnutls_x509_privkey_t *key,
-                    char why[CERTS_WHY_SIZE])
-{
-  unsigned bits = 0;
-  int rc = load(path, LINES_SECRET, pem, why);
-  if (rc < 0)
-    return rc;
-  if (gnutls_x509_privkey_init(key) < 0)
-    return COPAL_ENOSPC;
-  if (gnutls_x509_privkey_import2(*key, pem, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN) < 0)
-    return complain(why, path, "there is no private key in it, in PEM and without a password");
-  const int kind = gnutls_x509_privkey_get_pk_algorithm2(*key, &bits);
-  return kind == GNUTLS_PK_ECDSA && bits == KEY_BITS ? COPAL_OK : complain(why, path, no_curve);
-}
-
-/* A certificate that clients would refuse for what it says of itself is not served. */
-static int check_own(const certs_cfg *cfg, gnutls_x509_crt_t crt, char why[CERTS_WHY_SIZE])
-{
-  const char *purpose = cfg->is_client ? GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER;
-  unsigned usage = 0, critical;
-  if (gnutls_x509_crt_check_key_purpose(crt, purpose, 0) == 0)
-    return complain(why, cfg->certificate,
-                    cfg->is_client ? "its extended key usage does not allow TLS clients"
-                                   : "its extended key usage does not allow TLS servers");
-  if (gnutls_x509_crt_get_key_usage(crt, &usage, &critical) >= 0 &&
-      (usage & GNUTLS_KEY_DIGITAL_SIGNATURE) == 0)
-    return complain(why, cfg->certificate, "its key usage does not allow digital signatures");
-  return COPAL_OK;
-}
-
-static int note_own(edition *e, const certs_cfg *cfg, char why[CERTS_WHY_SIZE])
-{
-  gnutls_x509_crt_t *chain = NULL;
-  unsigned count = 0;
-  size_t len = sizeof e->facts.subject;
-  int rc = gnutls_certificate_get_x509_crt(e->own, 0, &chain, &count);
-  if (rc < 0 || count == 0)
-    return rc < 0 ? COPAL_ENOSPC : complain(why, cfg->certificate, "there is no certificate in it");
-  rc = check_own(cfg, chain[0], why);
-  e->facts.expires = (int64_t)gnutls_x509_crt_get_expiration_time(chain[0]);
-  if (gnutls_x509_crt_get_dn(chain[0], e->facts.subject, &len) < 0 || len <= 1)
-    snprintf(e->facts.subject, sizeof e->facts.subject, "(without a subject)");
-  while (count > 0)
-    gnutls_x509_crt_deinit(chain[--count]);
-  gnutls_free(chain);
-  return rc;
-}
-
-static int read_chain(edition *e, const certs_cfg *cfg, char why[CERTS_WHY_SIZE])
-{
-  gnutls_datum_t chain = {NULL, 0}, pem = {NULL, 0};
-  gnutls_x509_privkey_t key = NULL;
-  int rc = load(cfg->certificate, LINES_OPEN, &chain, why);
-  if (rc == COPAL_OK)
-    rc = read_key(cfg->key, &pem, &key, why);
-  if (rc == COPAL_OK) {
-    const int n = gnutls_certificate_set_x509_key_mem2(e->own, &chain, &pem, GNUTLS_X509_FMT_PEM,
-                                                       NULL, GNUTLS_PKCS_PLAIN);
-    if (n == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
-      rc = complain(why, cfg->certificate, "the key is that of another certificate");
-    else if (n < 0)
-      rc = complain(why, cfg->certificate, gnutls_strerror(n));
-  }
-  if (rc == COPAL_OK)
-    rc = note_own(e, cfg, why);
-  if (key != NULL)
-    gnutls_x509_privkey_deinit(key);
-  drop(&chain);
-  drop(&pem);
-  return rc;
-}
-
-/* Writes the public key that belongs to the private one: PEM for the library, DER for the
- * fingerprint. Both are freed with gnutls_free(). */
-static int derive_public(gnutls_x509_privkey_t key, gnutls_datum_t *pem, gnutls_datum_t *der)
-{
-  gnutls_privkey_t abstract = NULL;
-  gnutls_pubkey_t public = NULL;
-  int rc = gnutls_privkey_init(&abstract);
-  if (rc >= 0)
-    rc = gnutls_privkey_import_x509(abstract, key, 0);
-  if (rc >= 0)
-    rc = gnutls_pubkey_init(&public);
-  if (rc >= 0)
-    rc = gnutls_pubkey_import_privkey(public, abstract, 0, 0);
-  if (rc >= 0)
-    rc = gnutls_pubkey_export2(public, GNUTLS_X509_FMT_PEM, pem);
-  if (rc >= 0)
-    rc = gnutls_pubkey_export2(public, GNUTLS_X509_FMT_DER, der);
-  if (public != NULL)
-    gnutls_pubkey_deinit(public);
-  if (abstract != NULL)
-    gnutls_privkey_deinit(abstract);
-  return rc;
-}
-
-static int set_raw_key(edition *e, gnutls_x509_privkey_t key, const gnutls_datum_t *pem)
-{
-  gnutls_datum_t spki = {NULL, 0}, der = {NULL, 0};
-  fingerprint print;
-  int rc = derive_public(key, &spki, &der);
-  if (rc >= 0)
-    rc = gnutls_certificate_set_rawpk_key_mem(e->own, &spki, pem, GNUTLS_X509_FMT_PEM, NULL, 0,
-                                              NULL, 0, GNUTLS_PKCS_PLAIN);
-  if (rc >= 0)
-    rc = fingerprint_of(copal_span_of(der.data, der.size), &print) ? 0 : GNUTLS_E_MEMORY_ERROR;
-  if (rc >= 0)
-    fingerprint_write(&print, e->facts.raw_key);
-  gnutls_free(spki.data);
-  gnutls_free(der.data);
-  return rc;
-}
-
-static int read_raw_key(edition *e, const char *path, char why[CERTS_WHY_SIZE])
-{
-  gnutls_datum_t pem = {NULL, 0};
-  gnutls_x509_privkey_t key = NULL;
-  int rc = read_key(path, &pem, &key, why);
-  if (rc == COPAL_OK) {
-    const int n = set_raw_key(e, key, &pem);
-    rc = n < 0 ? complain(why, path, gnutls_strerror(n)) : COPAL_OK;
-  }
-  if (key != NULL)
-    gnutls_x509_privkey_deinit(key);
-  drop(&pem);
-  return rc;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -200,13 +60,13 @@ typedef struct authorities {
 static int read_authorities(const char *path, authorities *a, char why[CERTS_WHY_SIZE])
 {
   gnutls_datum_t pem = {NULL, 0};
-  int rc = load(path, LINES_OPEN, &pem, why);
+  int rc = certs_load(path, LINES_OPEN, &pem, why);
   if (rc == COPAL_OK) {
     const int n = gnutls_x509_crt_list_import2(&a->items, &a->count, &pem, GNUTLS_X509_FMT_PEM, 0);
     if (n < 0 || a->count == 0)
-      rc = complain(why, path, "there is no certificate in it, in PEM");
+      rc = certs_complain(why, path, "there is no certificate in it, in PEM");
   }
-  drop(&pem);
+  certs_drop(&pem);
   return rc;
 }
 
@@ -233,10 +93,10 @@ static int add_crls(edition *e, const certs_cfg *cfg, const authorities *a,
   gnutls_datum_t pem = {NULL, 0};
   gnutls_x509_crl_t *list = NULL;
   unsigned count = 0, good = 0;
-  int rc = load(cfg->crl, LINES_OPEN, &pem, why);
+  int rc = certs_load(cfg->crl, LINES_OPEN, &pem, why);
   if (rc == COPAL_OK &&
       (gnutls_x509_crl_list_import2(&list, &count, &pem, GNUTLS_X509_FMT_PEM, 0) < 0 || count == 0))
-    rc = complain(why, cfg->crl, "there is no revocation list in it, in PEM");
+    rc = certs_complain(why, cfg->crl, "there is no revocation list in it, in PEM");
   while (rc == COPAL_OK && good < count && check_crl(list[good], a, e) == COPAL_OK)
     good++;
   if (rc == COPAL_OK && good < count) {
@@ -244,6 +104,8 @@ static int add_crls(edition *e, const certs_cfg *cfg, const authorities *a,
              cfg->ca, good + 1);
     rc = COPAL_EINVAL;
   }
+  if (rc == COPAL_OK)
+    rc = certs_note_lists(e, list, count);
   if (rc == COPAL_OK) {
     rc = gnutls_x509_trust_list_add_crls(e->trusted, list, count, 0, 0) < 0 ? COPAL_ENOSPC : rc;
   } else {
@@ -251,7 +113,7 @@ static int add_crls(edition *e, const certs_cfg *cfg, const authorities *a,
       gnutls_x509_crl_deinit(list[i]);
   }
   gnutls_free(list);
-  drop(&pem);
+  certs_drop(&pem);
   return rc;
 }
 
@@ -263,6 +125,8 @@ static int read_trust(edition *e, const certs_cfg *cfg, char why[CERTS_WHY_SIZE]
     rc = read_authorities(cfg->ca, &a, why);
   if (rc == COPAL_OK && certs_is_named(cfg->crl))
     rc = add_crls(e, cfg, &a, why);
+  if (rc == COPAL_OK)
+    rc = certs_note_authorities(e, a.items, a.count);
   e->facts.authorities = a.count;
   if (rc == COPAL_OK) /* which takes them */
     rc = gnutls_x509_trust_list_add_cas(e->trusted, a.items, a.count, 0) < 0 ? COPAL_ENOSPC : rc;
@@ -372,10 +236,15 @@ const known_key *edition_find(const edition *e, const fingerprint *whole)
 static int check(const certs_cfg *cfg, char why[CERTS_WHY_SIZE])
 {
   if (certs_is_named(cfg->certificate) != certs_is_named(cfg->key))
-    return complain(why, certs_is_named(cfg->key) ? cfg->key : cfg->certificate,
-                    "a certificate and its key belong together: give both");
+    return certs_complain(why, certs_is_named(cfg->key) ? cfg->key : cfg->certificate,
+                          "a certificate and its key belong together: give both");
+  for (size_t i = 0; i < cfg->more_count; i++)
+    if (!certs_is_named(cfg->more[i].certificate) || !certs_is_named(cfg->more[i].key))
+      return certs_complain(why, cfg->certificate,
+                            "each certificate and its key belong together: give both");
   if (certs_is_named(cfg->crl) && !certs_is_named(cfg->ca))
-    return complain(why, cfg->crl, "a revocation list needs the CA that signed it: give it, too");
+    return certs_complain(why, cfg->crl,
+                          "a revocation list needs the CA that signed it: give it, too");
   return COPAL_OK;
 }
 
@@ -383,11 +252,13 @@ static int read_all(edition *e, const certs_cfg *cfg, char why[CERTS_WHY_SIZE])
 {
   int rc = check(cfg, why);
   if (rc == COPAL_OK && certs_is_named(cfg->certificate))
-    rc = read_chain(e, cfg, why);
+    rc = certs_read_pair(e, &(certs_pair){cfg->certificate, cfg->key}, cfg->is_client, why);
+  for (size_t i = 0; rc == COPAL_OK && i < cfg->more_count; i++)
+    rc = certs_read_pair(e, &cfg->more[i], cfg->is_client, why);
   if (rc == COPAL_OK && certs_is_named(cfg->ca))
     rc = read_trust(e, cfg, why);
   if (rc == COPAL_OK && certs_is_named(cfg->raw_key))
-    rc = read_raw_key(e, cfg->raw_key, why);
+    rc = certs_read_raw_key(e, cfg->raw_key, why);
   if (rc == COPAL_OK && certs_is_named(cfg->raw_peers))
     rc = read_peers(e, cfg->raw_peers, why);
   if (rc == COPAL_OK && certs_is_named(cfg->pin))
@@ -417,5 +288,7 @@ void edition_free(edition *e)
   if (e->trusted != NULL)
     gnutls_x509_trust_list_deinit(e->trusted, 1);
   free(e->keys);
+  free(e->authorities);
+  free(e->revoked);
   free(e);
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <gnutls/crypto.h>
+
 #include "copal/cursor.h"
 #include "copal/error.h"
 #include "policy/access.h"
@@ -213,5 +215,42 @@ const book_subject *credbook_subject(const credbook *b, gnutls_x509_crt_t crt,
   for (size_t i = 0; i < b->subject_count; i++)
     if (subject_fits(&b->subjects[i], crt))
       return make_name(&b->subjects[i], crt, name) ? &b->subjects[i] : NULL;
+  return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * marks */
+
+static bool hash_text(gnutls_hash_hd_t h, copal_span text)
+{
+  const uint8_t len[2] = {(uint8_t)(text.len >> 8), (uint8_t)text.len};
+  return gnutls_hash(h, len, sizeof len) >= 0 && gnutls_hash(h, text.ptr, text.len) >= 0;
+}
+
+/* A mark of zeros is nobody's. */
+void credbook_mark(book_subject *s)
+{
+  uint8_t whole[32] = {0};
+  gnutls_hash_hd_t h;
+  memset(s->mark, 0, sizeof s->mark);
+  if (gnutls_hash_init(&h, GNUTLS_DIG_SHA256) < 0)
+    return;
+  bool is_good = hash_text(h, s->name);
+  for (size_t i = 0; i < s->count; i++) {
+    const uint8_t part = (uint8_t)s->patterns[i].part;
+    is_good = is_good && gnutls_hash(h, &part, 1) >= 0 && hash_text(h, s->patterns[i].text);
+  }
+  gnutls_hash_deinit(h, whole);
+  if (is_good)
+    memcpy(s->mark, whole, sizeof s->mark);
+}
+
+const book_subject *credbook_rule(const credbook *b, const uint8_t mark[PROOF_RULE_SIZE])
+{
+  static const uint8_t none[PROOF_RULE_SIZE];
+  for (size_t i = 0; i < b->subject_count; i++)
+    if (memcmp(b->subjects[i].mark, mark, PROOF_RULE_SIZE) == 0 &&
+        memcmp(mark, none, PROOF_RULE_SIZE) != 0)
+      return &b->subjects[i];
   return NULL;
 }

@@ -11,6 +11,7 @@
 
 #include "policy/credfile.h"
 #include "policy/fingerprint.h"
+#include "policy/proof.h"
 
 enum {
   SUBJECT_PATTERNS_MAX = 8,   /* of a rule, all of which must fit */
@@ -55,9 +56,16 @@ typedef struct book_pattern {
 typedef struct book_subject {
   size_t count;
   book_pattern patterns[SUBJECT_PATTERNS_MAX];
-  copal_span name; /* with {CN} and the like to be filled in */
+  copal_span name;               /* with {CN} and the like to be filled in */
+  uint8_t mark[PROOF_RULE_SIZE]; /* of patterns and name: the same rule has the same one */
   copal_span groups;
 } book_subject;
+
+/* Names of files. */
+typedef struct book_files {
+  size_t count;
+  const char *items[CREDFILE_FILES_MAX];
+} book_files;
 
 /* Memory that never moves, and is wiped when it is given back: it holds keys. */
 typedef struct book_chunk {
@@ -73,7 +81,7 @@ typedef struct credbook {
   book_raw_key *raw_keys; /* sorted by the bytes that all fingerprints have */
   book_subject *subjects; /* in the order of the file */
   bool has_subjects;      /* there is a list of them, though it may be empty */
-  const char *files[CREDFILE_NAME_COUNT];
+  book_files files[CREDFILE_NAME_COUNT];
 } credbook;
 
 /* Reads a file into a zeroed book. Returns as credfile_open(); the book is wiped on failure. */
@@ -90,6 +98,12 @@ const book_raw_key *credbook_raw_key(const credbook *b, const fingerprint *whole
  * name it makes cannot be one. */
 const book_subject *credbook_subject(const credbook *b, gnutls_x509_crt_t crt,
                                      char name[IDENTITY_NAME_MAX + 1]);
+
+/* The rule with that mark, or NULL. */
+const book_subject *credbook_rule(const credbook *b, const uint8_t mark[PROOF_RULE_SIZE]);
+
+/* Makes the mark of a rule that has been read. */
+void credbook_mark(book_subject *s);
 
 /* "CN", "O", ... of each part. */
 extern const char *const credbook_parts[SUBJECT_PART_COUNT];

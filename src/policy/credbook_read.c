@@ -355,6 +355,7 @@ static void read_subject(const reading *r, const config_setting_t *s, book_subje
     else
       wrong(r, e, "unknown key \"%s\"; known here: match identity groups", config_setting_name(e));
   }
+  credbook_mark(subject);
   const config_setting_t *match = config_setting_get_member(s, "match");
   if (match == NULL || count_of(match) == 0)
     wrong(r, s, "there is nothing to match; \"CN=*\" takes every certificate that has a name");
@@ -406,6 +407,32 @@ static void read_subjects(const reading *r, const config_setting_t *s)
     read_subject(r, config_setting_get_elem(s, (unsigned)i), &r->b->subjects[i]);
 }
 
+/* Relative names are those of the file's directory. */
+static void add_file(const reading *r, const config_setting_t *s, book_files *files)
+{
+  const char *text = text_of(r, s);
+  const char *slash = strrchr(r->path, '/');
+  const size_t dir =
+      text != NULL && text[0] != '/' && slash != NULL ? (size_t)(slash - r->path) + 1 : 0;
+  uint8_t *at = text != NULL ? take(r, dir + strlen(text) + 1) : NULL;
+  if (at == NULL)
+    return;
+  memcpy(at, r->path, dir);
+  memcpy(at + dir, text, strlen(text) + 1);
+  files->items[files->count++] = (const char *)at;
+}
+
+static void read_files(const reading *r, const config_setting_t *s, credfile_name what)
+{
+  const int count = count_of(s);
+  const bool has_many = what == CREDFILE_CERTIFICATE || what == CREDFILE_KEY;
+  if (count > (has_many ? CREDFILE_FILES_MAX : 1))
+    wrong(r, s, "%d names of files are more than there may be", count);
+  else
+    for (int i = 0; i < count; i++)
+      add_file(r, element(s, i), &r->b->files[what]);
+}
+
 static bool read_file_name(const reading *r, const config_setting_t *s)
 {
   static const char *const names[CREDFILE_NAME_COUNT] = {"certificate", "key", "ca", "crl",
@@ -413,16 +440,7 @@ static bool read_file_name(const reading *r, const config_setting_t *s)
   for (size_t i = 0; i < CREDFILE_NAME_COUNT; i++) {
     if (!is_named(s, names[i]))
       continue;
-    const char *text = text_of(r, s);
-    const char *slash = strrchr(r->path, '/');
-    const size_t dir =
-        text != NULL && text[0] != '/' && slash != NULL ? (size_t)(slash - r->path) + 1 : 0;
-    uint8_t *at = text != NULL ? take(r, dir + strlen(text) + 1) : NULL;
-    if (at != NULL) {
-      memcpy(at, r->path, dir);
-      memcpy(at + dir, text, strlen(text) + 1);
-    }
-    r->b->files[i] = (const char *)at;
+    read_files(r, s, (credfile_name)i);
     return true;
   }
   return false;

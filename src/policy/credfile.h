@@ -18,9 +18,11 @@
 
 typedef struct credfile credfile;
 
+enum { CREDFILE_FILES_MAX = 256 }; /* certificates, and keys of these */
+
 /* Files that a credentials file names; what they are for is the caller's business. */
 typedef enum credfile_name {
-  CREDFILE_CERTIFICATE,
+  CREDFILE_CERTIFICATE, /* there may be several, and as many keys */
   CREDFILE_KEY,
   CREDFILE_CA,
   CREDFILE_CRL,
@@ -46,13 +48,11 @@ void credfile_set_next(credfile *f, dtls_credentials *next);
 /* Reads the file again. On failure, as above, all stays as it was. */
 int credfile_reload(credfile *f, mistakes *m);
 
-/* The name of a file, relative names being those of the credentials file's directory; NULL: the
- * file does not say. As of credfile_open(). */
-const char *credfile_file(const credfile *f, credfile_name what);
-
-/* True when what a reload has read takes effect with a restart only: other names of files, or the
- * first of the raw keys. */
-bool credfile_needs_restart(credfile *f);
+/* How many files it names for something; and the name of one, relative names being those of the
+ * credentials file's directory; NULL: there are not so many. Lent until the next reload. Thread:
+ * the one that reloads. */
+size_t credfile_file_count(const credfile *f, credfile_name what);
+const char *credfile_file(const credfile *f, credfile_name what, size_t i);
 
 /* How much is in it. */
 credfile_facts credfile_facts_now(credfile *f);

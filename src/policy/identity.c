@@ -45,7 +45,7 @@ static uint64_t hash_on(uint64_t h, copal_span bytes)
 static uint32_t hash_of(const identities *all, const identity *id)
 {
   uint64_t h = (all->seed ^ (uint64_t)id->kind) * UINT64_C(0x9e3779b97f4a7c15);
-  h = hash_on(hash_on(h, id->name), id->groups);
+  h = hash_on(hash_on(hash_on(h, id->name), id->groups), id->proof);
   return (uint32_t)(h ^ h >> 32);
 }
 
@@ -122,7 +122,8 @@ static uint32_t find(const identities *all, const identity *id, uint32_t hash)
   for (; at != NONE; at = all->entries[at].next) {
     const entry *e = &all->entries[at];
     if (e->hash == hash && e->id.kind == id->kind && copal_span_is_equal(e->id.name, id->name) &&
-        copal_span_is_equal(e->id.groups, id->groups))
+        copal_span_is_equal(e->id.groups, id->groups) &&
+        copal_span_is_equal(e->id.proof, id->proof))
       break;
   }
   return at;
@@ -141,8 +142,8 @@ static uint32_t take(identities *all)
 /* Returns NONE when there is no room. */
 static uint32_t make(identities *all, const identity *id, uint32_t hash)
 {
-  const size_t len = id->name.len, more = id->groups.len;
-  uint8_t *copy = malloc(len + more);
+  const size_t len = id->name.len, more = id->groups.len, proof = id->proof.len;
+  uint8_t *copy = malloc(len + more + proof);
   const uint32_t at = copy != NULL ? take(all) : NONE;
   if (at == NONE) {
     free(copy);
@@ -151,10 +152,13 @@ static uint32_t make(identities *all, const identity *id, uint32_t hash)
   memcpy(copy, id->name.ptr, len);
   if (more > 0)
     memcpy(copy + len, id->groups.ptr, more);
+  if (proof > 0)
+    memcpy(copy + len + more, id->proof.ptr, proof);
   uint32_t *bucket = &all->buckets[hash & all->mask];
   all->entries[at] = (entry){.id = {.kind = id->kind,
                                     .name = copal_span_of(copy, len),
                                     .groups = copal_span_of(copy + len, more),
+                                    .proof = copal_span_of(copy + len + more, proof),
                                     .serial = ++all->serial},
                              .next = *bucket,
                              .hash = hash};
@@ -184,17 +188,22 @@ int identity_hold(identities *all, identity_kind kind, copal_span name, identity
 int identity_hold_in(identities *all, identity_kind kind, copal_span name, copal_span groups,
                      identity_ref *ref)
 {
-  const identity id = {.kind = kind, .name = name, .groups = groups};
+  return identity_hold_as(all, &(identity){.kind = kind, .name = name, .groups = groups}, ref);
+}
+
+int identity_hold_as(identities *all, const identity *id, identity_ref *ref)
+{
   *ref = NONE;
-  if (kind == IDENTITY_ANONYMOUS)
+  if (id->kind == IDENTITY_ANONYMOUS)
     return COPAL_OK;
-  if (!identity_name_is_valid(name) || (groups.len > 0 && !identity_groups_are_valid(groups)))
+  if (!identity_name_is_valid(id->name) || id->proof.len > IDENTITY_PROOF_MAX ||
+      (id->groups.len > 0 && !identity_groups_are_valid(id->groups)))
     return COPAL_EINVAL;
-  const uint32_t hash = hash_of(all, &id);
+  const uint32_t hash = hash_of(all, id);
   pthread_mutex_lock(&all->lock);
-  uint32_t at = find(all, &id, hash);
+  uint32_t at = find(all, id, hash);
   if (at == NONE)
-    at = make(all, &id, hash);
+    at = make(all, id, hash);
   if (at != NONE)
     all->entries[at].holders++;
   pthread_mutex_unlock(&all->lock);

@@ -3,7 +3,7 @@
  * refer to one by a number of 4 bytes. RFC 7252 section 9.1.
  *
  * Identities are interned: equal ones share a number, which lives while it is held. Those with
- * other groups are not equal: who was put into another group is another from the next session on.
+ * other groups are not equal: who was put into another group is another.
  * Thread: any. */
 #ifndef POLICY_IDENTITY_H
 #define POLICY_IDENTITY_H
@@ -25,6 +25,7 @@ typedef enum identity_kind {
 enum {
   IDENTITY_NAME_MAX = 255, /* bytes */
   IDENTITY_GROUPS_MAX = 255,
+  IDENTITY_PROOF_MAX = 255,
 };
 
 /* Lent while its number is held. `name` is well-formed UTF-8 without control characters. */
@@ -32,7 +33,9 @@ typedef struct identity {
   identity_kind kind;
   copal_span name;
   copal_span groups; /* that its credentials put it in: names, separated by "," */
-  uint64_t serial;   /* never used twice; 0: anonymous. Tells it from others with its number */
+  copal_span
+      proof; /* by which its credentials know it again, any bytes: see proof.h; may be empty */
+  uint64_t serial; /* never used twice; 0: anonymous. Tells it from others with its number */
 } identity;
 
 /* The number of an identity; 0 is anonymous, for which nothing need be held. */
@@ -61,6 +64,9 @@ int identity_hold(identities *all, identity_kind kind, copal_span name, identity
 /* The same, in groups: a list that identity_groups_are_valid(), or nothing. */
 int identity_hold_in(identities *all, identity_kind kind, copal_span name, copal_span groups,
                      identity_ref *ref);
+
+/* The same, with a proof. Those with another proof are not equal. `serial` is not looked at. */
+int identity_hold_as(identities *all, const identity *id, identity_ref *ref);
 
 /* Holds it once more. */
 void identity_hold_again(identities *all, identity_ref ref);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "copal/error.h"
+#include "policy/proof.h"
 
 enum { LINE_SIZE = 1024 };
 
@@ -270,6 +271,14 @@ static int psk_own(dtls_credentials *c, dtls_own_psk *own)
   return COPAL_OK;
 }
 
+static int hold(const pskfile *f, const psk_entry *e, uint32_t *who)
+{
+  const copal_span name = copal_span_str(e->name);
+  const proof p = proof_of_psk(copal_span_of(e->identity, e->identity_len), name);
+  const identity id = {.kind = IDENTITY_PSK, .name = name, .proof = proof_span(&p)};
+  return identity_hold_as(f->all, &id, who);
+}
+
 static int vouch(dtls_credentials *c, const dtls_claim *claim, uint32_t *who)
 {
   pskfile *f = (pskfile *)c;
@@ -278,8 +287,22 @@ static int vouch(dtls_credentials *c, const dtls_claim *claim, uint32_t *who)
   pthread_mutex_lock(&f->lock);
   const psk_entry *e =
       table_find(&f->table, copal_span_of(claim->items[0].data, claim->items[0].size));
-  const int rc = e == NULL ? COPAL_ENOTFOUND
-                           : identity_hold(f->all, IDENTITY_PSK, copal_span_str(e->name), who);
+  const int rc = e == NULL ? COPAL_ENOTFOUND : hold(f, e, who);
+  pthread_mutex_unlock(&f->lock);
+  return rc;
+}
+
+static int readmit(dtls_credentials *c, uint32_t who, uint32_t *now)
+{
+  pskfile *f = (pskfile *)c;
+  const identity *id = identity_of(f->all, who);
+  if (proof_kind(id) != PROOF_PSK)
+    return COPAL_ENOTFOUND;
+  pthread_mutex_lock(&f->lock);
+  const psk_entry *e = table_find(&f->table, proof_psk(id));
+  const int rc = e == NULL
+                     ? COPAL_ENOTFOUND
+                     : proof_readmit(f->all, who, copal_span_str(e->name), copal_span_none(), now);
   pthread_mutex_unlock(&f->lock);
   return rc;
 }
@@ -298,6 +321,7 @@ static pskfile *make(identities *all)
     return NULL;
   f->face = (dtls_credentials){
       .psk_find = psk_find, .psk_own = psk_own, .vouch = vouch, .release = release};
+  f->face.readmit = all != NULL ? readmit : NULL;
   f->all = all;
   pthread_mutex_init(&f->lock, NULL);
   return f;

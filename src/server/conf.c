@@ -101,6 +101,8 @@ void conf_wipe(conf *c)
   conf_strings_wipe(&c->groups);
   conf_strings_wipe(&c->group_interfaces);
   conf_strings_wipe(&c->lookup.command);
+  conf_strings_wipe(&c->dtls_files.certificate);
+  conf_strings_wipe(&c->dtls_files.key);
   access_release(c->rules);
   c->rules = NULL;
 }

@@ -54,6 +54,13 @@ typedef enum conf_crash {
 } conf_crash;
 
 /* DTLS, RFC 6347; counts are for the whole process. */
+/* Names of files; "": none. */
+typedef struct conf_dtls_files {
+  conf_strings certificate, key; /* in pairs; the first is the default */
+  char ca[CONF_TEXT_SIZE], crl[CONF_TEXT_SIZE];
+  char raw_key[CONF_TEXT_SIZE], raw_peers[CONF_TEXT_SIZE];
+} conf_dtls_files;
+
 typedef struct conf_dtls {
   uint32_t sessions;
   uint32_t handshakes; /* at a time */
@@ -127,10 +134,7 @@ typedef struct conf {
 
   char psk_file[CONF_TEXT_SIZE];    /* "": none */
   char credentials[CONF_TEXT_SIZE]; /* "": none */
-  /* Names of files; "": none. */
-  char dtls_certificate[CONF_TEXT_SIZE], dtls_key[CONF_TEXT_SIZE];
-  char dtls_ca[CONF_TEXT_SIZE], dtls_crl[CONF_TEXT_SIZE];
-  char dtls_raw_key[CONF_TEXT_SIZE], dtls_raw_peers[CONF_TEXT_SIZE];
+  conf_dtls_files dtls_files;
   conf_dtls dtls;
   conf_lookup lookup;
 

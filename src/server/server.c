@@ -327,6 +327,9 @@ static void apply(server *s, conf *fresh)
   conf_strings_wipe(&c->names);
   c->names = fresh->names;
   fresh->names = (conf_strings){NULL, 0};
+  const conf_dtls_files files = c->dtls_files;
+  c->dtls_files = fresh->dtls_files;
+  fresh->dtls_files = files;
   c->dtls.idle_s = fresh->dtls.idle_s;
   c->dtls.ticket_s = fresh->dtls.ticket_s;
   s->parts.log->level = c->log_level;

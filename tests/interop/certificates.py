@@ -5,6 +5,7 @@ with each suite, what is not is refused with a reason. RFC 7252 sections 9.1.3.2
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import select
@@ -16,7 +17,7 @@ import tempfile
 import time
 import unittest
 
-from dtls import BUILD, Server, free_port, needed
+from dtls import BUILD, Server, free_port, needed, s_client, talk
 
 SUITES = ("ECDHE-ECDSA-AES128-CCM8", "ECDHE-ECDSA-AES128-CCM", "ECDHE-ECDSA-AES128-GCM-SHA256")
 GNUTLS_SUITES = ("AES-128-CCM-8", "AES-128-CCM", "AES-128-GCM")
@@ -142,7 +143,8 @@ class World:
         """Writes a configuration with these keys of the section dtls."""
         path = os.path.join(self.dir, "copald.conf")
         with open(path, "w") as out:
-            out.write("dtls = {\n%s}\n" % "".join('  %s = "%s"\n' % k for k in keys.items()))
+            out.write("dtls = {\n%s}\n" % "".join("  %s = %s\n" % (k, json.dumps(v))
+                                                  for k, v in keys.items()))
         return path
 
     def close(self):
@@ -165,28 +167,6 @@ def copal(*arguments):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("COPAL_") or k.endswith("DIR")}
     return subprocess.run([os.path.join(BUILD, "copal"), *arguments], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=60, env=clean)
-
-
-def talk(command, request, until, wait=8):
-    """Starts a client, lets it send bytes when it is connected, and returns what it says."""
-    p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT)
-    said, is_sent, end, start = b"", False, time.time() + wait, time.time()
-    while until not in said and time.time() < end and not (is_sent and p.poll() is not None):
-        if not is_sent and time.time() > start + 1:
-            is_sent = True
-            with contextlib.suppress(BrokenPipeError):
-                p.stdin.write(request)
-                p.stdin.flush()
-        if select.select([p.stdout], [], [], 0.2)[0]:
-            said += os.read(p.stdout.fileno(), 65536)
-    p.terminate()
-    p.wait(10)
-    with contextlib.suppress(BrokenPipeError):
-        p.stdin.close()
-    said += p.stdout.read()
-    p.stdout.close()
-    return said
 
 
 class Daemon(unittest.TestCase):
@@ -216,16 +196,23 @@ class Daemon(unittest.TestCase):
         self.assertIn('"reason":"refused"', lines[0])
         self.assertIn(reason, lines[0])
 
-    def s_client(self, *options, until=CONTENT, wait=8):
-        return talk(["openssl", "s_client", "-dtls1_2", "-connect",
-                     "127.0.0.1:%d" % self.server.port, "-nocommands", *options],
-                    bytes.fromhex("40010001b178"), until, wait)
+    def reload(self, event='"event":"reloaded"'):
+        """SIGHUP, and waits for what the log says then."""
+        seen = self.server.read().count(event)
+        self.server.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 30
+        while self.server.read().count(event) == seen:
+            self.assertLess(time.monotonic(), end, self.server.read())
+            time.sleep(0.05)
+
+    def s_client(self, *options, until=CONTENT, wait=30):
+        return s_client(self.server.port, *options, until=until, wait=wait)
 
     def gnutls_cli(self, priority, *options):
         return talk(["gnutls-cli", "--udp", "-p", str(self.server.port), "127.0.0.1",
                      "--priority", "NONE:+VERS-DTLS1.2:+AEAD:+SIGN-ALL:+GROUP-ALL:+COMP-NULL:" +
                      priority, *options],
-                    bytes.fromhex("40012021b2780a"), self.CONTENT)
+                    bytes.fromhex("40012021b2780a"), self.CONTENT, wait=30, ready=b"Simple Client Mode")
 
     def libcoap(self, program, *options):
         r = subprocess.run([program, "-B", "5", "-m", "get", *options,
@@ -277,8 +264,7 @@ class Certificates(Daemon):
         shutil.copy(index, index + ".kept")
         try:
             ca.revoke(pem)
-            self.server.process.send_signal(signal.SIGHUP)
-            time.sleep(1)
+            self.reload()
             said = self.s_client(*options, "-sess_in", ticket)
         finally:
             os.replace(kept.name, ca.crl)
@@ -356,7 +342,10 @@ class Certificates(Daemon):
         ping = subprocess.Popen(
             [os.path.join(BUILD, "copal"), "ping", "-c", "4", uri, "--ca", world.ca.pem, "--cert",
              pem, "--key", key], stdout=subprocess.PIPE)
-        time.sleep(1.5)
+        end = time.monotonic() + 30
+        while self.server.counters().get("handshakes_completed", 0) < 3:  # two of setUp()
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
         shutil.copy(world.ca.crl, world.ca.crl + ".kept")
         try:
             shutil.copy(world.strange.crl, world.ca.crl)
@@ -370,6 +359,113 @@ class Certificates(Daemon):
             self.assertEqual(r.stdout, self.CONTENT)
         finally:
             os.replace(world.ca.crl + ".kept", world.ca.crl)
+
+
+class ServerNames(Daemon):
+    """Which certificate a server shows: RFC 6066 section 3."""
+
+    CIPHER = ("-cipher", SUITES[0] + ":@SECLEVEL=0")
+
+    def setUp(self):
+        self.configure([world.elsewhere, world.server])
+        super().setUp()
+
+    def configure(self, pairs):
+        self.keys = {"certificate": [p[0] for p in pairs], "key": [p[1] for p in pairs],
+                     "ca": world.ca.pem, "clients": "optional"}
+        world.configure(**self.keys)
+
+    def shown(self, *options):
+        said = self.s_client(*self.CIPHER, *options)
+        self.assertIn(self.CONTENT, said)
+        return re.search(rb"subject=CN = (\w+)", said).group(1).decode()
+
+    @needed("openssl")
+    def test_rfc6066_3_name_chooses_the_certificate(self):
+        self.assertEqual(self.shown("-servername", "localhost"), "lamp")
+        self.assertEqual(self.shown("-servername", "lamp.example"), "lamp")  # of a coaps URI
+        self.assertEqual(self.shown("-servername", "other.example"), "other")
+        self.assertEqual(self.shown("-servername", "unknown.example"), "other")
+        self.assertEqual(self.shown("-noservername"), "other")
+
+    @needed("openssl")
+    def test_rfc6066_3_session_is_not_resumed_under_another_name(self):
+        ticket = os.path.join(self.server.dir, "ticket")
+        self.shown("-servername", "localhost", "-sess_out", ticket)
+        said = self.s_client(*self.CIPHER, "-servername", "localhost", "-sess_in", ticket)
+        self.assertIn(b"Reused", said)
+        said = self.s_client(*self.CIPHER, "-servername", "other.example", "-sess_in", ticket)
+        self.assertNotIn(b"Reused", said)
+        self.assertIn(b"subject=CN = other", said)
+
+    def test_copal_names_the_server_it_wants(self):
+        uri = "coaps://localhost:%d/x" % self.server.port
+        for options in (("--ca", world.ca.pem), ("--pin", fingerprint(world.server[1]))):
+            r = copal("get", "-4", uri, *options)
+            self.assertEqual(r.stdout, self.CONTENT, r.stderr)
+        r = copal("get", "coaps://127.0.0.1:%d/x" % self.server.port, "--ca", world.ca.pem)
+        self.assertIn(b"the certificate is that of 'other.example'", r.stderr)
+
+    @needed("openssl")
+    def test_reload_brings_another_certificate_and_leaves_sessions_alone(self):
+        ping = subprocess.Popen(
+            [os.path.join(BUILD, "copal"), "ping", "-4", "-c", "6", "--ca", world.ca.pem,
+             "coaps://localhost:%d" % self.server.port], stdout=subprocess.PIPE)
+        end = time.monotonic() + 30
+        while self.server.counters().get("handshakes_completed", 0) < 3:  # two of setUp()
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
+        self.configure([world.server])
+        self.reload('"event":"certificates_read"')
+        self.assertEqual(self.shown("-servername", "other.example"), "lamp")
+        self.configure([world.server, (world.elsewhere[0], world.server[1])])
+        self.reload('"event":"credentials_refused"')
+        self.assertIn("elsewhere.pem: the key is that of another certificate: ", self.server.read())
+        self.assertEqual(self.shown("-servername", "other.example"), "lamp")
+        self.assertIn(b"6 sent, 6 answered", ping.communicate(timeout=60)[0])
+
+
+class Named(Daemon):
+    """A credentials file that names other files."""
+
+    def setUp(self):
+        self.credentials = os.path.join(world.dir, "credentials")
+        self.name("")
+        self.keys = {"credentials": self.credentials, "clients": "optional"}
+        super().setUp()
+
+    def name(self, text):
+        with open(self.credentials, "w") as out:
+            os.fchmod(out.fileno(), 0o600)
+            out.write('psk = ( { identity = "other"; key = "00112233"; } );\n' + text)
+
+    def get(self, *options):
+        return copal("get", "-4", "coaps://localhost:%d/x" % self.server.port, "--timeout", "5",
+                     *options)
+
+    def test_files_named_by_a_reload_count_at_once(self):
+        pem, key = world.server
+        own = 'certificate = "%s"; key = "%s";\n' % (pem, key)
+        client = ("--ca", world.ca.pem, "--cert", world.client[0], "--key", world.client[1])
+        raw = ("--pin", fingerprint(key), "--raw-key", world.raw)
+        self.assertNotEqual(self.get(*client).returncode, 0)
+        self.name(own + 'ca = "%s";\n' % world.strange.pem)
+        self.reload()
+        self.assertEqual(self.get("--ca", world.ca.pem).stdout, self.CONTENT)
+        self.assertNotEqual(self.get(*client).returncode, 0)
+        self.name(own + 'ca = "%s"; crl = "%s"; raw_key = "%s";\n'
+                  'raw_keys = ( { fingerprint = "%s"; identity = "lamp"; } );\n'
+                  % (world.ca.pem, world.ca.crl, key, fingerprint(world.raw)))
+        self.reload()
+        for options in (client, raw):
+            r = self.get(*options)
+            self.assertEqual(r.stdout, self.CONTENT, r.stderr)
+        revoked = self.get("--ca", world.ca.pem, "--cert", world.revoked[0], "--key",
+                           world.revoked[1])
+        self.assertIn(b"revoked", revoked.stderr)
+        self.name('key = "%s";\n' % key)
+        self.reload('"event":"credentials_refused"')
+        self.assertEqual(self.get(*client).stdout, self.CONTENT)
 
 
 class Chains(Daemon):

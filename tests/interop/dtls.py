@@ -24,6 +24,7 @@ from ports import reserve as free_port  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get("COPAL_BUILD_DIR", "build/release"))
 KEY = "secretPSK0123456"
+PSK = ("-psk_identity", "device", "-psk", KEY.encode().hex())
 SUITES = ("PSK-AES128-CCM8", "PSK-AES128-CCM", "PSK-AES128-GCM-SHA256")
 
 
@@ -135,6 +136,41 @@ class Announcer(Relay):
         return b"\x16\xfe\xfd" + struct.pack(">QH", 20, len(message)) + message + data if data[0] == 20 else data
 
 
+def talk(command, request, until, wait, ready=None):
+    """Starts a client, lets it send bytes when it says that it is connected (or after a second), and
+    returns what it says: until that has `until` in it, it ends, or time is up."""
+    p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT)
+    said, is_sent, start = b"", False, time.monotonic()
+    while until not in said and time.monotonic() < start + wait:
+        is_over = p.poll() is not None
+        if not is_sent and (ready in said if ready else time.monotonic() > start + 1):
+            is_sent = True
+            with contextlib.suppress(BrokenPipeError):
+                p.stdin.write(request)
+                p.stdin.flush()
+        if select.select([p.stdout], [], [], 0.2)[0]:
+            said += os.read(p.stdout.fileno(), 65536)
+        elif is_over:
+            break
+        if is_over and not select.select([p.stdout], [], [], 0)[0]:
+            break
+    p.terminate()
+    p.wait(30)
+    with contextlib.suppress(BrokenPipeError):
+        p.stdin.close()
+    said += p.stdout.read()
+    p.stdout.close()
+    return said
+
+
+def s_client(port, *options, until, wait=30):
+    """Asks for /x with openssl s_client, and returns what that says. It ends by itself when it is
+    refused."""
+    return talk(["openssl", "s_client", "-dtls1_2", "-nocommands", "-connect", "127.0.0.1:%d" % port,
+                 *options], bytes.fromhex("40010001b178"), until, wait, ready=b"Verify return code")
+
+
 def copal(keys, *arguments, **more):
     return subprocess.run([os.path.join(BUILD, "copal"), *arguments], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=60,
@@ -174,27 +210,7 @@ class Clients(unittest.TestCase):
 
     def s_client(self, *options, port=None):
         """Asks for /x with s_client, and returns the answer and what s_client says."""
-        request = bytes.fromhex("40010001b178")
-        p = subprocess.Popen(
-            ["openssl", "s_client", "-dtls1_2", "-connect", "127.0.0.1:%d" % (port or self.server.port),
-             "-psk_identity", "device", "-psk", KEY.encode().hex(), "-nocommands", *options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said = b""
-        time.sleep(0.7)
-        with contextlib.suppress(BrokenPipeError):
-            p.stdin.write(request)
-            p.stdin.flush()
-        until = time.time() + 3
-        while b"seen by s_client" not in said and time.time() < until:
-            if select.select([p.stdout], [], [], 0.2)[0]:
-                said += os.read(p.stdout.fileno(), 65536)
-        p.terminate()
-        p.wait(10)
-        with contextlib.suppress(BrokenPipeError):
-            p.stdin.close()
-        said += p.stdout.read()
-        p.stdout.close()
-        return said
+        return s_client(port or self.server.port, *PSK, *options, until=b"seen by s_client")
 
     @needed("openssl")
     def test_openssl_each_suite(self):
@@ -232,7 +248,8 @@ class Clients(unittest.TestCase):
         self.s_client("-cipher", first, "-sess_out", ticket, port=other.port)
         relay = Announcer(other.port)
         self.addCleanup(relay.close)
-        said = self.s_client("-cipher", first, "-sess_in", ticket, port=relay.port)
+        said = s_client(relay.port, *PSK, "-cipher", first, "-sess_in", ticket, until=b"seen by s_client",
+                        wait=5)
         self.assertIn(b"Reused", said)
         self.assertNotIn(b"seen by s_client", said)
         self.assertEqual(other.counters()["handshakes_resumed"], 1)

@@ -18,7 +18,7 @@ import threading
 import time
 import unittest
 
-from dtls import BUILD, KEY, Server, copal, free_port, needed
+from dtls import BUILD, KEY, PSK, Server, copal, free_port, needed, s_client
 
 TLS12_CID = 25
 CREATED, CHANGED, UNAUTHORIZED = 0x41, 0x44, 0x81
@@ -333,24 +333,8 @@ class Sessions(Bed):
 
     def s_client(self, *options):
         """One request by s_client; returns what it says."""
-        p = subprocess.Popen(
-            ["openssl", "s_client", "-dtls1_2", "-nocommands", "-connect", "127.0.0.1:%d" % self.port,
-             "-psk_identity", "device", "-psk", KEY.encode().hex(), "-cipher", "PSK-AES128-CCM8:@SECLEVEL=0",
-             *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        said, end = b"", time.monotonic() + WAIT_S
-        while b"Verify return code" not in said and time.monotonic() < end:
-            if select.select([p.stdout], [], [], 0.2)[0]:
-                said += os.read(p.stdout.fileno(), 65536)
-        p.stdin.write(bytes.fromhex("40010001b178"))
-        p.stdin.flush()
-        while b"one" not in said and time.monotonic() < end:
-            if select.select([p.stdout], [], [], 0.2)[0]:
-                said += os.read(p.stdout.fileno(), 65536)
-        p.terminate()
-        p.wait(WAIT_S)
-        p.stdin.close()
-        p.stdout.close()
-        return said
+        return s_client(self.port, *PSK, "-cipher", "PSK-AES128-CCM8:@SECLEVEL=0", *options,
+                        until=b"\xffone", wait=WAIT_S)
 
     def resumed(self):
         n = self.server.counters()

@@ -129,7 +129,7 @@ static int watcher_reload(server_watcher *w, conf *c, conf_errors *errors)
   process *p = (process *)w;
   const int rc = load_conf(p->args, c, errors);
   if (rc == 0)
-    vault_reload(&p->vault, p->log);
+    vault_reload(&p->vault, c, p->log);
   if (rc < 0 || c->listen.count > 0)
     return rc;
   return use_loopback(c);

@@ -15,7 +15,8 @@
 
 enum {
   IDENTITIES_MAX = 1 << 22,
-  WARN_DAYS = 14, /* before our certificate expires */
+  WARN_DAYS = 14,                        /* before our certificate expires */
+  CERTIFICATES_MAX = CREDFILE_FILES_MAX, /* of ours */
   DAY_SIZE = 24,
 };
 
@@ -35,17 +36,17 @@ static bool has_lookup(const conf *c)
 bool vault_is_wanted(const conf *c)
 {
   return c->psk_file[0] != '\0' || has_lookup(c) || c->credentials[0] != '\0' ||
-         c->dtls_certificate[0] != '\0' || c->dtls_raw_key[0] != '\0';
+         c->dtls_files.certificate.count > 0 || c->dtls_files.raw_key[0] != '\0';
 }
 
 /* The files of certificates and raw public keys: the configuration goes before the credentials
  * file. */
 typedef struct sources {
-  const char *files[CREDFILE_NAME_COUNT]; /* NULL: none */
-  const char *raw_peers;
-  bool has_certs;      /* there is something to show */
-  bool knows_clients;  /* and somebody to believe */
-  bool has_file_peers; /* raw public keys in the credentials file */
+  size_t certificate_count, key_count;
+  certs_pair pairs[CERTIFICATES_MAX];
+  const char *ca, *crl, *raw_key, *raw_peers; /* NULL: none */
+  bool has_certs;                             /* there is something to show */
+  bool knows_clients;                         /* and somebody to believe */
 } sources;
 
 static const char *or_null(const char *text)
@@ -53,38 +54,90 @@ static const char *or_null(const char *text)
   return text[0] != '\0' ? text : NULL;
 }
 
-static sources sources_of(const vault *v, const conf *c)
+static const char *file_of(const vault *v, const char *text, credfile_name what)
 {
-  sources s = {.files = {or_null(c->dtls_certificate), or_null(c->dtls_key), or_null(c->dtls_ca),
-                         or_null(c->dtls_crl), or_null(c->dtls_raw_key)},
-               .raw_peers = or_null(c->dtls_raw_peers)};
-  for (size_t i = 0; v->file != NULL && i < CREDFILE_NAME_COUNT; i++)
-    if (s.files[i] == NULL)
-      s.files[i] = credfile_file(v->file, (credfile_name)i);
-  s.has_file_peers = v->file != NULL && credfile_facts_now(v->file).raw_keys > 0;
-  s.has_certs = s.files[CREDFILE_CERTIFICATE] != NULL || s.files[CREDFILE_RAW_KEY] != NULL;
-  s.knows_clients = s.files[CREDFILE_CA] != NULL || s.raw_peers != NULL || s.has_file_peers;
-  return s;
+  if (text[0] != '\0' || v->file == NULL)
+    return or_null(text);
+  return credfile_file(v->file, what, 0);
+}
+
+static size_t fit(size_t count)
+{
+  return count < CERTIFICATES_MAX ? count : CERTIFICATES_MAX + 1;
+}
+
+/* Both lists come from the same place. */
+static void find_pairs(const vault *v, const conf_dtls_files *c, sources *s)
+{
+  const bool is_in_file = c->certificate.count == 0 && c->key.count == 0 && v->file != NULL;
+  s->certificate_count =
+      fit(is_in_file ? credfile_file_count(v->file, CREDFILE_CERTIFICATE) : c->certificate.count);
+  s->key_count = fit(is_in_file ? credfile_file_count(v->file, CREDFILE_KEY) : c->key.count);
+  for (size_t i = 0; i < CERTIFICATES_MAX; i++) {
+    if (i < s->certificate_count)
+      s->pairs[i].certificate =
+          is_in_file ? credfile_file(v->file, CREDFILE_CERTIFICATE, i) : c->certificate.items[i];
+    if (i < s->key_count)
+      s->pairs[i].key = is_in_file ? credfile_file(v->file, CREDFILE_KEY, i) : c->key.items[i];
+  }
+}
+
+static void find_sources(const vault *v, const conf *c, sources *s)
+{
+  const conf_dtls_files *files = &c->dtls_files;
+  *s = (sources){.ca = file_of(v, files->ca, CREDFILE_CA),
+                 .crl = file_of(v, files->crl, CREDFILE_CRL),
+                 .raw_key = file_of(v, files->raw_key, CREDFILE_RAW_KEY),
+                 .raw_peers = or_null(files->raw_peers)};
+  find_pairs(v, files, s);
+  s->has_certs = s->certificate_count > 0 || s->raw_key != NULL;
+  s->knows_clients = s->ca != NULL || s->raw_peers != NULL ||
+                     (v->file != NULL && credfile_facts_now(v->file).raw_keys > 0);
 }
 
 /* Says what is missing, or returns 0. */
-static int check(const conf *c, const sources *s, char why[VAULT_WHY_SIZE])
+static int check_sources(const sources *s, conf_clients clients, char why[VAULT_WHY_SIZE])
 {
   const char *wrong = NULL;
-  if (!vault_is_wanted(c) && has_secure_address(c))
-    wrong = "a coaps address needs credentials: give --psk-file or --credentials, or psk_file, "
-            "credentials, certificate and key, or raw_key in the section dtls";
-  else if (s->files[CREDFILE_KEY] != NULL && s->files[CREDFILE_CERTIFICATE] == NULL)
+  if (s->certificate_count > CERTIFICATES_MAX)
+    wrong = "dtls.certificate has more than 256 files";
+  else if (s->key_count > 0 && s->certificate_count == 0)
     wrong = "dtls.key needs the certificate that belongs to it: give dtls.certificate";
+  else if (s->certificate_count != s->key_count)
+    wrong = "a certificate and its key belong together: dtls.certificate and dtls.key need as many "
+            "files, in the same order";
   else if (!s->has_certs && s->knows_clients)
     wrong = "dtls.ca, dtls.raw_peers and raw keys of clients need something to show to them: give "
             "dtls.certificate and dtls.key, or dtls.raw_key";
-  else if (s->has_certs && c->dtls.clients != CONF_CLIENTS_NONE && !s->knows_clients)
+  else if (s->has_certs && clients != CONF_CLIENTS_NONE && !s->knows_clients)
     wrong = "nothing says which clients to believe: give dtls.ca or dtls.raw_peers, or make "
             "dtls.clients \"none\"";
   if (wrong != NULL)
     snprintf(why, VAULT_WHY_SIZE, "%s", wrong);
   return wrong != NULL ? -EINVAL : 0;
+}
+
+static int check(const conf *c, char why[VAULT_WHY_SIZE])
+{
+  if (vault_is_wanted(c) || !has_secure_address(c))
+    return 0;
+  snprintf(why, VAULT_WHY_SIZE,
+           "a coaps address needs credentials: give --psk-file or --credentials, or psk_file, "
+           "credentials, certificate and key, or raw_key in the section dtls");
+  return -EINVAL;
+}
+
+/* The names of files in the form that certificates are read from; lends from `s`. */
+static certs_cfg cfg_of(const sources *s)
+{
+  return (certs_cfg){.certificate = s->pairs[0].certificate,
+                     .key = s->pairs[0].key,
+                     .more_count = s->certificate_count > 1 ? s->certificate_count - 1 : 0,
+                     .more = s->pairs + 1,
+                     .ca = s->ca,
+                     .crl = s->crl,
+                     .raw_key = s->raw_key,
+                     .raw_peers = s->raw_peers};
 }
 
 /* Who is asked for pre-shared keys that the credentials file does not have. */
@@ -163,16 +216,11 @@ static int open_certs(vault *v, const conf *c, const sources *s, char why[VAULT_
                                      [CONF_NAME_SAN] = CERTS_NAME_SAN,
                                      [CONF_NAME_SUBJECT] = CERTS_NAME_SUBJECT,
                                      [CONF_NAME_FINGERPRINT] = CERTS_NAME_FINGERPRINT};
-  const certs_cfg cfg = {.certificate = s->files[CREDFILE_CERTIFICATE],
-                         .key = s->files[CREDFILE_KEY],
-                         .ca = s->files[CREDFILE_CA],
-                         .crl = s->files[CREDFILE_CRL],
-                         .raw_key = s->files[CREDFILE_RAW_KEY],
-                         .raw_peers = s->raw_peers,
-                         .clients = clients[c->dtls.clients],
-                         .name = names[c->dtls.name],
-                         .all = v->identities,
-                         .psks = keys_of(v)};
+  certs_cfg cfg = cfg_of(s);
+  cfg.clients = clients[c->dtls.clients];
+  cfg.name = names[c->dtls.name];
+  cfg.all = v->identities;
+  cfg.psks = keys_of(v);
   return certs_open(&cfg, &v->certs, why) < 0 ? -EINVAL : 0;
 }
 
@@ -195,32 +243,32 @@ static int open_file(vault *v, const conf *c, char why[VAULT_WHY_SIZE])
  * keys, the lookup. */
 static dtls_credentials *first_of(vault *v)
 {
-  dtls_credentials *first = NULL;
-  if (v->certs != NULL)
-    first = certs_credentials(v->certs);
-  else
-    first = keys_of(v);
   if (v->file == NULL)
-    return first;
-  credfile_set_next(v->file, first);
+    return certs_credentials(v->certs);
+  credfile_set_next(v->file, certs_credentials(v->certs));
   return credfile_credentials(v->file);
 }
 
 int vault_open(vault *v, const conf *c, const logger *log, char why[VAULT_WHY_SIZE])
 {
-  *v = (vault){.identities = identities_open(IDENTITIES_MAX), .lookup_log = *log};
+  sources s;
+  *v = (vault){.identities = identities_open(IDENTITIES_MAX),
+               .lookup_log = *log,
+               .clients = c->dtls.clients};
   snprintf(why, VAULT_WHY_SIZE, "out of memory");
   if (v->identities == NULL)
     return -ENOMEM;
   int rc = c->credentials[0] != '\0' ? open_file(v, c, why) : 0;
-  const sources s = sources_of(v, c);
   if (rc == 0)
-    rc = check(c, &s, why);
+    rc = check(c, why);
+  find_sources(v, c, &s);
+  if (rc == 0)
+    rc = check_sources(&s, v->clients, why);
   if (rc == 0 && c->psk_file[0] != '\0')
     rc = pskfile_open(c->psk_file, v->identities, &v->psks, why) < 0 ? -EINVAL : 0;
   if (rc == 0 && has_lookup(c))
     rc = open_lookup(v, c, why);
-  if (rc == 0 && s.has_certs)
+  if (rc == 0 && vault_is_wanted(c)) /* with nothing to show, too: a reload may change that */
     rc = open_certs(v, c, &s, why);
   if (rc == 0 && vault_is_wanted(c))
     rc = secure_shared_init(&v->shared, first_of(v), v->identities);
@@ -257,12 +305,15 @@ static void report_certs(certs *c, logger *log)
   char when[DAY_SIZE];
   const int64_t now = (int64_t)time(NULL);
   certs_facts_now(c, &f);
+  if (f.certificates == 0 && f.raw_key[0] == '\0')
+    return; /* pre-shared keys only */
   LOG(log, LOG_LEVEL_INFO, "certificates_read", log_text("subject", f.subject),
-      log_text("raw_key", f.raw_key), log_number("authorities", f.authorities),
-      log_number("revocation_lists", f.revocation_lists), log_number("raw_peers", f.peers));
-  if (f.subject[0] != '\0' && f.expires < now + WARN_DAYS * 86400)
+      log_number("certificates", f.certificates), log_text("raw_key", f.raw_key),
+      log_number("authorities", f.authorities), log_number("revocation_lists", f.revocation_lists),
+      log_number("raw_peers", f.peers));
+  if (f.certificates > 0 && f.expires < now + WARN_DAYS * 86400)
     LOG(log, LOG_LEVEL_WARN, f.expires < now ? "certificate_expired" : "certificate_expires",
-        log_text("subject", f.subject), log_text("at", day(f.expires, when)));
+        log_text("subject", f.expiring), log_text("at", day(f.expires, when)));
   if (f.outdated != 0 && f.outdated < now)
     LOG(log, LOG_LEVEL_WARN, "revocation_list_outdated", log_text("since", day(f.outdated, when)));
 }
@@ -279,10 +330,6 @@ static void reload_file(credfile *f, logger *log)
   mistakes m = {.count = 0};
   if (credfile_reload(f, &m) == COPAL_OK) {
     report_file(f, log);
-    if (credfile_needs_restart(f))
-      LOG(log, LOG_LEVEL_WARN, "credentials_need_restart",
-          log_text("hint", "names of other files, and the first of the raw keys, count from the "
-                           "next start on"));
     return;
   }
   for (const char *at = m.text; *at != '\0'; at += strspn(at, "\n")) {
@@ -305,7 +352,19 @@ void vault_report(const vault *v, logger *log)
     report_certs(v->certs, log);
 }
 
-void vault_reload(vault *v, logger *log)
+static void reload_certs(vault *v, const conf *c, logger *log)
+{
+  char why[VAULT_WHY_SIZE];
+  sources s;
+  find_sources(v, c, &s);
+  const certs_cfg names = cfg_of(&s);
+  if (check_sources(&s, v->clients, why) < 0 || certs_reload(v->certs, &names, why) < 0)
+    LOG(log, LOG_LEVEL_ERROR, "credentials_refused", log_text("error", why));
+  else
+    report_certs(v->certs, log);
+}
+
+void vault_reload(vault *v, const conf *c, logger *log)
 {
   char why[VAULT_WHY_SIZE];
   const int rc = secure_shared_rotate(&v->shared); /* who is out now must not resume a session */
@@ -313,10 +372,8 @@ void vault_reload(vault *v, logger *log)
     LOG(log, LOG_LEVEL_ERROR, "ticket_key_kept", log_text("error", strerror(-rc)));
   if (v->file != NULL)
     reload_file(v->file, log);
-  if (v->certs != NULL && certs_reload(v->certs, why) < 0)
-    LOG(log, LOG_LEVEL_ERROR, "credentials_refused", log_text("error", why));
-  else if (v->certs != NULL)
-    report_certs(v->certs, log);
+  if (v->certs != NULL)
+    reload_certs(v, c, log);
   if (v->lookup != NULL)
     lookup_flush(v->lookup);
   if (v->psks == NULL)

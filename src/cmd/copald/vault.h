@@ -23,7 +23,8 @@ typedef struct vault {
   lookup_watcher watcher; /* of the lookup */
   logger lookup_log;      /* for what it tells */
   secure_counter counter; /* of what it counts */
-  certs *certs;           /* NULL: neither certificates nor raw public keys are */
+  certs *certs;           /* NULL: there are no credentials at all */
+  conf_clients clients;   /* which of these must show something */
   secure_shared shared;
 } vault;
 
@@ -40,9 +41,10 @@ void vault_close(vault *v);
 /* Tells the log what was read, and what of it expires soon. */
 void vault_report(const vault *v, logger *log);
 
-/* Reads it again; when something is wrong with it the log says so and all stays as it was. Tickets
- * of sessions are void in any case, once server_refresh() was called. */
-void vault_reload(vault *v, logger *log);
+/* Reads it again, from the files that `c` and the credentials file name now; when something is
+ * wrong with it the log says so and all stays as it was. Tickets of sessions are void in any case,
+ * once server_refresh() was called. */
+void vault_reload(vault *v, const conf *c, logger *log);
 
 /* For the server; NULL when there are no credentials. */
 const secure_shared *vault_secure(const vault *v);

@@ -16,6 +16,7 @@
 #include "copal/error.h"
 #include "policy/lookup/ask.h"
 #include "policy/lookup/cache.h"
+#include "policy/proof.h"
 
 enum {
   THREADS_MAX = 64,
@@ -285,9 +286,24 @@ static int hold(lookup *l, copal_span id, uint32_t *who)
   if (e == NULL || e->answer == NULL)
     return COPAL_ENOTFOUND;
   const answer *a = e->answer;
-  return identity_hold_in(l->cfg.all, IDENTITY_PSK,
-                          a->name[0] != '\0' ? copal_span_str(a->name) : id,
-                          copal_span_str(a->groups), who);
+  static const uint8_t by = PROOF_LOOKUP;
+  const identity is = {.kind = IDENTITY_PSK,
+                       .name = a->name[0] != '\0' ? copal_span_str(a->name) : id,
+                       .groups = copal_span_str(a->groups),
+                       .proof = copal_span_of(&by, 1)};
+  return identity_hold_as(l->cfg.all, &is, who);
+}
+
+/* Who was looked up stays: a reload is no reason to ask about a million of them. */
+static int readmit(dtls_credentials *c, uint32_t who, uint32_t *now)
+{
+  lookup *l = (lookup *)c;
+  dtls_credentials *first = l->cfg.first;
+  *now = who;
+  if (proof_kind(identity_of(l->cfg.all, who)) == PROOF_LOOKUP)
+    return COPAL_OK;
+  return first != NULL && first->readmit != NULL ? first->readmit(first, who, now)
+                                                 : COPAL_ENOTFOUND;
 }
 
 static int vouch(dtls_credentials *c, const dtls_claim *claim, uint32_t *who)
@@ -407,6 +423,7 @@ int lookup_open(const lookup_cfg *cfg, lookup **out, char why[LOOKUP_WHY_SIZE])
     return COPAL_ENOSPC;
   l->face = (dtls_credentials){
       .psk_find = psk_find, .psk_cancel = psk_cancel, .vouch = vouch, .release = release};
+  l->face.readmit = readmit;
   l->cfg = *cfg;
   atomic_init(&l->is_over, false);
   pthread_mutex_init(&l->lock, NULL);

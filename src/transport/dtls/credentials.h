@@ -120,9 +120,10 @@ typedef struct dtls_credentials {
   /* Clients are not asked for a certificate at all. NULL: they are. */
   bool (*asks_nobody)(struct dtls_credentials *c);
 
-  /* What would not be vouched for anyway, and is not negotiated. At most one of them. RFC 7250
-   * section 4. */
-  bool refuses_raw_keys, refuses_certificates;
+  /* What would not be vouched for anyway, and is not negotiated. At most one of them is true. NULL:
+   * it is negotiated. RFC 7250 section 4. */
+  bool (*refuses_raw_keys)(struct dtls_credentials *c);
+  bool (*refuses_certificates)(struct dtls_credentials *c);
 
   /* Judges a claim. Called when a certificate has come, before its owner has proved to have the
    * key, and of PSKs and resumed sessions at the end. Returns COPAL_OK with a number that stands
@@ -130,7 +131,14 @@ typedef struct dtls_credentials {
    * refused: expired, revoked), COPAL_ENOSLOT (no room for one more identity). */
   int (*vouch)(struct dtls_credentials *c, const dtls_claim *claim, uint32_t *identity);
 
-  /* Lets go of a number that vouch() gave. */
+  /* Judges again, after a reload, somebody whom vouch() or readmit() has given a number, without
+   * asking anybody. Returns COPAL_OK with the number to go on with: the same one, or another that is
+   * held until release(), too, for the identity is known by another name or in other groups now.
+   * COPAL_ENOTFOUND: it is not admitted any more. Other errors: nobody can tell now. NULL: all that
+   * were vouched for stay. */
+  int (*readmit)(struct dtls_credentials *c, uint32_t identity, uint32_t *now);
+
+  /* Lets go of a number that vouch() or readmit() gave. */
   void (*release)(struct dtls_credentials *c, uint32_t identity);
 } dtls_credentials;
 

@@ -33,9 +33,17 @@ static const char priorities[] =
     "+GROUP-SECP256R1:+GROUP-X25519:+SIGN-ECDSA-SHA256:+SIGN-ECDSA-SHA384:+COMP-NULL:"
     "+CTYPE-SRV-RAWPK:+CTYPE-CLI-RAWPK:+CTYPE-SRV-X509:+CTYPE-CLI-X509:%SERVER_PRECEDENCE";
 
+/* Kinds of proof that are left out. */
+typedef enum left_out {
+  LEFT_OUT_NOTHING,
+  LEFT_OUT_RAW_KEYS,
+  LEFT_OUT_CERTIFICATES,
+  LEFT_OUT_COUNT,
+} left_out;
+
 struct handshake_kit {
   handshake_cfg cfg;
-  gnutls_priority_t priorities;
+  gnutls_priority_t priorities[LEFT_OUT_COUNT];
   gnutls_psk_server_credentials_t psk; /* server */
   uint8_t ticket_key[DTLS_TICKET_KEY_SIZE];
 };
@@ -89,14 +97,28 @@ static int open_psk_server(handshake_kit *k)
 /* Kinds of proof that would not be believed are not negotiated. RFC 7250 section 4. */
 static int set_priorities(handshake_kit *k)
 {
-  char text[sizeof priorities + 32];
-  const dtls_credentials *c = k->cfg.credentials;
+  static const char *const kinds[] = {
+      [LEFT_OUT_RAW_KEYS] = "RAWPK", [LEFT_OUT_CERTIFICATES] = "X509"};
   const char *peer = k->cfg.is_client ? "SRV" : "CLI";
-  const char *kind = c->refuses_raw_keys ? "RAWPK" : "X509";
-  if (!c->refuses_raw_keys && !c->refuses_certificates)
-    return gnutls_priority_init(&k->priorities, priorities, NULL);
-  snprintf(text, sizeof text, "%s:-CTYPE-%s-%s", priorities, peer, kind);
-  return gnutls_priority_init(&k->priorities, text, NULL);
+  int rc = gnutls_priority_init(&k->priorities[LEFT_OUT_NOTHING], priorities, NULL);
+  for (int i = LEFT_OUT_RAW_KEYS; rc >= 0 && i < LEFT_OUT_COUNT; i++) {
+    char text[sizeof priorities + 32];
+    snprintf(text, sizeof text, "%s:-CTYPE-%s-%s", priorities, peer, kinds[i]);
+    rc = gnutls_priority_init(&k->priorities[i], text, NULL);
+  }
+  return rc;
+}
+
+/* As the credentials are now: a reload may know the first raw key. */
+static gnutls_priority_t priorities_now(const handshake_kit *k)
+{
+  dtls_credentials *c = k->cfg.credentials;
+  left_out what = LEFT_OUT_NOTHING;
+  if (c->refuses_raw_keys != NULL && c->refuses_raw_keys(c))
+    what = LEFT_OUT_RAW_KEYS;
+  else if (c->refuses_certificates != NULL && c->refuses_certificates(c))
+    what = LEFT_OUT_CERTIFICATES;
+  return k->priorities[what];
 }
 
 int handshake_kit_open(const handshake_cfg *cfg, handshake_kit **out, const char **why)
@@ -126,8 +148,9 @@ void handshake_kit_close(handshake_kit *k)
 {
   if (k == NULL)
     return;
-  if (k->priorities != NULL)
-    gnutls_priority_deinit(k->priorities);
+  for (int i = 0; i < LEFT_OUT_COUNT; i++)
+    if (k->priorities[i] != NULL)
+      gnutls_priority_deinit(k->priorities[i]);
   if (k->psk != NULL)
     gnutls_psk_free_server_credentials(k->psk);
   gnutls_memset(k, 0, sizeof *k);
@@ -422,7 +445,7 @@ static int set_up(handshake *h, const handshake_start *start)
   if (rc < 0)
     return rc;
   gnutls_session_set_ptr(h->tls, h);
-  rc = gnutls_priority_set(h->tls, h->kit->priorities);
+  rc = gnutls_priority_set(h->tls, priorities_now(h->kit));
   if (rc >= 0)
     rc = set_certificates(h);
   if (rc >= 0)

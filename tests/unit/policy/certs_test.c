@@ -407,7 +407,7 @@ static void raw_peers_are_refused_with_their_line(void **state)
 {
   static const struct {
     const char *text, *reason;
-  } mistakes[] = {
+  } wrongs[] = {
       {"lamp sha256:00\n", ":1: 'sha256:00' is no fingerprint"},
       {"\n# all lamps\nlamp\n", ":3: 'lamp' is no fingerprint"},
       {"lamp one two\n", ":1: 'one' is no fingerprint"},
@@ -419,9 +419,8 @@ static void raw_peers_are_refused_with_their_line(void **state)
       {"\"lamp sha-256-120:000102030405060708090a0b0c0d0e\n", ":1: a quote is not closed"},
   };
   (void)state;
-  for (size_t i = 0; i < COUNT(mistakes); i++)
-    refuse_to_open((certs_cfg){.raw_peers = put_text("peers", mistakes[i].text)},
-                   mistakes[i].reason);
+  for (size_t i = 0; i < COUNT(wrongs); i++)
+    refuse_to_open((certs_cfg){.raw_peers = put_text("peers", wrongs[i].text)}, wrongs[i].reason);
 }
 
 static void facts_tell_what_was_read(void **state)
@@ -735,7 +734,7 @@ static void pin_is_for_certificates_too(void **state)
   print_of(own_key, other);
   certs *c = open_certs((certs_cfg){.pin = pin, .is_client = true});
   assert_true(is_believed(c, make_crt(strange), "lamp.example"));
-  assert_false(certs_credentials(c)->refuses_certificates);
+  assert_false(certs_credentials(c)->refuses_certificates(certs_credentials(c)));
   certs_close(c);
   c = open_certs((certs_cfg){.pin = other, .is_client = true});
   assert_refused(c, make_crt(strange), "lamp.example", DTLS_REFUSAL_UNKNOWN, "not the pinned one");
@@ -766,17 +765,17 @@ static void gullible_client_believes_anybody_who_shows_something(void **state)
 
 static void rfc7252_9_1_3_2_1_known_raw_keys_are_believed(void **state)
 {
-  char text[FINGERPRINT_TEXT], lines[256];
+  char text[FINGERPRINT_TEXT], content[256];
   dtls_objection o;
   uint32_t who;
   (void)state;
   print_of(peer_key, text);
-  snprintf(lines, sizeof lines,
+  snprintf(content, sizeof content,
            "# fleet\nlamp sha-256-120:000102030405060708090a0b0c0d0e\n"
            "\"the door\" sha-256-120:%.30s\n",
            text + strlen("sha-256:"));
   certs *c = open_certs(
-      (certs_cfg){.raw_key = put_key("own.key", own_key), .raw_peers = put_text("peers", lines)});
+      (certs_cfg){.raw_key = put_key("own.key", own_key), .raw_peers = put_text("peers", content)});
   dtls_credentials *face = certs_credentials(c);
   assert_int_equal(vouch_key(c, peer_key, &o, &who), COPAL_OK);
   const identity *is = identity_of(people, who);
@@ -786,8 +785,8 @@ static void rfc7252_9_1_3_2_1_known_raw_keys_are_believed(void **state)
   assert_int_equal(vouch_key(c, own_key, &o, &who), COPAL_ENOTFOUND);
   assert_int_equal(o.kind, DTLS_REFUSAL_UNKNOWN);
   assert_non_null(strstr(o.text, "sha-256:"));
-  assert_true(face->refuses_certificates);
-  assert_false(face->refuses_raw_keys);
+  assert_true(face->refuses_certificates(face));
+  assert_false(face->refuses_raw_keys(face));
   certs_close(c);
 }
 
@@ -891,6 +890,70 @@ static void pre_shared_keys_are_asked_for_elsewhere(void **state)
   certs_close(c);
 }
 
+static void further_certificates_belong_to_their_keys(void **state)
+{
+  const char *crt = put_crt("own.pem", make_crt((wish){.key = own_key, .cn = "server"}));
+  const char *key = put_key("own.key", own_key);
+  const char *other = put_crt("other.pem", make_crt((wish){.cn = "other", .ends = 3}));
+  const char *other_key = put_key("other.key", peer_key);
+  const certs_pair good = {other, other_key}, swapped = {other, key}, half = {other, NULL};
+  certs_facts f;
+  certs_cfg cfg = {.certificate = crt,
+                   .key = key,
+                   .more_count = 1,
+                   .more = &swapped,
+                   .clients = CERTS_CLIENTS_NONE};
+  (void)state;
+  refuse_to_open(cfg, "other.pem: the key is that of another certificate: ");
+  cfg.more = &half;
+  refuse_to_open(cfg, "give both");
+  cfg.more = &good;
+  certs *c = open_certs(cfg);
+  certs_facts_now(c, &f);
+  assert_int_equal(f.certificates, 2);
+  assert_string_equal(f.subject, "CN=server");
+  assert_string_equal(f.expiring, "CN=other");
+  assert_true(f.expires < time(NULL) + 4 * DAY);
+  certs_close(c);
+}
+
+static void reload_takes_other_names_of_files(void **state)
+{
+  char why[CERTS_WHY_SIZE];
+  dtls_objection o;
+  uint32_t who;
+  certs_facts f;
+  (void)state;
+  certs *c = open_certs((certs_cfg){.clients = CERTS_CLIENTS_REQUIRED});
+  dtls_credentials *face = certs_credentials(c);
+  assert_null(face->certificates_take(face));
+  assert_true(face->refuses_raw_keys(face));
+  char print[FINGERPRINT_TEXT];
+  print_of(peer_key, print);
+  certs_cfg names = {.certificate = put_crt("own.pem", make_crt((wish){.key = own_key})),
+                     .key = put_key("own.key", own_key),
+                     .ca = put_ca("ca.pem", ca_crt),
+                     .raw_peers = put_text("peers", print)};
+  assert_int_equal(certs_reload(c, &names, why), COPAL_OK);
+  gnutls_certificate_credentials_t own = face->certificates_take(face);
+  assert_non_null(own);
+  face->certificates_give(face, own);
+  assert_false(face->refuses_raw_keys(face));
+  assert_identity(c, make_crt((wish){.cn = "dev-1"}), IDENTITY_X509, "dev-1");
+  names.ca = path_of("nowhere.pem");
+  assert_int_equal(certs_reload(c, &names, why), COPAL_EINVAL);
+  assert_int_equal(certs_reload(c, NULL, why), COPAL_OK); /* the names from before */
+  certs_facts_now(c, &f);
+  assert_int_equal(f.authorities, 1);
+  names.ca = NULL;
+  assert_int_equal(certs_reload(c, &names, why), COPAL_OK);
+  gnutls_x509_crt_t crt = make_crt((wish){.cn = "dev-1"});
+  assert_true(vouch_crt(c, crt, NULL, &o, &who) < 0);
+  gnutls_x509_crt_deinit(crt);
+  assert_int_equal(o.kind, DTLS_REFUSAL_ISSUER);
+  certs_close(c);
+}
+
 static void reload_judges_by_the_new_files(void **state)
 {
   char why[CERTS_WHY_SIZE];
@@ -898,7 +961,7 @@ static void reload_judges_by_the_new_files(void **state)
   (void)state;
   assert_identity(c, make_crt((wish){.cn = "dev-1"}), IDENTITY_X509, "dev-1");
   put_ca("ca.pem", other_ca_crt);
-  assert_int_equal(certs_reload(c, why), COPAL_OK);
+  assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
   assert_refused(c, make_crt((wish){.cn = "dev-1"}), NULL, DTLS_REFUSAL_ISSUER, "no CA");
   certs_close(c);
 }
@@ -910,7 +973,7 @@ static void refused_files_leave_all_as_it_was(void **state)
   (void)state;
   put_ca("ca.pem", other_ca_crt);
   put_text("own.key", "nothing\n");
-  assert_int_equal(certs_reload(c, why), COPAL_EINVAL);
+  assert_int_equal(certs_reload(c, NULL, why), COPAL_EINVAL);
   assert_non_null(strstr(why, "own.key: there is no private key"));
   assert_identity(c, make_crt((wish){.cn = "dev-1"}), IDENTITY_X509, "dev-1");
   certs_close(c);
@@ -925,8 +988,8 @@ static void editions_live_as_long_as_handshakes_use_them(void **state)
   unsigned count = 0;
   (void)state;
   gnutls_certificate_credentials_t old = face->certificates_take(face);
-  assert_int_equal(certs_reload(c, why), COPAL_OK);
-  assert_int_equal(certs_reload(c, why), COPAL_OK);
+  assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
+  assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
   gnutls_certificate_credentials_t new = face->certificates_take(face);
   assert_ptr_not_equal(old, new);
   assert_int_equal(gnutls_certificate_get_x509_crt(old, 0, &chain, &count), 0);
@@ -982,7 +1045,7 @@ static void reloads_and_handshakes_go_on_side_by_side(void **state)
     assert_int_equal(pthread_create(&visitors[i].thread, NULL, visit, &visitors[i]), 0);
   }
   for (int i = 0; i < RELOADS; i++)
-    assert_int_equal(certs_reload(c, why), COPAL_OK);
+    assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
   atomic_store(&is_over, true);
   for (size_t i = 0; i < THREADS; i++) {
     pthread_join(visitors[i].thread, NULL);
@@ -1014,7 +1077,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
   static const char *const names[] = {"own.pem", "own.key",   "ca.pem",   "crl.pem", "junk",
-                                      "peers",   "other.key", "p384.key", "rsa.key"};
+                                      "peers",   "other.key", "p384.key", "rsa.key", "other.pem"};
   (void)state;
   for (size_t i = 0; i < COUNT(names); i++)
     unlink(path_of(names[i]));
@@ -1063,6 +1126,8 @@ int main(void)
       cmocka_unit_test(many_raw_keys_are_found),
       cmocka_unit_test(clients_that_show_nothing_are_judged_by_the_rule),
       cmocka_unit_test(pre_shared_keys_are_asked_for_elsewhere),
+      cmocka_unit_test(further_certificates_belong_to_their_keys),
+      cmocka_unit_test(reload_takes_other_names_of_files),
       cmocka_unit_test(reload_judges_by_the_new_files),
       cmocka_unit_test(refused_files_leave_all_as_it_was),
       cmocka_unit_test(editions_live_as_long_as_handshakes_use_them),

@@ -379,18 +379,22 @@ static void credfile_names_other_files(void **state)
 {
   (void)state;
   credfile *f = open_file("ca = \"ca.pem\"; crl = \"/x/crl.pem\";");
-  assert_string_equal(credfile_file(f, CREDFILE_CA), "/tmp/ca.pem");
-  assert_string_equal(credfile_file(f, CREDFILE_CRL), "/x/crl.pem");
-  assert_null(credfile_file(f, CREDFILE_KEY));
   mistakes m = {.count = 0};
-  assert_false(credfile_needs_restart(f));
-  write_file("ca = \"ca.pem\"; crl = \"/x/crl.pem\"; psk = ();");
+  assert_string_equal(credfile_file(f, CREDFILE_CA, 0), "/tmp/ca.pem");
+  assert_string_equal(credfile_file(f, CREDFILE_CRL, 0), "/x/crl.pem");
+  assert_null(credfile_file(f, CREDFILE_CRL, 1));
+  assert_int_equal(credfile_file_count(f, CREDFILE_KEY), 0);
+  assert_null(credfile_file(f, CREDFILE_KEY, 0));
+  write_file("ca = \"other.pem\"; certificate = [ \"a.pem\", \"/b.pem\" ]; key = \"a.key\";");
   assert_int_equal(credfile_reload(f, &m), COPAL_OK);
-  assert_false(credfile_needs_restart(f));
-  write_file("ca = \"other.pem\"; crl = \"/x/crl.pem\";");
-  assert_int_equal(credfile_reload(f, &m), COPAL_OK);
-  assert_true(credfile_needs_restart(f));
-  assert_string_equal(credfile_file(f, CREDFILE_CA), "/tmp/ca.pem");
+  assert_string_equal(credfile_file(f, CREDFILE_CA, 0), "/tmp/other.pem");
+  assert_null(credfile_file(f, CREDFILE_CRL, 0));
+  assert_int_equal(credfile_file_count(f, CREDFILE_CERTIFICATE), 2);
+  assert_string_equal(credfile_file(f, CREDFILE_CERTIFICATE, 1), "/b.pem");
+  assert_int_equal(credfile_file_count(f, CREDFILE_KEY), 1);
+  write_file("ca = [ \"a.pem\", \"b.pem\" ];");
+  assert_int_equal(credfile_reload(f, &m), COPAL_EINVAL);
+  assert_string_equal(credfile_file(f, CREDFILE_CA, 0), "/tmp/other.pem");
   credfile_close(f);
 }
 
