@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -24,7 +25,9 @@ struct secure {
   secure_parts parts;
   dtls *dtls;
   copal_ep *ep;
+  copal_reviewer *reviewer;
   bool has_guard;
+  uint64_t reloads; /* of credentials, that were seen */
   int socket_count;
   int16_t *lanes; /* of the CIDs of each socket; NO_SOCKET: not secure */
 };
@@ -57,7 +60,8 @@ int secure_shared_rotate(secure_shared *all)
 
 void secure_limits_of(const conf *c, const secure_shared *shared, secure_limits *out)
 {
-  *out = (secure_limits){.idle_s = c->dtls.idle_s,
+  *out = (secure_limits){.reloads = shared != NULL ? shared->reloads : 0,
+                         .idle_s = c->dtls.idle_s,
                          .has_tickets = shared != NULL && c->dtls.has_tickets == CONF_ON};
   if (out->has_tickets)
     memcpy(out->ticket_key, shared->ticket_key, sizeof out->ticket_key);
@@ -112,9 +116,32 @@ static const char *end_text(dtls_end why)
   case DTLS_END_IDLE: return "idle for too long";
   case DTLS_END_FORGED: return "too many forged records";
   case DTLS_END_EXHAUSTED: return "its keys are worn out";
+  case DTLS_END_REVOKED: return "its peer was taken out of the credentials";
   case DTLS_END_COUNT: break;
   }
   return "";
+}
+
+/* Somebody was put out: the operator wants to see that. */
+static void log_revoked(secure *s, const copal_path *path, copal_time now)
+{
+  dtls_about about;
+  if (!log_is_on(s->parts.log, LOG_LEVEL_INFO) || !dtls_describe(s->dtls, path->session, &about))
+    return;
+  const identity *who = identity_of(s->parts.shared->people, about.identity);
+  char peer[UDP_ADDR_TEXT_SIZE], name[IDENTITY_NAME_MAX + 16];
+  udp_addr_format(&path->remote, peer);
+  snprintf(name, sizeof name, "%s:%.*s", identity_kind_name(who->kind), (int)who->name.len,
+           (const char *)who->name.ptr);
+  const log_field fields[] = {log_text("peer", peer), log_text("identity", name)};
+  log_limited(s->parts.log, LOG_LEVEL_INFO, "session_revoked", peer, fields, 2, now);
+}
+
+static void on_renamed(dtls_app *a, copal_time now)
+{
+  const secure *s = (const secure *)a;
+  if (s->ep != NULL && s->reviewer != NULL)
+    copal_ep_review(s->ep, s->reviewer, now);
 }
 
 static void on_close(dtls_app *a, const copal_path *path, dtls_end why, copal_time now)
@@ -123,6 +150,8 @@ static void on_close(dtls_app *a, const copal_path *path, dtls_end why, copal_ti
   if (s->ep == NULL)
     return; /* all is being closed */
   copal_ep_forget(s->ep, path, now);
+  if (why == DTLS_END_REVOKED)
+    log_revoked(s, path, now);
   log_session(s, LOG_LEVEL_DEBUG, "session_closed", path, log_text("reason", end_text(why)), now);
 }
 
@@ -242,10 +271,12 @@ int secure_open(const secure_parts *parts, secure **out, copal_time now)
   s->app = (dtls_app){.on_message = on_message,
                       .on_open = on_open,
                       .on_close = on_close,
+                      .on_renamed = on_renamed,
                       .on_failure = on_failure,
                       .on_answer = on_answer};
   s->proof.on_proof = on_proof;
   s->ways = (ways_sessions){describe_session, find_session};
+  s->reloads = parts->shared->reloads;
   const dtls_cfg cfg = {
       .credentials = parts->shared->credentials,
       .sink = udp_sink(parts->udp),
@@ -292,9 +323,10 @@ void secure_close(secure *s)
   free(s);
 }
 
-void secure_serve(secure *s, copal_ep *ep, guard *g)
+void secure_serve(secure *s, copal_ep *ep, guard *g, copal_reviewer *reviewer)
 {
   s->ep = ep;
+  s->reviewer = reviewer;
   s->has_guard = g != NULL;
   if (g != NULL)
     guard_set_proof(g, &s->proof);
@@ -361,6 +393,9 @@ void secure_reload(secure *s, const secure_limits *limits)
   const dtls_cfg cfg = {.idle_s = limits->idle_s,
                         .ticket_key = limits->has_tickets ? limits->ticket_key : NULL};
   dtls_reload(s->dtls, &cfg);
+  if (s->reloads != limits->reloads)
+    dtls_readmit(s->dtls, clock_now());
+  s->reloads = limits->reloads;
 }
 
 uint32_t secure_identity(const secure *s, uint32_t session)

@@ -31,6 +31,7 @@ typedef struct secure_shared {
   dtls_credentials *credentials;
   const identities *people; /* what the numbers of identities mean */
   secure_counter *counter;  /* NULL: none */
+  uint64_t reloads;         /* of credentials */
   uint8_t ticket_key[DTLS_TICKET_KEY_SIZE];
   uint8_t cid_secret[DTLS_CID_KEY_SIZE];
 } secure_shared;
@@ -45,6 +46,7 @@ int secure_shared_rotate(secure_shared *all);
 
 /* What can change while a shard runs. Secret. */
 typedef struct secure_limits {
+  uint64_t reloads; /* another one than before: sessions are judged again */
   uint32_t idle_s;
   bool has_tickets;
   uint8_t ticket_key[DTLS_TICKET_KEY_SIZE];
@@ -73,9 +75,9 @@ void secure_inherit(secure *s);
  * told that these are over. Safe on NULL. */
 void secure_close(secure *s);
 
-/* The endpoint messages go to; and the guard that hears of addresses, or NULL. Before the first
- * datagram. */
-void secure_serve(secure *s, copal_ep *ep, guard *g);
+/* The endpoint messages go to; the guard that hears of addresses, or NULL; and who judges
+ * observations again when somebody is in other groups. Before the first datagram. */
+void secure_serve(secure *s, copal_ep *ep, guard *g, copal_reviewer *reviewer);
 
 /* The socket with that index is a secure one, and `place` its place in its group. Returns 0 or
  * -errno. Before the first datagram. */

@@ -33,7 +33,7 @@ bool session_form_put(state_writer *w, shard *owner, const identities *known, dt
   const copal_time now = clock_now();
   const size_t len = kind == SESSION_FORM_LAST ? dtls_saved_export(table, s, form, now)
                                                : dtls_saved_checkpoint(table, s, form, now);
-  state_put_uint(w, PLACE_SIZE + 3 + who->name.len + who->groups.len + len, 4);
+  state_put_uint(w, PLACE_SIZE + 4 + who->name.len + who->groups.len + who->proof.len + len, 4);
   state_put(w, copal_span_of(bound.ip, sizeof bound.ip));
   state_put_uint(w, bound.port, 2);
   state_put(w, copal_span_of(side.ip, sizeof side.ip));
@@ -43,6 +43,8 @@ bool session_form_put(state_writer *w, shard *owner, const identities *known, dt
   state_put(w, who->name);
   state_put_uint(w, who->groups.len, 1);
   state_put(w, who->groups);
+  state_put_uint(w, who->proof.len, 1);
+  state_put(w, who->proof);
   state_put(w, copal_span_of(form, len));
   explicit_bzero(form, sizeof form);
   return true;
@@ -55,7 +57,7 @@ typedef struct record {
   copal_addr bound;
   udp_side side;
   identity_kind kind;
-  copal_span name, groups;
+  copal_span name, groups, proof;
   copal_span form;
   dtls_saved_home home;
 } record;
@@ -77,6 +79,7 @@ static bool parse(copal_rd r, record *out)
   const uint8_t kind = copal_rd_u8(&r);
   out->name = copal_rd_span(&r, copal_rd_u8(&r));
   out->groups = copal_rd_span(&r, copal_rd_u8(&r));
+  out->proof = copal_rd_span(&r, copal_rd_u8(&r));
   out->form = copal_rd_rest(&r);
   if (r.err != COPAL_OK || kind > IDENTITY_OSCORE ||
       (kind == IDENTITY_ANONYMOUS) != (out->name.len == 0))
@@ -106,26 +109,43 @@ static uint16_t local_of(const server_place *home, const record *r)
   return 0;
 }
 
-static bool restore(const record *r, server *s, identities *known, uint64_t age_s)
+/* Who it was, if the credentials would let him in today. */
+static int hold_owner(const record *r, const session_form_owners *owners, uint32_t *who)
+{
+  dtls_credentials *c = owners->credentials;
+  const identity id = {.kind = r->kind, .name = r->name, .groups = r->groups, .proof = r->proof};
+  uint32_t now = 0;
+  if (identity_hold_as(owners->known, &id, who) < 0)
+    return COPAL_EINVAL;
+  if (*who == 0 || c->readmit == NULL)
+    return COPAL_OK;
+  const int rc = c->readmit(c, *who, &now);
+  if (rc == COPAL_OK && now == *who)
+    return COPAL_OK;
+  identity_release(owners->known, *who);
+  *who = now;
+  return rc == COPAL_OK || rc == COPAL_ENOTFOUND ? rc : COPAL_EINVAL;
+}
+
+static int restore(const record *r, server *s, const session_form_owners *owners, uint64_t age_s)
 {
   dtls_saved_here here = {.age_s = age_s};
   const server_place home = home_of(s, r);
   dtls_sessions *table = home.owner != NULL ? session_form_table(home.owner) : NULL;
   if (table == NULL || (here.local = local_of(&home, r)) == 0)
-    return false;
-  if (r->kind != IDENTITY_ANONYMOUS &&
-      identity_hold_in(known, r->kind, r->name, r->groups, &here.identity) < 0)
-    return false;
+    return COPAL_EINVAL;
+  const int rc = hold_owner(r, owners, &here.identity);
+  if (rc < 0)
+    return rc;
   if (dtls_saved_import(table, r->form, &here, clock_now()) == COPAL_OK)
-    return true;
-  if (here.identity != 0)
-    identity_release(known, here.identity);
-  return false;
+    return COPAL_OK;
+  identity_release(owners->known, here.identity);
+  return COPAL_EINVAL;
 }
 
-bool session_form_restore(copal_rd *r, server *s, identities *known, uint64_t age_s)
+int session_form_restore(copal_rd *r, server *s, const session_form_owners *owners, uint64_t age_s)
 {
   record one;
   const copal_rd rest = copal_rd_sub(r, copal_rd_be(r, 4));
-  return r->err == COPAL_OK && parse(rest, &one) && restore(&one, s, known, age_s);
+  return r->err == COPAL_OK && parse(rest, &one) ? restore(&one, s, owners, age_s) : COPAL_EINVAL;
 }

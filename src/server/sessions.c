@@ -11,6 +11,12 @@
 #include "server/clock.h"
 #include "server/session_form.h"
 
+/* The first byte of a file. 0 and 1 had no proofs. */
+enum {
+  AFTER_A_STOP = 2,
+  CHECKPOINT = 3,
+};
+
 /* What a file begins with. */
 typedef struct preamble {
   bool is_checkpoint;
@@ -38,7 +44,7 @@ static void put_preamble(const sessions *all, state_writer *w, bool is_checkpoin
   static const uint8_t form[SEALED_HEAD_SIZE];
   const secure_shared *keys = all->parts.shared;
   state_put(w, copal_span_of(form, sizeof form));
-  state_put_uint(w, is_checkpoint, 1);
+  state_put_uint(w, is_checkpoint ? CHECKPOINT : AFTER_A_STOP, 1);
   state_put_uint(w, wall_now(), 8);
   state_put(w, copal_span_of(keys->cid_secret, sizeof keys->cid_secret));
   state_put(w, copal_span_of(keys->ticket_key, sizeof keys->ticket_key));
@@ -157,11 +163,11 @@ static bool get_preamble(copal_rd *r, preamble *p)
   const uint8_t kind = copal_rd_u8(r);
   const uint64_t high = copal_rd_be(r, 4), written = high << 32 | copal_rd_be(r, 4);
   const uint64_t now = wall_now();
-  p->is_checkpoint = kind == 1;
+  p->is_checkpoint = kind == CHECKPOINT;
   p->age_s = now > written ? (now - written) / 1000000 : 0;
   p->cid_secret = copal_rd_span(r, DTLS_CID_KEY_SIZE);
   p->ticket_key = copal_rd_span(r, DTLS_TICKET_KEY_SIZE);
-  return r->err == COPAL_OK && kind <= 1;
+  return r->err == COPAL_OK && (kind == CHECKPOINT || kind == AFTER_A_STOP);
 }
 
 /* The secrets come first: sessions are found by what they say. */
@@ -186,28 +192,36 @@ static void settle(server *s)
   }
 }
 
+static void count(sessions *all, int rc)
+{
+  all->restored += rc == COPAL_OK;
+  all->revoked += rc == COPAL_ENOTFOUND;
+  all->refused += rc < 0 && rc != COPAL_ENOTFOUND;
+}
+
 static void load(sessions *all, server *s, copal_span content)
 {
+  const session_form_owners owners = {all->parts.identities, all->parts.shared->credentials};
   copal_rd r = copal_rd_init(content);
   preamble p;
-  if (!get_preamble(&r, &p))
+  if (!get_preamble(&r, &p)) {
+    LOG(all->parts.log, LOG_LEVEL_ERROR, "sessions_lost",
+        log_text("error", "they were saved by another version"));
     return;
+  }
   if (p.is_checkpoint && !wants_checkpoints(all)) {
     LOG(all->parts.log, LOG_LEVEL_WARN, "sessions_lost",
         log_text("error", "the process before ended without a word, and dtls.after_crash is drop"));
     return;
   }
   take_secrets(all, s, &p);
-  while (r.left > 0 && r.err == COPAL_OK) {
-    if (session_form_restore(&r, s, all->parts.identities, p.age_s))
-      all->restored++;
-    else
-      all->refused++;
-  }
+  while (r.left > 0 && r.err == COPAL_OK)
+    count(all, session_form_restore(&r, s, &owners, p.age_s));
   settle(s);
   LOG(all->parts.log, LOG_LEVEL_INFO, "sessions_restored",
       log_text("after", p.is_checkpoint ? "a crash" : "a stop in order"),
-      log_number("sessions", all->restored), log_number("refused", all->refused));
+      log_number("sessions", all->restored), log_number("refused", all->refused),
+      log_number("revoked", all->revoked));
 }
 
 static void restore(server_section *hook, server *s)
@@ -215,7 +229,7 @@ static void restore(server_section *hook, server *s)
   sessions *all = (sessions *)hook;
   uint8_t *memory = NULL;
   char why[SEALED_WHY_SIZE];
-  all->restored = all->refused = 0;
+  all->restored = all->refused = all->revoked = 0;
   const int64_t len = sealed_take(&all->file, &memory, why);
   if (len < 0)
     LOG(all->parts.log, LOG_LEVEL_ERROR, "sessions_lost", log_text("error", why),

@@ -3,7 +3,7 @@
  * handshake after a restart in order, and after a crash as the configuration wants it. RFC 6347
  * section 4.1, RFC 9146, RFC 9175 section 2.3.
  *
- * The file "sessions" holds: 1 for a checkpoint, else 0 (1 byte) | wall clock, microseconds since
+ * The file "sessions" holds: 3 for a checkpoint, else 2 (1 byte) | wall clock, microseconds since
  * 1970 (8) | secret of CIDs (16) | key of tickets (64) | the sessions, see session_form.h. It is
  * removed before what it says is used; see sealed.h.
  *
@@ -43,6 +43,7 @@ typedef struct sessions {
   uint64_t saved;
   uint64_t restored;
   uint64_t refused; /* damaged, idle for too long, no room, or nobody listens there any more */
+  uint64_t revoked; /* their peers are not admitted any more */
 } sessions;
 
 void sessions_init(sessions *s, const sessions_parts *parts);

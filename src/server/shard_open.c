@@ -74,7 +74,7 @@ static int open_endpoint(shard *s)
   if (copal_ep_init((copal_mspan){memory, s->ep_size}, &cfg, &s->ep, s->now) < 0)
     return -EINVAL;
   if (s->secure != NULL) {
-    secure_serve(s->secure, s->ep, s->guard);
+    secure_serve(s->secure, s->ep, s->guard, &s->pipeline.admission.reviewer);
     s->sessions = (shard_sessions){{identity_behind, is_session_stale}, s->secure};
     s->pipeline.admission.people = s->common->secure->people;
     s->pipeline.admission.sessions = &s->sessions.hook;

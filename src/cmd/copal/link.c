@@ -291,7 +291,7 @@ int link_open(const link_cfg *cfg, link_layer **out)
   link_layer *l = mem_resize(NULL, sizeof *l);
   const char *why;
   *l = (link_layer){.sink = {reserve, commit},
-                    .app = {on_message, on_open, on_close, on_failure, NULL},
+                    .app = {on_message, on_open, on_close, on_failure, NULL, NULL},
                     .cfg = *cfg};
   const dtls_cfg below = {.is_client = true,
                           .credentials = cfg->credentials,

@@ -368,6 +368,7 @@ void vault_reload(vault *v, const conf *c, logger *log)
 {
   char why[VAULT_WHY_SIZE];
   const int rc = secure_shared_rotate(&v->shared); /* who is out now must not resume a session */
+  v->shared.reloads++;
   if (rc < 0)
     LOG(log, LOG_LEVEL_ERROR, "ticket_key_kept", log_text("error", strerror(-rc)));
   if (v->file != NULL)

@@ -132,8 +132,8 @@ typedef struct dtls_credentials {
   int (*vouch)(struct dtls_credentials *c, const dtls_claim *claim, uint32_t *identity);
 
   /* Judges again, after a reload, somebody whom vouch() or readmit() has given a number, without
-   * asking anybody. Returns COPAL_OK with the number to go on with: the same one, or another that is
-   * held until release(), too, for the identity is known by another name or in other groups now.
+   * asking anybody. Returns COPAL_OK with the number to go on with: the same one, or another that
+   * is held until release(), too, for the identity is known by another name or in other groups now.
    * COPAL_ENOTFOUND: it is not admitted any more. Other errors: nobody can tell now. NULL: all that
    * were vouched for stay. */
   int (*readmit)(struct dtls_credentials *c, uint32_t identity, uint32_t *now);

@@ -67,6 +67,7 @@ int dtls_open(const dtls_cfg *cfg, dtls **out, const char **why, copal_time now)
     return COPAL_ENOSPC;
   d->cfg = *cfg;
   d->now = now;
+  d->readmit.due = COPAL_NEVER;
   (void)keylog_file();
   d->sink = (copal_sink){established_reserve, established_commit};
   d->on_end.on_end = established_on_end;
@@ -234,7 +235,8 @@ copal_time dtls_deadline(const dtls *d)
 {
   const copal_time handshakes = copal_timerq_deadline(&d->timers);
   const copal_time sweep = dtls_sessions_next_sweep(d->sessions);
-  return handshakes < sweep ? handshakes : sweep;
+  const copal_time first = handshakes < sweep ? handshakes : sweep;
+  return first < d->readmit.due ? first : d->readmit.due;
 }
 
 void dtls_expire(dtls *d, copal_time now)
@@ -244,6 +246,8 @@ void dtls_expire(dtls *d, copal_time now)
   while ((t = copal_timerq_pop(&d->timers, now)) != NULL)
     greeting_run((greeting *)(void *)((uint8_t *)t - offsetof(greeting, timer)));
   (void)dtls_sessions_sweep(d->sessions, now);
+  if (d->readmit.due <= now)
+    readmit_run(d);
   established_settle(d);
 }
 

@@ -58,6 +58,9 @@ typedef struct dtls_app {
   /* Credentials have answered: dtls_resume() is to be called with this number, on the owner's
    * thread. Called from any thread. NULL: nobody looks keys up elsewhere. */
   void (*on_answer)(struct dtls_app *a, uint32_t session);
+
+  /* dtls_readmit() is through, and sessions have other identities than before. May be NULL. */
+  void (*on_renamed)(struct dtls_app *a, copal_time now);
 } dtls_app;
 
 typedef struct dtls_cfg {
@@ -149,6 +152,7 @@ typedef struct dtls_about {
   copal_path path;              /* as its messages have it */
   uint16_t local;               /* our side of the path to its peer */
   bool has_cid;                 /* its records begin with our CID, which begins with the lane */
+  uint32_t identity;            /* of its peer; 0: nobody */
   uint8_t name[DTLS_NAME_SIZE]; /* see dtls_session_name(); begins with the lane */
 } dtls_about;
 
@@ -168,6 +172,11 @@ bool dtls_is_stale(const dtls *d, uint32_t session);
 
 /* Limits that can change live: idle_s. Tickets made so far are void when `ticket_key` is new. */
 void dtls_reload(dtls *d, const dtls_cfg *cfg);
+
+/* The credentials have changed: begins to ask them about the peer of each session again. Sessions
+ * of peers that are not admitted any more end with the alert access_denied, from dtls_expire(). RFC
+ * 5246 section 7.2.2. */
+void dtls_readmit(dtls *d, copal_time now);
 
 /* Takes over the secrets of the process before, so that its CIDs and tickets mean the same here;
  * `ticket_key` as in dtls_cfg. Before the first datagram and the first session. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What dtls.c, greeting.c and established.c share: the inside of a dtls object. Thread: the
- * owner's only. */
+/* What dtls.c, greeting.c, established.c and readmit.c share: the inside of a dtls object. Thread:
+ * the owner's only. */
 #ifndef TRANSPORT_DTLS_INSIDE_H
 #define TRANSPORT_DTLS_INSIDE_H
 
@@ -34,8 +34,7 @@ typedef struct greeting {
 
 /* A session that is over. */
 typedef struct dtls_ended {
-  dtls_about about;
-  uint32_t identity;
+  dtls_about about; /* its identity is held */
   dtls_end why;
 } dtls_ended;
 
@@ -56,6 +55,11 @@ struct dtls {
   uint8_t lane;              /* of the socket the present datagram came to */
   copal_mspan room;          /* where it is written */
   const dtls_about *leaving; /* of the session on_close() is being told of; NULL: of none */
+  struct {
+    uint32_t slot, left; /* the next to look at; how many more */
+    bool has_renamed;    /* somebody has another number since the walk began */
+    copal_time due;      /* COPAL_NEVER: nothing is to be done */
+  } readmit;
   uint32_t ended_count;
   dtls_ended ended[DTLS_ENDED_MAX];
   uint16_t prefixes[DTLS_PREFIXES];
@@ -96,6 +100,9 @@ void established_send(dtls *d, dtls_session *s, dtls_type type, copal_span conte
 copal_mspan established_reserve(copal_sink *sink, const copal_path *path, size_t cap);
 void established_commit(copal_sink *sink, const copal_path *path, size_t len);
 void established_on_end(dtls_on_end *hook, dtls_session *s, dtls_end why);
+
+/* A part of what dtls_readmit() has begun. */
+void readmit_run(dtls *d);
 
 /* Reports sessions that are over. */
 void established_settle(dtls *d);

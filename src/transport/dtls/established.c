@@ -11,6 +11,7 @@ enum {
   ALERT_WARNING = 1,
   ALERT_FATAL = 2,
   ALERT_CLOSE_NOTIFY = 0,
+  ALERT_ACCESS_DENIED = 49,
   ALERT_NO_RENEGOTIATION = 100,
   ALERT_SIZE = 2,
   ALERT_ROOM = 64 + DTLS_CID_MAX,
@@ -29,8 +30,10 @@ copal_path dtls_path_of(const dtls *d, const dtls_session *s)
 
 dtls_about dtls_about_of(const dtls *d, const dtls_session *s)
 {
-  dtls_about about = {
-      .path = dtls_path_of(d, s), .local = s->local, .has_cid = (s->flags & DTLS_SESSION_CID) != 0};
+  dtls_about about = {.path = dtls_path_of(d, s),
+                      .local = s->local,
+                      .has_cid = (s->flags & DTLS_SESSION_CID) != 0,
+                      .identity = s->identity};
   dtls_session_name(d->sessions, s, about.name);
   return about;
 }
@@ -190,32 +193,31 @@ void established_hear(dtls *d, dtls_session *s, const dtls_record *rec, const co
 /* ------------------------------------------------------------------------------------------------
  * the end */
 
-/* True when the peer should hear that the session is over: it would go on with it. */
-static bool is_worth_a_word(dtls_end why)
+/* The peer should hear that the session is over when it would go on with it. */
+static void say_goodbye(dtls *d, dtls_session *s, dtls_end why)
 {
   switch (why) {
+  case DTLS_END_REVOKED: send_alert(d, s, ALERT_FATAL, ALERT_ACCESS_DENIED); return;
   case DTLS_END_LOCAL:
   case DTLS_END_EVICTED:
   case DTLS_END_IDLE:
-  case DTLS_END_FORGED: return true;
+  case DTLS_END_FORGED: send_alert(d, s, ALERT_WARNING, ALERT_CLOSE_NOTIFY); return;
   case DTLS_END_PEER:
   case DTLS_END_REPLACED:
   case DTLS_END_EXHAUSTED:
-  case DTLS_END_COUNT: return false;
+  case DTLS_END_COUNT: return;
   }
-  return false;
 }
 
 void established_on_end(dtls_on_end *hook, dtls_session *s, dtls_end why)
 {
   dtls *d = (dtls *)((uint8_t *)hook - offsetof(dtls, on_end));
-  if (is_worth_a_word(why))
-    send_alert(d, s, ALERT_WARNING, ALERT_CLOSE_NOTIFY);
+  say_goodbye(d, s, why);
   const dtls_about about = dtls_about_of(d, s);
   if (d->flights.count > 0)
     flight_drop(&d->flights, about.path.session);
   if (d->ended_count < DTLS_ENDED_MAX)
-    d->ended[d->ended_count++] = (dtls_ended){about, s->identity, why};
+    d->ended[d->ended_count++] = (dtls_ended){about, why};
   else
     d->cfg.credentials->release(d->cfg.credentials, s->identity);
 }
@@ -227,6 +229,6 @@ void established_settle(dtls *d)
     d->leaving = &e.about;
     d->cfg.app->on_close(d->cfg.app, &e.about.path, e.why, d->now);
     d->leaving = NULL;
-    d->cfg.credentials->release(d->cfg.credentials, e.identity);
+    d->cfg.credentials->release(d->cfg.credentials, e.about.identity);
   }
 }

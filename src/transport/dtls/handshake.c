@@ -319,6 +319,22 @@ static int set_own_psk(handshake *h)
 /* ------------------------------------------------------------------------------------------------
  * who the peer is */
 
+/* The credentials may have changed since the certificate came. */
+static int vouch_again(handshake *h)
+{
+  dtls_credentials *c = h->kit->cfg.credentials;
+  uint32_t now = h->identity;
+  if (c->readmit == NULL || h->identity == 0)
+    return COPAL_OK;
+  const int rc = c->readmit(c, h->identity, &now);
+  if (rc == COPAL_OK && now != h->identity) {
+    c->release(c, h->identity);
+    h->identity = now;
+  }
+  h->is_refused = rc == COPAL_ENOTFOUND;
+  return h->is_refused ? rc : COPAL_OK;
+}
+
 static int vouch(handshake *h, dtls_claim *claim)
 {
   dtls_credentials *c = h->kit->cfg.credentials;
@@ -326,7 +342,7 @@ static int vouch(handshake *h, dtls_claim *claim)
   claim->server_name = h->server_name;
   claim->objection = &h->objection;
   if (h->has_identity)
-    return COPAL_OK;
+    return vouch_again(h);
   const int rc = c->vouch(c, claim, &h->identity);
   h->has_identity = rc == COPAL_OK;
   h->is_refused = rc < 0;

@@ -103,6 +103,7 @@ typedef enum dtls_end {
   DTLS_END_IDLE,      /* nothing authentic for `idle_s` */
   DTLS_END_FORGED,    /* too many records that were not authentic */
   DTLS_END_EXHAUSTED, /* as many records sealed as the keys are good for */
+  DTLS_END_REVOKED,   /* the peer was taken out of the credentials */
   DTLS_END_COUNT,
 } dtls_end;
 

@@ -966,6 +966,113 @@ static void reload_judges_by_the_new_files(void **state)
   certs_close(c);
 }
 
+/* Somebody was believed: is he still? Lets go of the number. */
+static int readmit_once(certs *c, uint32_t who)
+{
+  dtls_credentials *face = certs_credentials(c);
+  uint32_t now = 0;
+  const int rc = face->readmit(face, who, &now);
+  if (rc == COPAL_OK)
+    assert_int_equal(now, who);
+  return rc;
+}
+
+static void rfc5280_5_a_reload_ends_what_is_revoked_or_not_trusted(void **state)
+{
+  char why[CERTS_WHY_SIZE];
+  dtls_objection o;
+  uint32_t good, bad;
+  (void)state;
+  certs_cfg cfg = {.certificate = put_crt("own.pem", make_crt((wish){.key = own_key})),
+                   .key = put_key("own.key", own_key),
+                   .ca = put_ca("ca.pem", ca_crt),
+                   .crl = put_crl("crl.pem", make_crl(ca_crt, ca_key, 99, 10), false),
+                   .clients = CERTS_CLIENTS_REQUIRED};
+  certs *c = open_certs(cfg);
+  gnutls_x509_crt_t crt = make_crt((wish){.serial = 20}), other = make_crt((wish){.serial = 21});
+  assert_int_equal(vouch_crt(c, crt, NULL, &o, &good), COPAL_OK);
+  assert_int_equal(vouch_crt(c, other, NULL, &o, &bad), COPAL_OK);
+  assert_int_not_equal(good, bad); /* of one name, by different certificates */
+  assert_int_equal(readmit_once(c, good), COPAL_OK);
+  assert_int_equal(readmit_once(c, bad), COPAL_OK);
+  (void)put_crl("crl.pem", make_crl(ca_crt, ca_key, 21, 10), false);
+  assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
+  assert_int_equal(readmit_once(c, good), COPAL_OK);
+  assert_int_equal(readmit_once(c, bad), COPAL_ENOTFOUND);
+  cfg.crl = NULL;
+  assert_int_equal(certs_reload(c, &cfg, why), COPAL_OK);
+  assert_int_equal(readmit_once(c, bad), COPAL_OK);
+  (void)put_ca("ca.pem", other_ca_crt);
+  assert_int_equal(certs_reload(c, &cfg, why), COPAL_OK);
+  assert_int_equal(readmit_once(c, good), COPAL_ENOTFOUND);
+  cfg.ca = NULL;
+  cfg.raw_peers = put_text("peers", "");
+  assert_int_equal(certs_reload(c, &cfg, why), COPAL_OK);
+  assert_int_equal(readmit_once(c, good), COPAL_ENOTFOUND);
+  identity_release(people, good);
+  identity_release(people, bad);
+  gnutls_x509_crt_deinit(crt);
+  gnutls_x509_crt_deinit(other);
+  certs_close(c);
+}
+
+static void rfc5280_6_1_a_reload_ends_what_has_expired(void **state)
+{
+  dtls_objection o;
+  uint32_t who;
+  (void)state;
+  certs *c = open_server();
+  gnutls_x509_crt_t crt = make_crt((wish){.serial = 22});
+  assert_int_equal(vouch_crt(c, crt, NULL, &o, &who), COPAL_OK);
+  identity id = *identity_of(people, who);
+  proof p = {.len = id.proof.len};
+  memcpy(p.bytes, id.proof.ptr, p.len);
+  memset(p.bytes + 1, 0, 6); /* the same, and it ended in 1970 */
+  id.proof = proof_span(&p);
+  identity_ref expired, cut;
+  assert_int_equal(identity_hold_as(people, &id, &expired), COPAL_OK);
+  assert_int_equal(readmit_once(c, expired), COPAL_ENOTFOUND);
+  memcpy(p.bytes, identity_of(people, who)->proof.ptr, p.len--);
+  id.proof = proof_span(&p);
+  assert_int_equal(identity_hold_as(people, &id, &cut), COPAL_OK);
+  assert_int_equal(readmit_once(c, cut), COPAL_ENOTFOUND);
+  assert_int_equal(readmit_once(c, who), COPAL_OK);
+  identity_release(people, who);
+  identity_release(people, expired);
+  identity_release(people, cut);
+  gnutls_x509_crt_deinit(crt);
+  certs_close(c);
+}
+
+static void raw_keys_go_by_another_name_or_not_at_all_after_a_reload(void **state)
+{
+  char why[CERTS_WHY_SIZE], print[FINGERPRINT_TEXT], text[FINGERPRINT_TEXT + 16];
+  dtls_objection o;
+  uint32_t who, now;
+  (void)state;
+  print_of(peer_key, print);
+  snprintf(text, sizeof text, "lamp %s", print);
+  const certs_cfg cfg = {.raw_key = put_key("own.key", own_key),
+                         .raw_peers = put_text("peers", text),
+                         .clients = CERTS_CLIENTS_REQUIRED};
+  certs *c = open_certs(cfg);
+  dtls_credentials *face = certs_credentials(c);
+  assert_int_equal(vouch_key(c, peer_key, &o, &who), COPAL_OK);
+  assert_int_equal(readmit_once(c, who), COPAL_OK);
+  (void)put_text("peers", print); /* without a name */
+  assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
+  assert_int_equal(face->readmit(face, who, &now), COPAL_OK);
+  assert_int_not_equal(now, who);
+  assert_true(copal_span_is_equal(identity_of(people, now)->name, copal_span_str(print)));
+  assert_int_equal(readmit_once(c, now), COPAL_OK);
+  identity_release(people, now);
+  (void)put_text("peers", "");
+  assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
+  assert_int_equal(readmit_once(c, who), COPAL_ENOTFOUND);
+  identity_release(people, who);
+  certs_close(c);
+}
+
 static void refused_files_leave_all_as_it_was(void **state)
 {
   char why[CERTS_WHY_SIZE];
@@ -1129,6 +1236,9 @@ int main(void)
       cmocka_unit_test(further_certificates_belong_to_their_keys),
       cmocka_unit_test(reload_takes_other_names_of_files),
       cmocka_unit_test(reload_judges_by_the_new_files),
+      cmocka_unit_test(rfc5280_5_a_reload_ends_what_is_revoked_or_not_trusted),
+      cmocka_unit_test(rfc5280_6_1_a_reload_ends_what_has_expired),
+      cmocka_unit_test(raw_keys_go_by_another_name_or_not_at_all_after_a_reload),
       cmocka_unit_test(refused_files_leave_all_as_it_was),
       cmocka_unit_test(editions_live_as_long_as_handshakes_use_them),
       cmocka_unit_test(reloads_and_handshakes_go_on_side_by_side),

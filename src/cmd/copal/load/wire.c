@@ -209,7 +209,7 @@ static int open_dtls(wires *w)
                         .retransmit = COPAL_SECOND,
                         .timeout = 30 * COPAL_SECOND};
   w->sink = (copal_sink){reserve, commit};
-  w->app = (dtls_app){on_message, on_open, on_close, on_failure, NULL};
+  w->app = (dtls_app){on_message, on_open, on_close, on_failure, NULL, NULL};
   return dtls_open(&cfg, &w->dtls, &why, session_now()) == COPAL_OK ? 0 : -ENOMEM;
 }
 

@@ -665,6 +665,61 @@ static void idle_limit_and_ticket_key_change_while_sessions_go_on(void **state)
   talk_close(t);
 }
 
+/* One that stays, and one that goes or gets another name. */
+static void rfc5246_7_2_2_peers_that_are_not_admitted_any_more_are_told(void **state)
+{
+  const talk_cfg cfg = {.mode = TALK_PSK};
+  (void)state;
+  talk *t = talk_open(&cfg);
+  talk_side *server = &t->sides[TALK_SERVER], *client = &t->sides[CLIENT];
+  talk_connect(t, CLIENT);
+  assert_true(talk_shake(t, CLIENT, SOON));
+  dtls_readmit(server->dtls, t->now);
+  talk_run(t, SOON);
+  assert_int_equal(server->credentials.asked, 1);
+  assert_int_equal(server->renamed, 0);
+  assert_talking(t, CLIENT); /* still known */
+  server->credentials.readmits = COPAL_ENOSLOT;
+  dtls_readmit(server->dtls, t->now);
+  talk_run(t, SOON);
+  assert_talking(t, CLIENT); /* nobody could tell */
+  server->credentials.readmits = COPAL_OK;
+  server->credentials.renamed = 99;
+  dtls_readmit(server->dtls, t->now);
+  talk_run(t, SOON);
+  assert_int_equal(server->renamed, 1);
+  assert_int_equal(dtls_identity(server->dtls, server->session), 99);
+  assert_talking(t, CLIENT);
+  server->credentials.readmits = COPAL_ENOTFOUND;
+  client->closed = 0;
+  dtls_readmit(server->dtls, t->now);
+  talk_run(t, SOON);
+  assert_int_equal(server->closed, 1);
+  assert_int_equal(server->why, DTLS_END_REVOKED);
+  assert_int_equal(client->closed, 1);
+  assert_int_equal(client->why, DTLS_END_PEER); /* a fatal alert */
+  assert_int_equal(dtls_stats_now(client->dtls)->alerts_received, 1);
+  assert_int_equal(dtls_deadline(server->dtls), COPAL_NEVER);
+  talk_close(t);
+}
+
+static void certificate_that_was_believed_counts_until_the_end_of_the_handshake(void **state)
+{
+  const talk_cfg cfg = {.mode = TALK_X509};
+  (void)state;
+  talk *t = talk_open(&cfg);
+  talk_side *server = &t->sides[TALK_SERVER];
+  server->credentials.readmits = COPAL_ENOTFOUND; /* as if a reload had come right after vouch() */
+  talk_connect(t, CLIENT);
+  (void)talk_shake(t, CLIENT, SOON); /* the client has its last flight by then */
+  talk_run(t, SOON);
+  assert_int_equal(server->failure, HANDSHAKE_REFUSED);
+  assert_int_equal(server->opened, 0);
+  assert_int_equal(dtls_usage_now(server->dtls).sessions, 0);
+  assert_int_equal(t->sides[CLIENT].closed, 1); /* an alert told it */
+  talk_close(t);
+}
+
 static void idle_sessions_expire_with_close_notify(void **state)
 {
   const talk_cfg cfg = {.mode = TALK_PSK, .idle_s = 100};
@@ -745,6 +800,8 @@ int main(void)
       cmocka_unit_test(rfc7252_9_1_1_messages_are_application_data_only),
       cmocka_unit_test(rfc5246_7_2_2_renegotiation_is_refused_and_the_session_goes_on),
       cmocka_unit_test(idle_limit_and_ticket_key_change_while_sessions_go_on),
+      cmocka_unit_test(rfc5246_7_2_2_peers_that_are_not_admitted_any_more_are_told),
+      cmocka_unit_test(certificate_that_was_believed_counts_until_the_end_of_the_handshake),
       cmocka_unit_test(idle_sessions_expire_with_close_notify),
       cmocka_unit_test(session_used_longest_ago_goes_when_there_are_too_many),
       cmocka_unit_test(rfc6347_4_2_4_1_silent_server_is_given_up),

@@ -202,6 +202,18 @@ static int vouch(dtls_credentials *face, const dtls_claim *claim, uint32_t *iden
   return COPAL_OK;
 }
 
+static int readmit(dtls_credentials *face, uint32_t identity, uint32_t *now)
+{
+  talk_credentials *c = (talk_credentials *)face;
+  c->asked++;
+  *now = identity;
+  if (c->readmits == COPAL_OK && c->renamed != 0 && c->renamed != identity) {
+    c->held++;
+    *now = c->renamed;
+  }
+  return c->readmits;
+}
+
 static void release(dtls_credentials *face, uint32_t identity)
 {
   ((talk_credentials *)face)->released += identity != 0;
@@ -209,7 +221,7 @@ static void release(dtls_credentials *face, uint32_t identity)
 
 static void init_credentials(talk_credentials *c, const talk_cfg *cfg, bool is_server)
 {
-  *c = (talk_credentials){.face = {.vouch = vouch, .release = release},
+  *c = (talk_credentials){.face = {.vouch = vouch, .readmit = readmit, .release = release},
                           .mode = cfg->mode,
                           .psk_identity = "device",
                           .keys = {"0123456789abcdef", NULL}};
@@ -255,6 +267,12 @@ static void on_close(dtls_app *a, const copal_path *path, dtls_end why, copal_ti
   (void)path, (void)now;
   s->closed++;
   s->why = why;
+}
+
+static void on_renamed(dtls_app *a, copal_time now)
+{
+  (void)now;
+  ((talk_side *)a)->renamed++;
 }
 
 static void on_failure(dtls_app *a, const dtls_failure *f, copal_time now)
@@ -437,7 +455,7 @@ static void open_dtls(talk *t, talk_side *s)
 static void open_side(talk *t, int index)
 {
   talk_side *s = &t->sides[index];
-  *s = (talk_side){.app = {on_message, on_open, on_close, on_failure, on_answer},
+  *s = (talk_side){.app = {on_message, on_open, on_close, on_failure, on_answer, on_renamed},
                    .sink = {sink_reserve, sink_commit},
                    .talk = t,
                    .index = index,

@@ -36,6 +36,9 @@ typedef struct talk_credentials {
   bool refuses;                     /* certificates, for the reason that follows */
   dtls_refusal refusal;
   bool admits_nobody;
+  int readmits;        /* what readmit() says; COPAL_OK at first */
+  uint32_t renamed;    /* as whom, unless 0 */
+  unsigned asked;      /* readmit(), so often */
   bool is_late;        /* keys are not known yet */
   unsigned full_count; /* so often there is no room to ask */
   dtls_psk_wait *late; /* who waits for them */
@@ -54,7 +57,7 @@ typedef struct talk_side {
   uint32_t session;  /* client: of talk_connect(); server: of the last message or opening */
   uint32_t answered; /* session whose key has come */
   uint16_t flags;    /* of the path of the last message */
-  unsigned opened, closed, failed;
+  unsigned opened, closed, failed, renamed;
   dtls_end why;
   handshake_failure_kind failure;
   dtls_refusal refusal;

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* After a reload of credentials: sessions of peers that are not admitted any more end, a slice of
+ * the table at a time, so that nobody waits for a million of them. RFC 5246 section 7.2.2. */
+#include "transport/dtls/dtls_inside.h"
+
+#include "copal/error.h"
+#include "transport/dtls/session_table.h"
+
+enum {
+  SLICE = 1024,  /* slots at a time: about a millisecond */
+  AT_ONCE = 128, /* sessions that end before the owner is told of them; less than DTLS_ENDED_MAX */
+};
+
+static const copal_dur pause = 2 * COPAL_MILLISECOND;
+
+void dtls_readmit(dtls *d, copal_time now)
+{
+  if (d->cfg.credentials->readmit == NULL)
+    return;
+  /* From where it is, all around: who reloads all the time spares nobody. */
+  d->readmit.left = d->sessions->used;
+  d->readmit.due = now;
+}
+
+/* Somebody goes on under another name, or in other groups. */
+static void rename_peer(dtls *d, dtls_session *s, uint32_t identity)
+{
+  const uint32_t before = s->identity;
+  s->identity = identity;
+  d->cfg.credentials->release(d->cfg.credentials, before);
+  d->readmit.has_renamed = true;
+}
+
+static void judge(dtls *d, dtls_session *s)
+{
+  dtls_credentials *c = d->cfg.credentials;
+  uint32_t now = s->identity;
+  if (s->state != DTLS_SESSION_UP || s->identity == 0 || dtls_session_is_given(s))
+    return;
+  const int rc = c->readmit(c, s->identity, &now);
+  if (rc == COPAL_ENOTFOUND)
+    dtls_session_end(d->sessions, s, DTLS_END_REVOKED);
+  else if (rc == COPAL_OK && now != s->identity)
+    rename_peer(d, s, now);
+}
+
+void readmit_run(dtls *d)
+{
+  dtls_sessions *all = d->sessions;
+  for (uint32_t i = 0; i < SLICE && d->readmit.left > 0; i++) {
+    if (d->readmit.slot >= all->used)
+      d->readmit.slot = 0;
+    judge(d, &all->slots[d->readmit.slot++]);
+    d->readmit.left--;
+    if (d->ended_count >= AT_ONCE)
+      established_settle(d);
+  }
+  established_settle(d);
+  d->readmit.due = d->readmit.left > 0 ? d->now + pause : COPAL_NEVER;
+  if (d->readmit.left > 0 || !d->readmit.has_renamed)
+    return;
+  d->readmit.has_renamed = false;
+  if (d->cfg.app->on_renamed != NULL)
+    d->cfg.app->on_renamed(d->cfg.app, d->now);
+}
