@@ -41,6 +41,17 @@ typedef struct udp_sock {
   uint32_t drops; /* last value of the kernel's counter */
 } udp_sock;
 
+/* Where a datagram leaves to: most often where the one before went. */
+typedef struct udp_route {
+  copal_addr remote;
+  uint16_t path_local; /* of the path */
+  bool is_ipv4;
+  bool has_source; /* its local side is said with each datagram */
+  udp_local local;
+  int fd;
+  uint32_t number; /* changes with the route; 0: there has been none */
+} udp_route;
+
 struct udp {
   copal_sink sink;
   udp_cfg cfg;
@@ -51,12 +62,14 @@ struct udp {
   udp_batch rx;
   unsigned rx_used; /* headers the last receive call has written to */
   udp_batch tx;
-  udp_slot *slots;     /* for every datagram that a batch of messages can hold */
+  udp_slot *slots; /* for every datagram that a batch of messages can hold */
+  udp_route route;
   int *tx_fds;         /* by which each queued datagram leaves */
-  uint16_t *tx_locals; /* the local side of its path */
+  uint32_t *tx_routes; /* the number of its route */
   udp_train train;
   bool joins;        /* runs of datagrams leave as one message */
-  unsigned tx_count; /* queued */
+  unsigned tx_count; /* queued, one behind the other */
+  size_t tx_len;     /* their bytes */
   udp_batch errors;  /* one datagram */
 };
 
@@ -300,6 +313,34 @@ static bool resolve_local(const udp *u, const copal_path *path, udp_local *out)
   return true;
 }
 
+/* Takes the route of a path. What it resolves to never changes. Returns false when no socket fits.
+ */
+static bool take_route(udp *u, const copal_path *path)
+{
+  static const uint8_t any[16];
+  udp_local local;
+  if (!resolve_local(u, path, &local))
+    return false;
+  const udp_sock *s = &u->socks[local.socket];
+  const uint32_t number = u->route.number + 1;
+  u->route = (udp_route){
+      .remote = path->remote,
+      .path_local = path->local,
+      .is_ipv4 = s->is_ipv4,
+      .has_source = local.ifindex != 0 || memcmp(local.ip, any, sizeof any) != 0,
+      .local = local,
+      .fd = s->tx_fd,
+      .number = number != 0 ? number : 1,
+  };
+  return true;
+}
+
+static bool is_route_of(const udp_route *r, const copal_path *path)
+{
+  return r->number != 0 && r->path_local == path->local &&
+         memcmp(&r->remote, &path->remote, sizeof r->remote) == 0;
+}
+
 static void put_control(struct msghdr *m, udp_control *room, int level, int type, const void *data,
                         size_t len)
 {
@@ -313,53 +354,52 @@ static void put_control(struct msghdr *m, udp_control *room, int level, int type
   memcpy(CMSG_DATA(c), data, len);
 }
 
-static void put_source(struct msghdr *m, udp_control *room, const udp_local *local, bool is_ipv4)
+static void put_source(struct msghdr *m, udp_control *room, const udp_route *r)
 {
-  static const uint8_t any[16];
-  if (local->ifindex == 0 && memcmp(local->ip, any, sizeof any) == 0)
-    return;
-  if (is_ipv4) {
-    struct in_pktinfo info = {.ipi_ifindex = (int)local->ifindex};
-    memcpy(&info.ipi_spec_dst, local->ip + 12, 4);
+  if (r->is_ipv4) {
+    struct in_pktinfo info = {.ipi_ifindex = (int)r->local.ifindex};
+    memcpy(&info.ipi_spec_dst, r->local.ip + 12, 4);
     put_control(m, room, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
     return;
   }
-  struct in6_pktinfo info = {.ipi6_ifindex = local->ifindex};
-  memcpy(&info.ipi6_addr, local->ip, 16);
+  struct in6_pktinfo info = {.ipi6_ifindex = r->local.ifindex};
+  memcpy(&info.ipi6_addr, r->local.ip, 16);
   put_control(m, room, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
 }
 
 static copal_mspan sink_reserve(copal_sink *sink, const copal_path *path, size_t cap)
 {
   udp *u = (udp *)sink;
-  udp_local local;
-  if (cap > u->tx.datagram_max || !resolve_local(u, path, &local)) {
+  if (cap > u->tx.datagram_max || (!is_route_of(&u->route, path) && !take_route(u, path))) {
     u->stats.tx_errors++;
     return (copal_mspan){NULL, 0};
   }
   if (u->tx_count == u->tx.cap)
     udp_flush(u);
-  return (copal_mspan){udp_batch_bytes(&u->tx, u->tx_count), cap};
+  return (copal_mspan){u->tx.bytes + u->tx_len, cap};
 }
 
+/* Along the route that the room was reserved for. */
 static void sink_commit(copal_sink *sink, const copal_path *path, size_t len)
 {
   udp *u = (udp *)sink;
-  udp_local local;
-  if (!resolve_local(u, path, &local))
-    return;
+  const udp_route *r = &u->route;
   const unsigned i = u->tx_count++;
-  u->tx_fds[i] = u->socks[local.socket].tx_fd;
-  u->tx_locals[i] = path->local;
-  u->tx.iovs[i] = (struct iovec){udp_batch_bytes(&u->tx, i), len};
   struct msghdr *m = &u->tx.msgs[i].msg_hdr;
-  *m = (struct msghdr){
-      .msg_name = &u->tx.addrs[i],
-      .msg_namelen = udp_sockaddr_of(&path->remote, &u->tx.addrs[i]),
-      .msg_iov = &u->tx.iovs[i],
-      .msg_iovlen = 1,
-  };
-  put_source(m, &u->tx.controls[i], &local, u->socks[local.socket].is_ipv4);
+  (void)path;
+  if (i > 0 && u->tx_routes[i - 1] == r->number)
+    *m = u->tx.msgs[i - 1].msg_hdr; /* its address serves this one as well */
+  else
+    *m = (struct msghdr){.msg_name = &u->tx.addrs[i],
+                         .msg_namelen = udp_sockaddr_of(&r->remote, &u->tx.addrs[i]),
+                         .msg_iovlen = 1};
+  m->msg_iov = &u->tx.iovs[i];
+  *m->msg_iov = (struct iovec){u->tx.bytes + u->tx_len, len};
+  if (r->has_source)
+    put_source(m, &u->tx.controls[i], r);
+  u->tx_fds[i] = r->fd;
+  u->tx_routes[i] = r->number;
+  u->tx_len += len;
 }
 
 static void count_sent(udp *u, unsigned from, unsigned count)
@@ -419,7 +459,7 @@ static void send_train(udp *u, unsigned from, unsigned to)
 
 static void send_run(udp *u, unsigned from, unsigned to)
 {
-  if (u->joins && udp_train_join(&u->train, &u->tx, u->tx_locals, from, to))
+  if (u->joins && udp_train_join(&u->train, &u->tx, u->tx_routes, from, to))
     send_train(u, from, to);
   else
     send_each(u, from, to);
@@ -441,6 +481,7 @@ void udp_flush(udp *u)
     from = to;
   }
   u->tx_count = 0;
+  u->tx_len = 0;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -471,8 +512,8 @@ int udp_open(const udp_cfg *cfg, udp **out)
   u->joins = true;
   u->slots = calloc((size_t)u->cfg.batch * SLOTS_PER_MESSAGE, sizeof *u->slots);
   u->tx_fds = calloc(u->cfg.batch, sizeof *u->tx_fds);
-  u->tx_locals = calloc(u->cfg.batch, sizeof *u->tx_locals);
-  if (u->slots == NULL || u->tx_fds == NULL || u->tx_locals == NULL ||
+  u->tx_routes = calloc(u->cfg.batch, sizeof *u->tx_routes);
+  if (u->slots == NULL || u->tx_fds == NULL || u->tx_routes == NULL ||
       udp_train_init(&u->train, u->cfg.batch) < 0 ||
       udp_batch_init(&u->rx, u->cfg.batch, UDP_MESSAGE_MAX) < 0 ||
       udp_batch_init(&u->tx, u->cfg.batch, u->cfg.datagram_max) < 0 ||
@@ -497,7 +538,7 @@ void udp_close(udp *u)
   free(u->socks);
   free(u->slots);
   free(u->tx_fds);
-  free(u->tx_locals);
+  free(u->tx_routes);
   udp_train_wipe(&u->train);
   free(u);
 }

@@ -9,8 +9,10 @@
 
 int udp_train_init(udp_train *t, unsigned cap)
 {
-  *t = (udp_train){.msgs = calloc(cap, sizeof *t->msgs), .firsts = calloc(cap, sizeof *t->firsts)};
-  if (t->msgs != NULL && t->firsts != NULL)
+  *t = (udp_train){.msgs = calloc(cap, sizeof *t->msgs),
+                   .iovs = calloc(cap, sizeof *t->iovs),
+                   .firsts = calloc(cap, sizeof *t->firsts)};
+  if (t->msgs != NULL && t->iovs != NULL && t->firsts != NULL)
     return 0;
   udp_train_wipe(t);
   return -ENOMEM;
@@ -19,33 +21,43 @@ int udp_train_init(udp_train *t, unsigned cap)
 void udp_train_wipe(udp_train *t)
 {
   free(t->msgs);
+  free(t->iovs);
   free(t->firsts);
   *t = (udp_train){.msgs = NULL};
 }
 
-static bool is_same_peer(const udp_batch *b, const uint16_t *locals, unsigned i, unsigned k)
-{
-  const struct msghdr *x = &b->msgs[i].msg_hdr, *y = &b->msgs[k].msg_hdr;
-  return locals[i] == locals[k] && x->msg_namelen == y->msg_namelen &&
-         memcmp(x->msg_name, y->msg_name, x->msg_namelen) == 0;
-}
-
-/* How many datagrams, beginning with `first`, can leave as one message. */
-static unsigned count_joinable(const udp_batch *b, const uint16_t *locals, unsigned first,
-                               unsigned to)
+/* How many datagrams, beginning with `first`, can leave as one message; their bytes. */
+static unsigned count_joinable(const udp_batch *b, const uint32_t *routes, unsigned first,
+                               unsigned to, size_t *total)
 {
   const size_t size = b->iovs[first].iov_len;
-  size_t total = size;
   unsigned n = 1;
-  while (n < UDP_SEGMENTS_MAX && first + n < to) {
+  *total = size;
+  while (n < UDP_SEGMENTS_MAX && first + n < to && routes[first] == routes[first + n]) {
     const size_t next = b->iovs[first + n].iov_len;
-    if (b->iovs[first + n - 1].iov_len != size || next > size || next == 0 ||
-        total + next > UDP_SENT_MESSAGE_MAX || !is_same_peer(b, locals, first, first + n))
+    if (next > size || next == 0 || *total + next > UDP_SENT_MESSAGE_MAX)
       break;
-    total += next;
+    *total += next;
     n++;
+    if (next < size)
+      break;
   }
   return n;
+}
+
+/* The bytes of `n` datagrams from `first` on, of `total` bytes: one vector where they lie one
+ * behind the other. The vectors of a batch are one array. */
+static void put_bytes(struct msghdr *m, struct iovec *room, const struct iovec *first, unsigned n,
+                      size_t total)
+{
+  const uint8_t *begin = first->iov_base;
+  const uint8_t *end = (const uint8_t *)first[n - 1].iov_base + first[n - 1].iov_len;
+  m->msg_iovlen = n;
+  if (end != begin + total)
+    return;
+  *room = (struct iovec){first->iov_base, total};
+  m->msg_iov = room;
+  m->msg_iovlen = 1;
 }
 
 /* Behind the control data that the first datagram has. Its room has zeroes there. */
@@ -63,19 +75,20 @@ static void put_size(struct msghdr *m, udp_control *room, uint16_t size)
   memcpy(CMSG_DATA(c), &size, sizeof size);
 }
 
-bool udp_train_join(udp_train *t, const udp_batch *b, const uint16_t *locals, unsigned from,
+bool udp_train_join(udp_train *t, const udp_batch *b, const uint32_t *routes, unsigned from,
                     unsigned to)
 {
+  size_t total;
   t->count = 0;
   for (unsigned first = from, n; first < to; first += n) {
-    n = count_joinable(b, locals, first, to);
+    n = count_joinable(b, routes, first, to, &total);
     struct mmsghdr *m = &t->msgs[t->count];
     *m = b->msgs[first];
+    if (n > 1) {
+      put_bytes(&m->msg_hdr, &t->iovs[t->count], &b->iovs[first], n, total);
+      put_size(&m->msg_hdr, &b->controls[first], (uint16_t)b->iovs[first].iov_len);
+    }
     t->firsts[t->count++] = first;
-    if (n == 1)
-      continue;
-    m->msg_hdr.msg_iovlen = n; /* the vectors of a batch are one array */
-    put_size(&m->msg_hdr, &b->controls[first], (uint16_t)b->iovs[first].iov_len);
   }
   return t->count < to - from;
 }

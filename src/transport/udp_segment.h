@@ -20,6 +20,7 @@ enum {
 /* Messages made of the queued datagrams. */
 typedef struct udp_train {
   struct mmsghdr *msgs; /* as many as a batch has */
+  struct iovec *iovs;   /* of messages whose datagrams lie one behind the other */
   unsigned *firsts;     /* the first datagram of each message */
   unsigned count;
 } udp_train;
@@ -31,9 +32,10 @@ int udp_train_init(udp_train *t, unsigned cap);
 void udp_train_wipe(udp_train *t);
 
 /* Joins neighbours among the datagrams `from` to `to` of `b`: those of one size, the last of a
- * message may be shorter, to one address, and with one local side, which `locals` holds for each.
- * Returns false when there is nothing to join; the messages of `b` serve then. */
-bool udp_train_join(udp_train *t, const udp_batch *b, const uint16_t *locals, unsigned from,
+ * message may be shorter, and of one route, which is one destination and one local side and of
+ * which `routes` holds the number for each. Returns false when there is nothing to join; the
+ * messages of `b` serve then. */
+bool udp_train_join(udp_train *t, const udp_batch *b, const uint32_t *routes, unsigned from,
                     unsigned to);
 
 /* Datagrams of message `i`, when the last one ends at `to`. */

@@ -17,10 +17,10 @@ enum { CAP = 200 };
 
 static udp_batch batch;
 static udp_train train;
-static uint16_t locals[CAP];
+static uint32_t routes[CAP];
 static unsigned count;
 
-static void put_to(uint16_t port, uint16_t local, size_t len)
+static void put_to(uint16_t port, uint32_t route, size_t len)
 {
   const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
   const unsigned i = count++;
@@ -30,14 +30,14 @@ static void put_to(uint16_t port, uint16_t local, size_t len)
                                           .msg_namelen = sizeof to,
                                           .msg_iov = &batch.iovs[i],
                                           .msg_iovlen = 1};
-  locals[i] = local;
+  routes[i] = route;
 }
 
 /* Joins all and compares the number of datagrams in each message with a list ended by 0. */
 static void joins_to(const unsigned *lengths)
 {
   unsigned messages = 0;
-  const bool is_joined = udp_train_join(&train, &batch, locals, 0, count);
+  const bool is_joined = udp_train_join(&train, &batch, routes, 0, count);
   for (; lengths[messages] != 0; messages++)
     assert_int_equal(udp_train_length(&train, messages, count), lengths[messages]);
   assert_int_equal(train.count, messages);
@@ -77,13 +77,29 @@ static void equal_ones_are_joined_and_the_last_may_be_shorter(void **state)
   assert_null(train.msgs[1].msg_hdr.msg_control);
 }
 
-static void longer_ones_other_peers_and_other_local_sides_are_not(void **state)
+static void those_that_lie_one_behind_the_other_are_one_piece(void **state)
+{
+  (void)state;
+  for (int i = 0; i < 4; i++)
+    put_to(1, 1, 40);
+  put_to(1, 1, 8);
+  for (unsigned i = 1; i < count; i++)
+    batch.iovs[i].iov_base = udp_batch_bytes(&batch, 0) + 40 * i;
+  joins_to((const unsigned[]){5, 0});
+  const struct msghdr *m = &train.msgs[0].msg_hdr;
+  assert_int_equal(m->msg_iovlen, 1);
+  assert_ptr_equal(m->msg_iov[0].iov_base, udp_batch_bytes(&batch, 0));
+  assert_int_equal(m->msg_iov[0].iov_len, 168);
+  assert_int_equal(batch.iovs[0].iov_len, 40); /* can still leave alone */
+}
+
+static void longer_ones_and_other_routes_are_not(void **state)
 {
   (void)state;
   put_to(1, 1, 40);
   put_to(1, 1, 41);
-  put_to(2, 1, 41);
   put_to(2, 2, 41);
+  put_to(2, 3, 41);
   joins_to((const unsigned[]){1, 1, 1, 1, 0});
 }
 
@@ -136,8 +152,9 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(equal_ones_are_joined_and_the_last_may_be_shorter, setup,
                                       teardown),
-      cmocka_unit_test_setup_teardown(longer_ones_other_peers_and_other_local_sides_are_not, setup,
+      cmocka_unit_test_setup_teardown(those_that_lie_one_behind_the_other_are_one_piece, setup,
                                       teardown),
+      cmocka_unit_test_setup_teardown(longer_ones_and_other_routes_are_not, setup, teardown),
       cmocka_unit_test_setup_teardown(empty_datagrams_travel_alone, setup, teardown),
       cmocka_unit_test_setup_teardown(a_message_has_room_for_so_many_datagrams_and_bytes, setup,
                                       teardown),

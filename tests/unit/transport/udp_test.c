@@ -657,6 +657,42 @@ static void udp_run_leaves_from_the_address_that_was_asked(void **state)
   udp_close(client);
 }
 
+/* What is remembered of the last route is of no other, nor of another batch. */
+static void udp_peers_that_take_turns_each_hear_their_own(void **state)
+{
+  (void)state;
+  enum { PEERS = 3, TURNS = 40 };
+  udp *server = open_at("0.0.0.0", &(udp_cfg){.batch = 16});
+  udp *clients[PEERS];
+  copal_path back[PEERS];
+  heard got[TURNS * 4];
+  int count[PEERS] = {0};
+  for (int i = 0; i < PEERS; i++) {
+    /* The first two share an address of the server, the third asks another. */
+    const copal_path to = {.remote = addr_of(i < 2 ? "127.0.0.2" : "127.0.0.3", port_of(server))};
+    clients[i] = open_at("127.0.0.1", &(udp_cfg){0});
+    send_text(clients[i], &to, "?");
+    udp_flush(clients[i]);
+    back[i] = expect_text(server, "?");
+  }
+  for (int t = 0; t < TURNS; t++) {
+    const int i = t % PEERS;
+    const char text[] = {(char)('a' + i), 'x', 'y', 'z', '\0'};
+    for (int k = 0; k <= t % 4; k++, count[i]++)
+      send_text(server, &back[i], text);
+  }
+  udp_flush(server);
+  for (int i = 0; i < PEERS; i++) {
+    hear(clients[i], got, count[i]);
+    for (int k = 0; k < count[i]; k++) {
+      assert_int_equal(got[k].text[0], 'a' + i);
+      assert_int_equal(got[k].path.remote.ip[15], i < 2 ? 2 : 3);
+    }
+    udp_close(clients[i]);
+  }
+  udp_close(server);
+}
+
 static void udp_sink_refuses_what_no_socket_can_carry(void **state)
 {
   (void)state;
@@ -778,6 +814,7 @@ int main(void)
       cmocka_unit_test(udp_runs_of_datagrams_stay_datagrams),
       cmocka_unit_test(udp_run_reaches_a_plain_socket_one_by_one),
       cmocka_unit_test(udp_run_leaves_from_the_address_that_was_asked),
+      cmocka_unit_test(udp_peers_that_take_turns_each_hear_their_own),
       cmocka_unit_test(udp_sink_refuses_what_no_socket_can_carry),
       cmocka_unit_test(udp_unroutable_destination_is_counted_and_the_rest_is_sent),
       cmocka_unit_test(udp_full_receive_buffer_is_counted_as_kernel_drops),
