@@ -149,6 +149,14 @@ class Answers(unittest.TestCase):
         seen = {o["server"]: o["links"] for o in map(json.loads, r.stdout.decode().splitlines())}
         self.assertEqual(seen, {self.source(0): [{"href": "/a", "rt": "x"}], self.source(1): None})
 
+    def test_what_a_group_cannot_do(self):
+        for args, status, why in ((("ping", "224.0.1.187"), 2, b"a group cannot be pinged"),
+                                  (("get", "--insecure", "coaps://224.0.1.187/x"), 3,
+                                   b"a group cannot be asked through DTLS")):
+            r = copal(*args)
+            self.assertEqual((r.returncode, r.stdout), (status, b""), args)
+            self.assertIn(why, r.stderr)
+
     def test_usage(self):
         for args in (["-o", "x"], ["--interface", "none0"], ["--multicast-hops", "0"],
                      ["--multicast-hops", "256"], ["--etag", "aa"], ["-O", "ETag=0xaa"]):

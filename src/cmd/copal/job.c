@@ -222,7 +222,7 @@ static void say_next_address(const job *j, const args *a)
 
 bool job_is_group(const job *j)
 {
-  return j->target.path_count > 0 && (j->target.paths[0].flags & COPAL_PATH_GROUP) != 0;
+  return target_is_group(&j->target);
 }
 
 static bool wants_file(const args *a)

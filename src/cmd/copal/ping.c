@@ -180,6 +180,10 @@ status run_ping(const args *a)
   status result = target_parse(&t, a->operands[0], &err);
   if (result == STATUS_OK)
     result = target_resolve(&t, a, &err);
+  if (result == STATUS_OK && target_is_group(&t)) {
+    buf_text(&err, "a group cannot be pinged, for a ping is confirmable; use discover");
+    result = STATUS_USAGE;
+  }
   if (result != STATUS_OK)
     run_complain(a, &err);
   else

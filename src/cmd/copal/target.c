@@ -204,6 +204,12 @@ static status name_server(const target *t, buf *err)
   return is_only ? STATUS_OK : STATUS_USAGE;
 }
 
+/* All addresses of a host are of one kind. */
+bool target_is_group(const target *t)
+{
+  return t->path_count > 0 && (t->paths[0].flags & COPAL_PATH_GROUP) != 0;
+}
+
 status target_resolve(target *t, const args *a, buf *err)
 {
   char *host = NULL;
@@ -225,11 +231,13 @@ status target_resolve(target *t, const args *a, buf *err)
     if (s != STATUS_OK)
       return s;
   }
-  if (!a->connect_to)
-    return resolve_host(t, t->host, a->family, err);
-  s = parse_connect_to(t, a->connect_to, &host, err);
+  s = a->connect_to ? parse_connect_to(t, a->connect_to, &host, err) : STATUS_OK;
   if (s == STATUS_OK)
-    s = resolve_host(t, host, a->family, err);
+    s = resolve_host(t, host ? host : t->host, a->family, err);
+  if (s == STATUS_OK && is_secure && target_is_group(t)) {
+    buf_print(err, "'%s': a group cannot be asked through DTLS", t->text);
+    s = STATUS_URI;
+  }
   free(host);
   return s;
 }

@@ -4,6 +4,7 @@
 #ifndef COPAL_CMD_TARGET_H
 #define COPAL_CMD_TARGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "cmd/copal/args.h"
@@ -30,9 +31,12 @@ void target_tidy(const char *text, buf *out);
 status target_parse(target *t, const char *text, buf *err);
 void target_wipe(target *t);
 
-/* Finds the addresses of the URI's host, or of --connect-to. Returns STATUS_OK, STATUS_RESOLVE or
- * STATUS_USAGE, then with a message. */
+/* Finds the addresses of the URI's host, or of --connect-to. Returns STATUS_OK, STATUS_RESOLVE,
+ * STATUS_USAGE or, for a group by DTLS, STATUS_URI, then with a message. RFC 7252 section 9.1.2. */
 status target_resolve(target *t, const args *a, buf *err);
+
+/* True when the host is a group; after target_resolve(). */
+bool target_is_group(const target *t);
 
 /* Adds the options that the URI, --host and --option stand for. Returns STATUS_OK or STATUS_URI,
  * then with a message. RFC 7252 section 6.4. */
