@@ -21,13 +21,15 @@ import time
 sys.dont_write_bytecode = True
 
 import wire
-from peer import Failure, check, equal, table
+from peer import WAIT_S, Failure, check, equal, table
 from wire import ACK, CON, NON, RST
 
 OK, CLIENT_ERROR, UNREACHABLE, TIMEOUT, RESET = 0, 4, 7, 8, 9
 CONTENT = wire.code("2.05")
 SO_TIMESTAMPNS = 35  # socket(7); the module has no name for it
 TIMESPEC = struct.Struct("qq")
+PATIENT = ("--ack-timeout", "60")  # unless a test is about repetitions, there are none
+ATTEMPTS = 10  # to measure: a busy machine lengthens an interval now and then, and not always
 
 
 class Stage:
@@ -50,11 +52,13 @@ class Stage:
 
     def start(self, verb, path="/x", *options, host="127.0.0.1"):
         """Runs the client; the messages it sends are read with need()."""
+        if verb != "ping" and "--ack-timeout" not in options:
+            options += PATIENT
         command = [self.program, verb, "coap://%s:%d%s" % (host, self.port, path), *options]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE)
 
-    def recv(self, timeout=3.0):
+    def recv(self, timeout=WAIT_S):
         """The next message of the client, or None. Its arrival time is `at`, as the kernel took it:
         on a busy machine this program comes to read it later."""
         if not select.select([self.sock], [], [], timeout)[0]:
@@ -65,7 +69,7 @@ class Stage:
         got.at = seconds + nanoseconds / 1e9
         return got
 
-    def need(self, timeout=3.0):
+    def need(self, timeout=WAIT_S):
         got = self.recv(timeout)
         check(got is not None, "the client sends nothing")
         return got
@@ -83,7 +87,7 @@ class Stage:
     def ends(self, status=OK, output=b"right"):
         """The client ends with that exit status and output."""
         try:
-            out, err = self.process.communicate(timeout=10)
+            out, err = self.process.communicate(timeout=WAIT_S)
         except subprocess.TimeoutExpired:
             raise Failure("the client does not end") from None
         equal(self.process.returncode, status, "exit status (%r)" % err[-200:])
@@ -179,33 +183,35 @@ def rfc7252_6_1_invalid_uri_is_refused(c, uri):
 
 
 def rfc7252_4_2_request_is_retransmitted_with_doubling_intervals(c):
-    c.start("get", "/x", "--ack-timeout", "0.2", "--max-retransmit", "3")
-    sent = [c.need() for _ in range(4)]
-    equal(len({m.raw for m in sent}), 1, "number of different datagrams")
-    gaps = [b.at - a.at for a, b in zip(sent, sent[1:])]
-    check(0.19 <= gaps[0] <= 0.4, "first interval %.3f" % gaps[0])
-    for shorter, longer in zip(gaps, gaps[1:]):
-        check(1.6 <= longer / shorter <= 2.5, "intervals %r" % gaps)
-    check(c.recv(2.2) is None, "a fifth transmission")
-    c.ends(TIMEOUT, b"")
+    wrong = []
+    for _ in range(ATTEMPTS):
+        c.start("get", "/x", "--ack-timeout", "0.2", "--max-retransmit", "3")
+        sent = [c.need() for _ in range(4)]
+        equal(len({m.raw for m in sent}), 1, "number of different datagrams")
+        gaps = [b.at - a.at for a, b in zip(sent, sent[1:])]
+        c.ends(TIMEOUT, b"")
+        check(c.recv(0.1) is None, "a fifth transmission")
+        if 0.2 <= gaps[0] <= 0.32 and all(1.8 <= b / a <= 2.2 for a, b in zip(gaps, gaps[1:])):
+            return
+        wrong.append(gaps)
+    raise Failure("intervals %r" % wrong)
 
 
 def rfc7252_4_2_first_interval_is_random(c):
     gaps = []
-    for _ in range(4):
+    while len(set(gaps)) < 2:  # a millisecond of two hundred each
+        check(len(gaps) < ATTEMPTS, "always %r" % gaps)
         c.start("get", "/x", "--ack-timeout", "0.4", "--max-retransmit", "1")
         first, second = c.need(), c.need()
         gaps.append(round(second.at - first.at, 3))
-        c.respond(second)
-        c.ends()
-    check(len(set(gaps)) > 1, "always %r" % gaps)
+        c.ends(TIMEOUT, b"")
 
 
 def rfc7252_4_2_acknowledgement_ends_the_retransmission(c):
-    c.start("get", "/x", "--ack-timeout", "0.1")
+    c.start("get", "/x", "--ack-timeout", "2")
     asked = c.need()
     c.send(wire.head(ACK, 0, asked.mid))
-    check(c.recv(0.6) is None, "retransmitted after the acknowledgement")
+    check(c.recv(3.5) is None, "retransmitted after the acknowledgement")
     c.respond(asked, CON, mid=0x7777)
     equal(c.need().raw, wire.head(ACK, 0, 0x7777), "answer to the separate response")
     c.ends()
@@ -225,7 +231,7 @@ def rfc7252_4_2_unreachable_port_ends_the_exchange(c):
 
 
 def rfc7252_4_4_message_id_is_not_reused_by_a_retry(c):
-    c.start("get", "/x", "--ack-timeout", "0.1", "--max-retransmit", "0", "--retry", "1")
+    c.start("get", "/x", "--ack-timeout", "2", "--max-retransmit", "0", "--retry", "1")
     first, second = c.need(), c.need()
     check(first.mid != second.mid, "the same Message ID for another message")
     c.respond(second)
@@ -299,10 +305,10 @@ def rfc7252_5_4_1_critical_option_rejects_a_confirmable_response(c):
 
 
 def rfc7252_5_4_1_critical_option_rejects_a_piggybacked_response(c):
-    c.start("get", "/x", "--ack-timeout", "0.2", "--max-retransmit", "1", "-t", "2")
+    c.start("get", "/x", "--ack-timeout", "0.5", "--max-retransmit", "1", "-t", "2")
     asked = c.need()
     c.respond(asked, payload=b"wrong", pairs=[(65001, b"")])
-    out, _ = c.process.communicate(timeout=10)
+    out, _ = c.process.communicate(timeout=WAIT_S)
     check(c.process.returncode != 0 and b"wrong" not in out, "the response was taken: %r" % out)
 
 
@@ -369,7 +375,7 @@ def rfc7252_4_3_ping_without_answer_fails(c):
 
 @table(("unauthorized", "4.01"), ("forbidden", "4.03"), ("too_many_requests", "4.29"))
 def rfc8516_4_client_error_is_not_asked_for_again(c, code):
-    c.start("get", "/x", "--retry", "3", "--ack-timeout", "0.1")
+    c.start("get", "/x", "--retry", "3")
     c.respond(c.need(), code=wire.code(code), payload=b"", pairs=[(wire.MAX_AGE, 1)])
     check(c.recv(0.5) is None, "asked again")
     c.ends(CLIENT_ERROR, None)
@@ -398,7 +404,7 @@ def rfc7967_2_1_nothing_is_awaited_when_no_response_is_wanted(c):
     asked = c.need()
     equal((asked.type, asked.uint(wire.NO_RESPONSE)), (NON, 26), "type and No-Response")
     c.ends(OK, b"")
-    check(time.monotonic() - began < 3, "it waited")
+    check(time.monotonic() - began < 30, "it waited")
 
 
 def rfc6690_3_3_huge_size_estimate_is_accepted(c):

@@ -67,7 +67,7 @@ def alive(p):
     for _ in range(5):
         mid = p.ping()
         while True:
-            data = p.recv_raw(1.0)
+            data = p.recv_raw(10)
             if data is None:
                 break
             got = wire.Message(data)

@@ -10,6 +10,9 @@ import wire
 from wire import ACK, CON, RST
 
 
+WAIT_S = 60  # only a failure waits so long
+
+
 class Failure(Exception):
     """A check did not hold."""
 
@@ -72,13 +75,13 @@ class Peer:
     def send(self, data):
         self.sock.send(data)
 
-    def recv_raw(self, timeout=2.0):
+    def recv_raw(self, timeout=WAIT_S):
         """The next datagram, or None. An ICMP error means that nobody listens."""
         if not select.select([self.sock], [], [], timeout)[0]:
             return None
         return self.sock.recv(65535)
 
-    def recv(self, timeout=2.0):
+    def recv(self, timeout=WAIT_S):
         data = self.recv_raw(timeout)
         if data is None:
             return None
@@ -87,7 +90,7 @@ class Peer:
         except wire.Malformed as why:
             raise Failure("malformed answer (%s): %s" % (why, data.hex())) from why
 
-    def need(self, timeout=2.0):
+    def need(self, timeout=WAIT_S):
         answer = self.recv(timeout)
         check(answer is not None, "no answer")
         return answer
@@ -102,7 +105,7 @@ class Peer:
         every += [(wire.URI_QUERY, q) for q in query] + list(pairs)
         return wire.message(type_, method, mid, token, every, payload)
 
-    def answer(self, sent, timeout=2.0):
+    def answer(self, sent, timeout=WAIT_S):
         """The response to the datagram `sent`, checked against it; a separate one is acknowledged.
 
         RFC 7252 sections 5.2 and 5.3.2.

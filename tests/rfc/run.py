@@ -30,7 +30,7 @@ import observe
 import options
 import ports
 import uploads
-from peer import Failure, Peer
+from peer import WAIT_S, Failure, Peer
 
 MODULES = (message_layer, options, methods, conditions, discovery, extensions, observe, uploads,
            mutation)
@@ -62,8 +62,8 @@ class Server:
         for uri in listen:
             command += ["--listen", uri]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        if not select.select([self.process.stdout], [], [], 10)[0]:
-            self.fail("is not ready after 10 s")
+        if not select.select([self.process.stdout], [], [], WAIT_S)[0]:
+            self.fail("is not ready after %d s" % WAIT_S)
         if not self.process.stdout.readline():
             self.fail("did not start")
 
@@ -81,7 +81,7 @@ class Server:
             return "copald ended by itself with %d:\n%s" % (self.process.returncode, self.tail())
         self.process.terminate()
         try:
-            status = self.process.wait(10)
+            status = self.process.wait(WAIT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return "copald does not end on SIGTERM"
