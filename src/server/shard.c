@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A shard: one thread with an endpoint, sockets and a store port of its own. Here it runs. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,10 @@ enum {
   DRAIN_MAX = 1024, /* completions at a time */
   BUSY_MIN = 8,     /* datagrams at once from a socket that is worth another look at once */
   ERRORS_MAX = 64,  /* network errors of a socket at a time */
+  FULL_MS = 1,      /* between looks at whether there is room again; completions end it, too */
 };
+
+#define CATCH_UP_TIME (5 * COPAL_SECOND)
 
 /* A network error for the shard that has sent the datagram. */
 typedef struct error_msg {
@@ -94,11 +98,21 @@ static bool is_reading(const shard *s)
   return s->state == SHARD_SERVING || s->state == SHARD_DRAINING;
 }
 
+/* A shard that has just started finds all that came while nobody read, in an upgrade half a
+ * second's worth and more. It takes no more of that than it can have under way: those clients have
+ * waited, and would be told to come again. Later on a crowd is told so at once. */
+static bool is_full(const shard *s)
+{
+  return s->now < s->catches_up_until && copal_ep_deferred(s->ep) > s->common->conf->pending / 2;
+}
+
 /* Receives from one socket; returns whether it is to be looked at again before the others: it may
  * have more, and a call that finds nothing costs as much as one that does. */
 static bool receive(shard *s, uint32_t index)
 {
   udp_slot *slots;
+  if (is_full(s))
+    return is_reading(s);
   const int n = udp_recv(s->udp, (int)index, &slots);
   if (n < 0) {
     const log_field fields[] = {log_number("shard", s->index), log_text("error", strerror(-n))};
@@ -256,6 +270,16 @@ static void sleep_until_event(shard *s)
   mailbox_rouse(s->mailbox);
 }
 
+/* Waits for completions only. */
+static void sleep_until_room(shard *s)
+{
+  struct pollfd inside = {.fd = mailbox_fd(s->mailbox), .events = POLLIN};
+  mailbox_doze(s->mailbox);
+  if (!run_inside(s) && poll(&inside, 1, FULL_MS) > 0)
+    mailbox_clear(s->mailbox);
+  mailbox_rouse(s->mailbox);
+}
+
 static void fill_metrics(shard *s, metrics *m)
 {
   m->ep = *copal_ep_stats(s->ep);
@@ -322,6 +346,8 @@ static void turn(shard *s)
 {
   if (s->ready_count == 0)
     sleep_until_event(s);
+  else if (is_full(s))
+    sleep_until_room(s);
   else
     poll_sockets(s, 0);
   for (int i = 0; i < ROUNDS_MAX && s->ready_count > 0; i++)
@@ -363,6 +389,7 @@ void *shard_main(void *arg)
   snprintf(name, sizeof name, "shard%u", (unsigned)s->index % 1000);
   (void)pthread_setname_np(pthread_self(), name);
   start_services(s);
+  s->catches_up_until = s->now + CATCH_UP_TIME;
   while (s->state != SHARD_DONE)
     turn(s);
   stop_services(s);

@@ -48,6 +48,7 @@ struct shard {
   shard_state state;
   copal_time now;
   copal_time drain_until;
+  copal_time catches_up_until; /* what came before it ran is taken without haste */
   logger log;
   shard_stats stats;
 
