@@ -45,6 +45,7 @@ typedef struct udp_sock {
 typedef struct udp_route {
   copal_addr remote;
   uint16_t path_local; /* of the path */
+  bool is_known;       /* has a local side, whoever the remote is */
   bool is_ipv4;
   bool has_source; /* its local side is said with each datagram */
   udp_local local;
@@ -69,6 +70,7 @@ struct udp {
   udp_train train;
   bool joins;        /* runs of datagrams leave as one message */
   unsigned tx_count; /* queued, one behind the other */
+  unsigned tx_runs;  /* of them on the route of the one before */
   size_t tx_len;     /* their bytes */
   udp_batch errors;  /* one datagram */
 };
@@ -313,25 +315,40 @@ static bool resolve_local(const udp *u, const copal_path *path, udp_local *out)
   return true;
 }
 
-/* Takes the route of a path. What it resolves to never changes. Returns false when no socket fits.
- */
-static bool take_route(udp *u, const copal_path *path)
+static uint32_t next_number(const udp_route *r)
+{
+  return r->number + 1 != 0 ? r->number + 1 : 1;
+}
+
+/* Takes the route of a path, from its socket and address. Returns false when no socket fits. */
+static bool take_whole_route(udp *u, const copal_path *path)
 {
   static const uint8_t any[16];
   udp_local local;
   if (!resolve_local(u, path, &local))
     return false;
   const udp_sock *s = &u->socks[local.socket];
-  const uint32_t number = u->route.number + 1;
   u->route = (udp_route){
       .remote = path->remote,
       .path_local = path->local,
+      .is_known = udp_locals_at(&u->locals, path->local) != NULL,
       .is_ipv4 = s->is_ipv4,
       .has_source = local.ifindex != 0 || memcmp(local.ip, any, sizeof any) != 0,
       .local = local,
       .fd = s->tx_fd,
-      .number = number != 0 ? number : 1,
+      .number = next_number(&u->route),
   };
+  return true;
+}
+
+/* The same from the last route: what a local side resolves to never changes. */
+static bool take_route(udp *u, const copal_path *path)
+{
+  udp_route *r = &u->route;
+  if (!r->is_known || r->path_local != path->local)
+    return take_whole_route(u, path);
+  r->remote = path->remote;
+  r->number = next_number(r);
   return true;
 }
 
@@ -387,7 +404,9 @@ static void sink_commit(copal_sink *sink, const copal_path *path, size_t len)
   const unsigned i = u->tx_count++;
   struct msghdr *m = &u->tx.msgs[i].msg_hdr;
   (void)path;
-  if (i > 0 && u->tx_routes[i - 1] == r->number)
+  const bool goes_on = i > 0 && u->tx_routes[i - 1] == r->number;
+  u->tx_runs += goes_on;
+  if (goes_on)
     *m = u->tx.msgs[i - 1].msg_hdr; /* its address serves this one as well */
   else
     *m = (struct msghdr){.msg_name = &u->tx.addrs[i],
@@ -459,7 +478,7 @@ static void send_train(udp *u, unsigned from, unsigned to)
 
 static void send_run(udp *u, unsigned from, unsigned to)
 {
-  if (u->joins && udp_train_join(&u->train, &u->tx, u->tx_routes, from, to))
+  if (u->joins && u->tx_runs > 0 && udp_train_join(&u->train, &u->tx, u->tx_routes, from, to))
     send_train(u, from, to);
   else
     send_each(u, from, to);
@@ -481,6 +500,7 @@ void udp_flush(udp *u)
     from = to;
   }
   u->tx_count = 0;
+  u->tx_runs = 0;
   u->tx_len = 0;
 }
 
