@@ -178,12 +178,18 @@ int64_t state_save(const state_registry *r, const char *path, char why[STATE_WHY
 /* ------------------------------------------------------------------------------------------------
  * loading */
 
+static int open_file(int dir)
+{
+  const int fd = openat(dir, file_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
 /* Reads the file and removes it, on the disk too, before anything of it takes effect. */
 static int take_file(int dir, uint8_t **bytes, size_t *len)
 {
-  const int fd = openat(dir, file_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  const int fd = open_file(dir);
   if (fd < 0)
-    return -errno;
+    return fd;
   int rc = whole_file_read(fd, FILE_MAX, bytes, len);
   close(fd);
   if ((unlinkat(dir, file_name, 0) < 0 || fsync(dir) < 0) && rc == 0)
@@ -239,12 +245,28 @@ static uint64_t age_of(const uint8_t *bytes)
   return now > written ? now - written : 0;
 }
 
+/* Without a registry it is judged only. */
 static int hand_out(const state_registry *r, const uint8_t *bytes, size_t len)
 {
   if (!is_whole(bytes, len) || !walk(NULL, bytes, len - SHA256_DIGEST_SIZE, 0))
     return -EBADMSG;
-  (void)walk(r, bytes, len - SHA256_DIGEST_SIZE, age_of(bytes));
+  if (r != NULL)
+    (void)walk(r, bytes, len - SHA256_DIGEST_SIZE, age_of(bytes));
   return 0;
+}
+
+static int64_t finish(int rc, uint8_t *bytes, size_t len, char why[STATE_WHY_SIZE])
+{
+  if (bytes != NULL)
+    explicit_bzero(bytes, len);
+  free(bytes);
+  if (rc == -ENOENT)
+    return 0;
+  if (rc == -EBADMSG)
+    snprintf(why, STATE_WHY_SIZE, "the state file is damaged or of an unknown version");
+  else if (rc < 0)
+    fail(why, "cannot read the state file", -rc);
+  return rc < 0 ? rc : (int64_t)len;
 }
 
 int64_t state_load(const state_registry *r, const char *path, char why[STATE_WHY_SIZE])
@@ -259,14 +281,21 @@ int64_t state_load(const state_registry *r, const char *path, char why[STATE_WHY
   }
   if (rc == 0)
     rc = hand_out(r, bytes, len);
-  if (bytes != NULL)
-    explicit_bzero(bytes, len);
-  free(bytes);
-  if (rc == -ENOENT)
-    return 0;
-  if (rc == -EBADMSG)
-    snprintf(why, STATE_WHY_SIZE, "the state file is damaged or of an unknown version");
-  else if (rc < 0)
-    fail(why, "cannot read the state file", -rc);
-  return rc < 0 ? rc : (int64_t)len;
+  return finish(rc, bytes, len, why);
+}
+
+int64_t state_check(const char *path, char why[STATE_WHY_SIZE])
+{
+  uint8_t *bytes = NULL;
+  size_t len = 0;
+  const int dir = whole_file_dir(path);
+  const int fd = dir < 0 ? dir : open_file(dir);
+  int rc = fd < 0 ? fd : whole_file_read(fd, FILE_MAX, &bytes, &len);
+  if (fd >= 0)
+    close(fd);
+  if (dir >= 0)
+    close(dir);
+  if (rc == 0)
+    rc = hand_out(NULL, bytes, len);
+  return finish(rc, bytes, len, why);
 }

@@ -75,4 +75,7 @@ int64_t state_save(const state_registry *r, const char *dir, char why[STATE_WHY_
  * that is not known, in which case nothing has been handed out. */
 int64_t state_load(const state_registry *r, const char *dir, char why[STATE_WHY_SIZE]);
 
+/* Reads the state file and leaves it where it is. Returns as state_load(). */
+int64_t state_check(const char *dir, char why[STATE_WHY_SIZE]);
+
 #endif

@@ -154,6 +154,21 @@ class Storage(unittest.TestCase):
         self.assertIn("/a: the checksum of its record is wrong", err)
         self.assertIn("damaged", out)
 
+    def test_check_reads_the_state_file_too(self):
+        with Daemon("--data", self.data) as d:
+            exchange(d.port, PUT, "a", payload=b"1")
+            d.stop()
+        file = os.path.join(self.data, "state")
+        with open(file, "r+b") as f:
+            f.seek(30)
+            f.write(b"?")
+        for _ in range(2):
+            code, out, err = run("--check", self.data)
+            self.assertEqual((code, err),
+                             (RUNTIME, "copald: the state file is damaged or of an unknown version\n"))
+            self.assertIn("damaged", out)
+        self.assertTrue(os.path.exists(file))
+
     def test_check_needs_a_store(self):
         for name in (self.data, self.top.name):
             code, out, err = run("--check", name)

@@ -13,6 +13,7 @@
 #include "cmd/copald/datadir.h"
 #include "copal/error.h"
 #include "server/clock.h"
+#include "server/state.h"
 #include "store/journal/journal.h"
 #include "store/memory/memory.h"
 
@@ -177,6 +178,11 @@ int storage_check(const char *dir, FILE *out, FILE *err)
   if (rc < 0) {
     fprintf(err, "copald: %s\n", why);
     return rc;
+  }
+  char state_why[STATE_WHY_SIZE];
+  if (state_check(dir, state_why) < 0) {
+    fprintf(err, "copald: %s\n", state_why);
+    report.damaged++;
   }
   journal_report journal;
   if (journal_store_check(dir, print_damage, err, &journal, why) == COPAL_OK)

@@ -188,6 +188,26 @@ static void any_damage_is_noticed_and_nothing_is_handed_out(void **state)
   assert_int_equal(load_one(b, &one), n); /* the bytes themselves were good */
 }
 
+static void a_check_judges_and_takes_nothing(void **state)
+{
+  bed *b = *state;
+  uint8_t bytes[FILE_SIZE_MAX];
+  part one = part_of("ONE ", 1, "");
+  assert_int_equal(state_check(b->dir, b->why), 0); /* none */
+  save_two(b, 1);
+  const size_t n = read_file(b->file, bytes);
+  for (size_t i = 0; i < n; i++) {
+    bytes[i] ^= 0x10;
+    write_file(b->file, bytes, n);
+    assert_int_equal(state_check(b->dir, b->why), -EBADMSG);
+    bytes[i] ^= 0x10;
+  }
+  assert_non_null(strstr(b->why, "damaged"));
+  write_file(b->file, bytes, n);
+  assert_int_equal(state_check(b->dir, b->why), n);
+  assert_int_equal(load_one(b, &one), n); /* it is still there */
+}
+
 static void links_are_not_followed(void **state)
 {
   bed *b = *state;
@@ -218,6 +238,7 @@ int main(void)
       cmocka_unit_test_setup_teardown(sections_that_nobody_knows_are_passed_over, setup, teardown),
       cmocka_unit_test_setup_teardown(any_damage_is_noticed_and_nothing_is_handed_out, setup,
                                       teardown),
+      cmocka_unit_test_setup_teardown(a_check_judges_and_takes_nothing, setup, teardown),
       cmocka_unit_test_setup_teardown(links_are_not_followed, setup, teardown),
       cmocka_unit_test_setup_teardown(a_save_that_was_cut_short_leaves_nothing, setup, teardown),
   };
