@@ -78,6 +78,15 @@ static int flush(staging *s)
   return err;
 }
 
+int staging_try(const char *dir)
+{
+  const int fd = open_file(dir);
+  if (fd < 0)
+    return fd;
+  close(fd);
+  return 0;
+}
+
 /* From here on the memory is what waits for the file. */
 static int open_once(staging *s, const char *dir)
 {

@@ -30,6 +30,9 @@ int staging_put(staging *s, const char *dir, size_t offset, copal_span bytes);
  * Returns as staging_put(). */
 int staging_write(staging *s, const char *dir, size_t offset, copal_span bytes);
 
+/* Tries whether files can be made in `dir`. Returns 0 or -errno. */
+int staging_try(const char *dir);
+
 /* Returns 1 when these bytes are at `offset`, 0 when others or none are, or -errno. */
 int staging_holds(const staging *s, size_t offset, copal_span bytes);
 

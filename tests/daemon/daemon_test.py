@@ -353,6 +353,13 @@ class Serving(unittest.TestCase):
             total = [e for e in events(log) if e["event"] == "metrics"][-1]
             self.assertEqual((total["rx_requests"], total["resources"]), (1, 1))
 
+    def test_directory_of_uploads_that_is_missing_is_told_at_the_start(self):
+        with ConfigFile('uploads = { directory = "/nonexistent" }\n') as f, \
+                Daemon("--config", f.name) as d:
+            _, _, log = d.stop()
+            told = [e for e in events(log) if e["event"] == "uploads_directory_unusable"]
+            self.assertEqual([e["directory"] for e in told], ["/nonexistent"])
+
     def test_without_configuration_it_serves_loopback_and_says_so(self):
         with Daemon(listen=()) as d:
             if not d.ready and "another program" in d.process.stderr.read():

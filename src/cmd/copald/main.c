@@ -35,6 +35,7 @@
 #include "service/grouping.h"
 #include "service/resources.h"
 #include "service/wellknown.h"
+#include "store/staging.h"
 
 enum { ADDRESSES_SIZE = 2048 };
 
@@ -401,6 +402,16 @@ static int serve(process *p)
   return 0;
 }
 
+/* Small bodies do not need it. */
+static void try_upload_dir(const conf *c, logger *log)
+{
+  const int rc = staging_try(c->upload_dir);
+  if (rc < 0)
+    LOG(log, LOG_LEVEL_WARN, "uploads_directory_unusable", log_text("directory", c->upload_dir),
+        log_text("error", strerror(-rc)),
+        log_text("hint", "bodies beyond 64 KiB are answered 5.03; see uploads.directory"));
+}
+
 static int start(const args *a, conf *c, char *const *argv)
 {
   logger log;
@@ -409,6 +420,7 @@ static int start(const args *a, conf *c, char *const *argv)
       .hook = {watcher_reload, watcher_notify, watcher_permit}, .args = a, .conf = c, .log = &log};
   upgrade_init(&p.upgrade, argv, &log);
   openfiles_raise(c, &log);
+  try_upload_dir(c, &log);
   int rc = EXIT_RUNTIME;
   if (heir_open(&p.heir) == 0)
     rc = serve(&p);

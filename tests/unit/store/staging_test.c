@@ -125,6 +125,13 @@ static void pieces_in_any_order_make_the_body(void **state)
   staging_wipe(&s);
 }
 
+static void a_directory_is_tried_before_it_is_needed(void **state)
+{
+  (void)state;
+  assert_int_equal(staging_try(dir), 0);
+  assert_int_equal(staging_try("/nonexistent"), -ENOENT);
+}
+
 static void what_is_held_is_compared_in_memory_and_in_the_file(void **state)
 {
   staging s = {0};
@@ -176,6 +183,7 @@ int main(void)
       cmocka_unit_test(writing_earlier_makes_that_the_end),
       cmocka_unit_test(a_gap_is_refused),
       cmocka_unit_test(pieces_in_any_order_make_the_body),
+      cmocka_unit_test(a_directory_is_tried_before_it_is_needed),
       cmocka_unit_test(what_is_held_is_compared_in_memory_and_in_the_file),
       cmocka_unit_test(a_body_is_cut_in_the_file_and_before_it),
       cmocka_unit_test(without_a_directory_memory_is_the_limit),
