@@ -285,6 +285,7 @@ static void fill_metrics(shard *s, metrics *m)
   m->ep = *copal_ep_stats(s->ep);
   m->usage = copal_ep_usage(s->ep);
   copal_ep_qblock_stats(s->ep, &m->qblock);
+  udp_count_drops(s->udp);
   m->udp = *udp_stats_now(s->udp);
   m->pipeline = s->pipeline.stats;
   m->admission = admission_stats_now(&s->pipeline.admission);

@@ -45,6 +45,17 @@ static void take_max_age(ask *a, copal_span value)
     a->max_age_s = max_age_s < STORE_NO_MAX_AGE ? max_age_s : STORE_NO_MAX_AGE - 1;
 }
 
+/* Tags beyond their counts are never looked at. */
+static void begin(ask *a)
+{
+  a->content_format = STORE_NO_FORMAT;
+  a->max_age_s = STORE_NO_MAX_AGE;
+  a->if_none_match = a->if_match = a->if_match_exists = false;
+  a->if_match_count = a->etag_count = 0;
+  a->body = NULL;
+  a->id = (store_opid){0};
+}
+
 static bool asks_nothing(const copal_req *req)
 {
   return copal_req_lacks(req, COPAL_OPT_IF_MATCH) && copal_req_lacks(req, COPAL_OPT_ETAG) &&
@@ -54,7 +65,7 @@ static bool asks_nothing(const copal_req *req)
 
 bool ask_parse(ask *a, const copal_req *req, problem *why)
 {
-  *a = (ask){.content_format = STORE_NO_FORMAT, .max_age_s = STORE_NO_MAX_AGE};
+  begin(a);
   if (asks_nothing(req))
     return true;
   copal_opt_iter it = copal_opt_iter_init(req->msg->options);
@@ -81,7 +92,7 @@ void ask_condition(const ask *a, store_op *op)
   op->must_be_absent = a->if_none_match;
   op->must_be_present = a->if_match;
   op->etag_count = a->if_match_exists ? 0 : a->if_match_count;
-  memcpy(op->etags, a->if_match_tags, sizeof op->etags);
+  memcpy(op->etags, a->if_match_tags, op->etag_count * sizeof op->etags[0]);
 }
 
 bool ask_is_hopeless(const ask *a)

@@ -76,6 +76,8 @@ int reading_on_get(resources *s, const handler_req *req, const ask *a)
                          (unsigned)item.content_format);
   }
   const subjects_view view = {.item = &item, .format = item.content_format, .body = item.body};
+  if (!req->coap->wants_observe && !resources_has_query(req))
+    return answer_read(req, &item, ask_has_valid(a, &item), &view, NULL);
   return answer_view(s, req, a, &view);
 }
 

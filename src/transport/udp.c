@@ -114,15 +114,7 @@ static void read_pktinfo_v6(const struct cmsghdr *c, destination *d)
     memcpy(d->local.ip, &info.ipi6_addr, sizeof d->local.ip);
 }
 
-static void count_drops(udp *u, udp_sock *s, const struct cmsghdr *c)
-{
-  uint32_t drops;
-  memcpy(&drops, CMSG_DATA(c), sizeof drops);
-  u->stats.kernel_drops += (uint32_t)(drops - s->drops);
-  s->drops = drops;
-}
-
-static destination read_control(udp *u, int index, struct msghdr *m)
+static destination read_control(int index, struct msghdr *m)
 {
   destination d = {.local.socket = (uint16_t)index};
   for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
@@ -130,8 +122,6 @@ static destination read_control(udp *u, int index, struct msghdr *m)
       read_pktinfo_v4(c, &d);
     else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
       read_pktinfo_v6(c, &d);
-    else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
-      count_drops(u, &u->socks[index], c);
     else
       (void)udp_segment_read(c, &d.segment);
   }
@@ -174,18 +164,11 @@ static bool read_path(udp *u, int index, unsigned i, const destination *d, copal
   return true;
 }
 
-static void count_received(udp *u, const udp_slot *slots, int count)
-{
-  u->stats.rx_datagrams += (unsigned)count;
-  for (int i = 0; i < count; i++)
-    u->stats.rx_bytes += slots[i].bytes.len;
-}
-
 /* Turns received message `i` into slots, one for each of its datagrams. Returns how many. */
 static int fill_slots(udp *u, int index, unsigned i, udp_slot *slots)
 {
   struct mmsghdr *m = &u->rx.msgs[i];
-  const destination d = read_control(u, index, &m->msg_hdr);
+  const destination d = read_control(index, &m->msg_hdr);
   const size_t size = d.segment > 0 && d.segment < m->msg_len ? d.segment : m->msg_len;
   copal_path path;
   if ((m->msg_hdr.msg_flags & MSG_TRUNC) != 0) {
@@ -199,14 +182,16 @@ static int fill_slots(udp *u, int index, unsigned i, udp_slot *slots)
   int n = 0;
   do {
     const size_t left = m->msg_len - at, len = left < size ? left : size;
-    if (len <= u->cfg.datagram_max)
+    if (len <= u->cfg.datagram_max) {
       slots[n++] = (udp_slot){path, {bytes + at, len}};
-    else
+      u->stats.rx_bytes += len;
+    } else {
       u->stats.rx_truncated++;
+    }
     at += len;
   } while (at < m->msg_len && n < SLOTS_PER_MESSAGE);
   u->stats.rx_truncated += at < m->msg_len;
-  count_received(u, slots, n);
+  u->stats.rx_datagrams += (unsigned)n;
   return n;
 }
 
@@ -541,7 +526,6 @@ int udp_open(const udp_cfg *cfg, udp **out)
     udp_close(u);
     return -ENOMEM;
   }
-  udp_batch_rearm(&u->rx, u->rx.cap);
   *out = u;
   return 0;
 }
@@ -595,6 +579,7 @@ int udp_adopt(udp *u, int fd)
   udp_segment_allow(fd);
   s.is_ipv4 = udp_addr_is_ipv4(&s.local);
   s.tx_fd = first_fd_of(u, &s.local, fd);
+  s.drops = udp_socket_drops(fd);
   s.self = udp_locals_intern(&u->locals, &(udp_local){.socket = (uint16_t)u->count});
   s.asked = s.self;
   if (s.self == 0)
@@ -694,6 +679,21 @@ void udp_take_groups(udp *u, int index, const udp_crowd *crowd)
   s->takes_crowd = crowd != NULL;
   if (crowd != NULL)
     s->crowd = *crowd;
+}
+
+/* Asked for rather than told with each datagram: that is a twentieth of what receiving one takes.
+ */
+static void count_drops(udp *u, udp_sock *s)
+{
+  const uint32_t drops = udp_socket_drops(s->fd);
+  u->stats.kernel_drops += (uint32_t)(drops - s->drops);
+  s->drops = drops;
+}
+
+void udp_count_drops(udp *u)
+{
+  for (int i = 0; i < u->count; i++)
+    count_drops(u, &u->socks[i]);
 }
 
 const udp_stats *udp_stats_now(const udp *u)

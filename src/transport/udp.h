@@ -27,8 +27,8 @@ typedef struct udp_stats {
   uint64_t rx_datagrams, rx_bytes, rx_truncated, rx_errors;
   uint64_t tx_datagrams, tx_bytes, tx_errors, tx_again;
   uint64_t rx_elsewhere; /* sent to a group, dropped: another socket takes it */
-  uint64_t kernel_drops; /* SO_RXQ_OVFL: the receive buffer was full; a run of datagrams that came
-                            as one message counts once */
+  uint64_t kernel_drops; /* as of udp_count_drops(): the receive buffer was full; a run of
+                            datagrams that came as one message counts once */
   uint32_t rcvbuf;       /* bytes granted, smallest of the sockets */
 } udp_stats;
 
@@ -117,6 +117,9 @@ int udp_recv_error(udp *u, int index, udp_error *error);
  * path with `local` 0 leaves by the first socket of the remote's family. */
 copal_sink *udp_sink(udp *u);
 void udp_flush(udp *u);
+
+/* Asks the kernel what it has dropped. */
+void udp_count_drops(udp *u);
 
 const udp_stats *udp_stats_now(const udp *u);
 

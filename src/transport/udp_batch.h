@@ -11,7 +11,7 @@
 
 #include "transport/udp_socket.h"
 
-enum { UDP_CONTROL_SIZE = 128 }; /* destination address and drop counter, with room to spare */
+enum { UDP_CONTROL_SIZE = 128 }; /* destination address and segment size, with room to spare */
 
 /* Control data, aligned as cmsghdr wants it. */
 typedef union udp_control {
@@ -22,6 +22,7 @@ typedef union udp_control {
 typedef struct udp_batch {
   unsigned cap;
   size_t datagram_max;
+  size_t stride; /* bytes from one datagram to the next */
   struct mmsghdr *msgs;
   struct iovec *iovs;
   udp_sockaddr *addrs;
@@ -31,7 +32,8 @@ typedef struct udp_batch {
   size_t map_size;
 } udp_batch;
 
-/* Takes the memory. Returns 0 or -errno. */
+/* Takes the memory and readies all headers for receiving: each names the address, the control data,
+ * the vector and the bytes of its number. Returns 0 or -errno. */
 int udp_batch_init(udp_batch *b, unsigned cap, size_t datagram_max);
 
 /* Gives it back. Safe on a zeroed object. */
@@ -40,7 +42,7 @@ void udp_batch_wipe(udp_batch *b);
 /* Where the bytes of datagram `i` are. */
 uint8_t *udp_batch_bytes(const udp_batch *b, unsigned i);
 
-/* Readies the first `count` headers for receiving. */
+/* Readies the first `count` headers for receiving again: what a call writes to is reset. */
 void udp_batch_rearm(udp_batch *b, unsigned count);
 
 #endif

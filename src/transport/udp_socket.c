@@ -3,6 +3,7 @@
 #include "transport/udp_socket.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -100,8 +101,17 @@ int udp_socket_setup(int fd, uint32_t rcvbuf_wanted, uint32_t sndbuf_wanted, uin
   (void)grow_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, sndbuf_wanted);
   /* A socket bound to one unicast address knows what was asked; only others pay for being told. */
   const bool needs_destination = is_unspecified(&local) || udp_addr_is_multicast(&local);
-  rc = udp_addr_is_ipv4(&local) ? setup_v4(fd, needs_destination) : setup_v6(fd, needs_destination);
-  return rc < 0 ? rc : set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+  return udp_addr_is_ipv4(&local) ? setup_v4(fd, needs_destination)
+                                  : setup_v6(fd, needs_destination);
+}
+
+uint32_t udp_socket_drops(int fd)
+{
+  uint32_t info[SK_MEMINFO_VARS] = {0};
+  socklen_t len = sizeof info;
+  if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len) != 0)
+    return 0;
+  return info[SK_MEMINFO_DROPS];
 }
 
 int udp_socket_local(int fd, copal_addr *local)

@@ -34,6 +34,10 @@ int udp_socket_open(const copal_addr *local, udp_share share);
  * `*rcvbuf` receives the bytes granted. Returns 0 or -errno. */
 int udp_socket_setup(int fd, uint32_t rcvbuf_wanted, uint32_t sndbuf_wanted, uint32_t *rcvbuf);
 
+/* Datagrams that found no room in the receive buffer since the socket was opened, modulo 2^32; 0
+ * when the kernel does not say. */
+uint32_t udp_socket_drops(int fd);
+
 /* The address a socket is bound to. Returns 0 or -errno. */
 int udp_socket_local(int fd, copal_addr *local);
 

@@ -9,14 +9,19 @@ enum {
   OWN_OPTIONS_MAX = 16, /* Observe, Block2 and Size2 with their heads */
 };
 
+void reply_rules_begin(turn *t)
+{
+  reply_rules *rules = &t->rules;
+  rules->request_code = t->msg->code;
+  rules->is_confirmable = t->msg->type == COPAL_CON;
+  rules->is_group = (t->path->flags & COPAL_PATH_GROUP) != 0;
+}
+
 int reply_rules_read(const copal_ep *ep, turn *t)
 {
   copal_span value;
   uint32_t accept = 0;
   reply_rules *rules = &t->rules;
-  rules->request_code = t->msg->code;
-  rules->is_confirmable = t->msg->type == COPAL_CON;
-  rules->is_group = (t->path->flags & COPAL_PATH_GROUP) != 0;
   if (turn_find(t, COPAL_OPT_ACCEPT, &value))
     (void)copal_opt_uint(value, &accept);
   rules->wants_problem = accept == COPAL_CF_PROBLEM_DETAILS;

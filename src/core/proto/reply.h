@@ -6,8 +6,11 @@
 
 #include "core/proto/ep.h"
 
-/* Collects from a request what its response depends on. COPAL_EBLOCK when its Block2 option has the
- * reserved size; the rest is filled all the same. */
+/* Begins the rules with what the head of a request and its path say. */
+void reply_rules_begin(turn *t);
+
+/* Collects from the options of a request what its response depends on. COPAL_EBLOCK when its Block2
+ * option has the reserved size; the rest is filled all the same. */
 int reply_rules_read(const copal_ep *ep, turn *t);
 
 /* True when a response with that code is held back: the client said so (RFC 7967), or the request

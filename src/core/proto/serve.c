@@ -189,6 +189,7 @@ void serve_refuse(copal_ep *ep, const copal_path *path, const copal_msg *msg, in
                   uint16_t offender, copal_time now)
 {
   turn t = {.msg = msg, .path = path, .now = now};
+  reply_rules_begin(&t);
   reply_rules_read(ep, &t);
   t.rules.has_block2 = false;
   /* A token that no answer has room for: what cannot be acknowledged must be rejected. */
@@ -228,12 +229,21 @@ static void handle(copal_ep *ep, turn *t, const copal_req *req, copal_time now)
     t->dedup->state = DEDUP_SILENT;
 }
 
+/* Options that say how a request is to be answered. Most requests have none of them. */
+static const uint32_t answering =
+    COPAL_SIGHT_BIT(COPAL_OPT_OBSERVE) | COPAL_SIGHT_BIT(COPAL_OPT_ACCEPT) |
+    COPAL_SIGHT_BIT(COPAL_OPT_BLOCK1) | COPAL_SIGHT_BIT(COPAL_OPT_BLOCK2) |
+    COPAL_SIGHT_BIT(COPAL_OPT_Q_BLOCK1) | COPAL_SIGHT_BIT(COPAL_OPT_Q_BLOCK2) |
+    COPAL_SIGHT_BIT(COPAL_OPT_NO_RESPONSE);
+
 /* Everything about the request that can be wrong with it. */
 static int read_request(copal_ep *ep, turn *t, copal_req *req)
 {
   int err = check(ep, t);
-  if (!err)
-    err = reply_rules_read(ep, t);
+  reply_rules_begin(t);
+  if (err || (t->sight.absent & answering) == answering)
+    return err;
+  err = reply_rules_read(ep, t);
   if (!err)
     observe_read(t);
   if (!err)

@@ -9,6 +9,9 @@
 /* The bit of a critical option (odd, below 64) in a set of those that an endpoint understands. */
 #define COPAL_CRITICAL_BIT(number) ((uint32_t)1 << ((number) >> 1))
 
+/* The bit of an option in what a walk over the options of a message has shown. */
+#define COPAL_SIGHT_BIT(number) ((uint32_t)1 << ((number)&31))
+
 enum {
   COPAL_CRITICAL_SET_END = 64, /* critical options from here on are never in a set */
 };
@@ -23,7 +26,7 @@ typedef struct copal_opt_sight {
 /* Whether the walk has shown that there is no such option. */
 static inline bool copal_opt_is_absent(uint32_t absent, uint16_t number)
 {
-  return (absent >> (number & 31) & 1) != 0;
+  return (absent & COPAL_SIGHT_BIT(number)) != 0;
 }
 
 /* Checks the critical options of a run that is known to be well formed.

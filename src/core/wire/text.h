@@ -34,8 +34,8 @@ static inline int ascii_lower(int c)
 
 static inline bool ascii_is_alpha(int c)
 {
-  c = ascii_lower(c);
-  return c >= 'a' && c <= 'z';
+  const int lower = c | ('a' - 'A'); /* of a letter; nothing else becomes one */
+  return lower >= 'a' && lower <= 'z';
 }
 
 /* Value of a hexadecimal digit, or -1. */

@@ -2,6 +2,9 @@
 /* SipHash with one round per word and three at the end (Aumasson, Bernstein 2012). */
 #include "store/memory/keyhash.h"
 
+#include <endian.h>
+#include <string.h>
+
 typedef struct sip {
   uint64_t v0, v1, v2, v3;
 } sip;
@@ -32,14 +35,23 @@ static void sip_word(sip *s, uint64_t word)
   s->v0 ^= word;
 }
 
-/* Eight bytes, little-endian; compilers make one load of it. */
+/* Eight bytes, or four, little-endian. */
 static uint64_t load(const uint8_t *p)
 {
-  return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
-         (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+  uint64_t word;
+  memcpy(&word, p, sizeof word);
+  return le64toh(word);
 }
 
-/* The last bytes, fewer than eight, that fill no word. */
+static uint64_t load_half(const uint8_t *p)
+{
+  uint32_t half;
+  memcpy(&half, p, sizeof half);
+  return le32toh(half);
+}
+
+/* The last bytes, fewer than eight, that fill no word. Where they can be had with loads that
+ * overlap they are. */
 static uint64_t load_tail(copal_span bytes)
 {
   const size_t n = bytes.len & 7;
@@ -48,6 +60,8 @@ static uint64_t load_tail(copal_span bytes)
     return 0;
   if (bytes.len >= 8)
     return load(end - 8) >> (64 - 8 * n);
+  if (n >= 4)
+    return load_half(bytes.ptr) | load_half(end - 4) << (8 * n - 32);
   uint64_t word = 0;
   for (size_t i = 0; i < n; i++)
     word |= (uint64_t)bytes.ptr[i] << (8 * i);
