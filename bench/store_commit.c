@@ -160,11 +160,16 @@ static void begin(run *r)
   r->failed = 0;
 }
 
+static bool is_journal(const char *engine)
+{
+  return strcmp(engine, "journal") == 0;
+}
+
 static bool open_port(run *r, const char *engine, const char *dir)
 {
   char why[LMDB_WHY_SIZE] = "";
   const lmdb_store_cfg cfg = {.resource_max = 100000000};
-  const int rc = strcmp(engine, "journal") == 0
+  const int rc = is_journal(engine)
                      ? journal_store_open(dir, &(journal_store_cfg){.common = cfg}, &r->s, why)
                      : lmdb_store_open(dir, &cfg, &r->s, why);
   if (rc != COPAL_OK) {
@@ -277,6 +282,8 @@ static double measure(run *r, const char *engine, uint32_t flight, uint64_t keys
   const double cpu = cpu_us();
   const processors all = processors_now();
   const threads_use threads = threads_now();
+  const journal_store_counts counts =
+      is_journal(engine) ? journal_store_counts_now(r->s) : (journal_store_counts){.syncs = 0};
   struct rusage waits;
   getrusage(RUSAGE_SELF, &waits);
   begin(r);
@@ -290,8 +297,15 @@ static double measure(run *r, const char *engine, uint32_t flight, uint64_t keys
   print_threads(&threads, r->total);
   const long slept = waits.ru_nvcsw;
   getrusage(RUSAGE_SELF, &waits);
-  printf(" %.1f sleeps for 64 changes\n",
+  printf(" %.1f sleeps for 64 changes",
          r->total > 0 ? 64 * (double)(waits.ru_nvcsw - slept) / (double)r->total : 0.0);
+  if (is_journal(engine)) {
+    const journal_store_counts c = journal_store_counts_now(r->s);
+    printf("; %" PRIu64 " checkpoints of %" PRIu64 " records; %.0f changes a sync",
+           c.checkpoints - counts.checkpoints, c.checkpointed - counts.checkpointed,
+           c.syncs > counts.syncs ? (double)r->total / (double)(c.syncs - counts.syncs) : 0.0);
+  }
+  printf("\n");
   fflush(stdout);
   return rate;
 }

@@ -25,6 +25,10 @@ enum {
   RECORD_PAGES = 12,    /* and each record: leaves of the trees and of what splits */
   BODY_FACTOR = 2,      /* pages are half full at worst */
   EARLY = 4,            /* parts of the limits at which a checkpoint begins before its time */
+  EARLY_MEMORY = 3,
+  SEGMENTS = 2,        /* of the journal, after which it does: recovery has to read them */
+  RESTS = 8,           /* times what a checkpoint took, before the next one */
+  REST_MAX = 10000000, /* microseconds */
   SPACES = OVERLAY_OPS + 1,
   ORDER_KEY = 7,       /* bytes of a key that are compared first */
   NAMES_MIN = 1024,    /* forgotten with each checkpoint */
@@ -161,6 +165,7 @@ static int cut(checkpoint *c, journal_store *s)
   c->lag_bytes = count_now(&s->counters.lag_bytes);
   c->is_stuck = s->is_stuck;
   s->is_urgent = false;
+  s->lag_ends = 0;
   pthread_mutex_unlock(&s->lag_lock);
   if (c->entries.count == 0)
     return 0;
@@ -200,6 +205,7 @@ static void put_back(checkpoint *c)
       journal_fail(s, "no memory for the checkpoint");
   }
   s->lag_since = monotonic_now();
+  s->lag_ends = 1; /* long ago: nobody knows */
   pthread_mutex_unlock(&s->lag_lock);
 }
 
@@ -329,10 +335,12 @@ static int write_portion(checkpoint *c, size_t from, size_t n)
   int rc = mdb_txn_begin(s->env.mdb, NULL, 0, &a.txn);
   if (rc != 0)
     return rc;
+  rc = apply_begin_sorted(&a);
   for (size_t i = 0; rc == 0 && i < n; i++) {
     fetch_captured(c, from + i);
     rc = write_one(&a, &c->items[from + i]);
   }
+  apply_end_sorted(&a);
   if (rc != 0) {
     mdb_txn_abort(a.txn);
     return rc;
@@ -387,17 +395,21 @@ static void settle(checkpoint *c, uint64_t number)
 {
   journal_store *s = c->s;
   settling *done = calloc(1, sizeof *done);
-  bool is_kept = done != NULL;
-  if (is_kept)
+  bool has_memory = done != NULL;
+  if (has_memory)
     done->checkpoint = number;
   for (size_t i = 0; i < c->entries.count; i++) {
     const captured *x = &c->items[i];
     if (i + AHEAD < c->entries.count)
       __builtin_prefetch(c->items[i + AHEAD].entry);
-    if (overlay_settle(&s->overlay, x->entry, x->made, number) && is_kept)
-      is_kept = entry_list_push(&done->entries, x->entry);
+    switch (overlay_settle(&s->overlay, x->entry, x->made, number)) {
+    case OVERLAY_GOES: has_memory = has_memory && entry_list_push(&done->entries, x->entry); break;
+    case OVERLAY_KEPT: has_memory = keep_push(&s->keep, x->entry, number) && has_memory; break;
+    case OVERLAY_CHANGED:
+    case OVERLAY_STAYS: break;
+    }
   }
-  if (!is_kept)
+  if (!has_memory)
     journal_fail(s, "no memory for the checkpoint");
   if (done == NULL)
     return;
@@ -420,6 +432,7 @@ static void drop_settled(journal_store *s)
     free(done->entries.items);
     free(done);
   }
+  keep_trim(&s->keep, &s->overlay, keep_max(s), oldest);
 }
 
 /* Bytes of the journal that one millisecond settles. */
@@ -474,6 +487,7 @@ int checkpoint_make(journal_store *s)
     s->applied = c.upto;
   s->attempts++;
   s->is_stuck = rc != 0;
+  s->rest = RESTS * (monotonic_now() - began);
   pthread_cond_broadcast(&s->lag_shrank);
   pthread_mutex_unlock(&s->lag_lock);
   if (rc != 0 && rc != ENOMEM && !space_was_lacking(&s->env, rc))
@@ -533,10 +547,27 @@ bool checkpoint_wait(journal_store *s, uint64_t timeout_us)
   return is_done;
 }
 
-static bool is_crowded(const journal_store *s)
+bool checkpoint_is_early(const journal_store *s)
 {
-  return count_now(&s->overlay.bytes) >= s->own.memory_max / EARLY ||
-         count_now(&s->counters.lag_bytes) >= s->own.journal_max / EARLY;
+  const uint64_t lag = count_now(&s->counters.lag_bytes);
+  return burden_now(s) >= burden_max(s) / EARLY_MEMORY || lag >= s->own.journal_max / EARLY ||
+         lag >= SEGMENTS * s->chain.segment_size;
+}
+
+/* Microseconds that the first change waits for its checkpoint. Under load a checkpoint touches
+ * nearly every page of the database, however many changes there are on each: those that take long
+ * are made less often. What ends has to be in the index of expiry by then. */
+static uint64_t patience(const journal_store *s, uint64_t age)
+{
+  const uint64_t usual = s->own.checkpoint_us;
+  if (s->is_stuck)
+    return STUCK_WAIT;
+  const uint64_t rest = s->rest < REST_MAX ? s->rest : REST_MAX;
+  if (rest <= usual || s->lag_ends == 0)
+    return rest > usual ? rest : usual;
+  const copal_time end = instant_of(s, s->lag_ends), now = journal_clock(s);
+  const uint64_t at = age + (end > now ? end - now : 0);
+  return at >= rest ? rest : at > usual ? at : usual;
 }
 
 /* Microseconds until a checkpoint is due; 0: now; UINT64_MAX: nothing is waiting. The lag's lock is
@@ -548,8 +579,8 @@ static uint64_t time_left(const journal_store *s)
   if (s->dirty.count == 0)
     return UINT64_MAX;
   const uint64_t age = monotonic_now() - s->lag_since;
-  const uint64_t wait = s->is_stuck ? STUCK_WAIT : s->own.checkpoint_us;
-  if (age >= wait || (is_crowded(s) && !s->is_stuck))
+  const uint64_t wait = patience(s, age);
+  if (age >= wait || (checkpoint_is_early(s) && !s->is_stuck))
     return 0;
   return wait - age;
 }

@@ -11,6 +11,7 @@
 
 #include "store/journal/chain.h"
 #include "store/journal/journal.h"
+#include "store/journal/keep.h"
 #include "store/journal/overlay.h"
 #include "store/journal/state.h"
 #include "store/lmdb/apply.h"
@@ -26,6 +27,7 @@ typedef struct intent {
   store_op *op;              /* lent by the port until it is done */
   copal_time now;
   uint64_t hash;
+  overlay_entry *entry;  /* pinned ahead of the evaluation, or NULL */
   copal_span key, attrs; /* in `bytes` */
   copal_span body;       /* there too, or lent with the operation */
   uint8_t *kept;         /* the key of a repeat */
@@ -55,7 +57,8 @@ typedef struct view {
   struct view *next;         /* of the store; under `views_lock` */
 } view;
 
-/* A port. Of its thread, but for `in_writer` and `done`, which are under the store's lock. */
+/* A port. Of its thread, but for `in_writer`, `done` and `done_count`, which are under the store's
+ * lock. */
 typedef struct journal_port {
   store_port base; /* first */
   store_waker *waker;
@@ -65,8 +68,12 @@ typedef struct journal_port {
   uint32_t under_way; /* submitted and not told */
   intent_list outbox; /* not handed to the writer yet */
   uint32_t outbox_count;
+  uint64_t outbox_bytes;
   uint32_t in_writer;
   intent_list done;
+  uint32_t done_count;
+  intent *unused; /* small ones that have been done, for the next */
+  uint32_t unused_count;
 } journal_port;
 
 typedef struct journal_counters {
@@ -152,6 +159,7 @@ typedef struct journal_store {
   pthread_cond_t take_off; /* there is a flight for the flyer */
   intent_list queue;
   uint32_t queue_count;
+  uint64_t queue_bytes;
   uint32_t wake_at; /* intents in the queue at which the writer is to be woken */
   flight *cleared;  /* for the flyer */
   bool is_ending, ends_flights;
@@ -163,6 +171,8 @@ typedef struct journal_store {
   uint64_t published;        /* number of the last batch that readers see */
   store_rev published_rev;
   uint64_t lag_since; /* monotonic, when the first of `dirty` changed */
+  uint64_t lag_ends;  /* on the wall clock, when the first lifetime in `dirty` does; 0: none does */
+  uint64_t rest;      /* microseconds between checkpoints, by what the last one took */
   uint64_t applied;   /* number of the last batch that the database has */
   uint64_t attempts;  /* checkpoints that have ended, well or not */
   bool is_urgent;     /* a checkpoint is wanted at once, whether anything is dirty or not */
@@ -197,9 +207,24 @@ typedef struct journal_store {
   bool has_checkpointer;
   space room;                          /* for its transactions */
   settling *settling, **settling_tail; /* oldest first */
-  atomic_uint_fast64_t next_expiry;    /* of what the database has, on the wall clock; 0: none */
-  atomic_uint_fast64_t drain_rate;     /* bytes of the journal settled per millisecond, smoothed */
+  keep keep;
+  atomic_uint_fast64_t next_expiry; /* of what the database has, on the wall clock; 0: none */
+  atomic_uint_fast64_t drain_rate;  /* bytes of the journal settled per millisecond, smoothed */
 } journal_store;
+
+/* The part of the memory for what the database has, too. */
+static inline uint64_t keep_max(const journal_store *s)
+{
+  return s->own.memory_max / 4;
+}
+
+/* The part of the memory for what it has not, and how much of it is taken. */
+static inline uint64_t burden_max(const journal_store *s)
+{
+  return s->own.memory_max - keep_max(s);
+}
+
+uint64_t burden_now(const journal_store *s);
 
 static inline void count_up(atomic_uint_fast64_t *counter)
 {
@@ -415,6 +440,9 @@ void checkpointer_stop(journal_store *s);
  * lack of room nothing is lost and it can be tried again. The checkpointer's thread, or while there
  * is none. */
 int checkpoint_make(journal_store *s);
+
+/* True when so much has changed that a checkpoint is due before its time. */
+bool checkpoint_is_early(const journal_store *s);
 
 /* Asks for a checkpoint. Any thread. */
 void checkpoint_ask(journal_store *s);

@@ -34,13 +34,14 @@ bool step_list_push(step_list *l, const step *next)
 
 /* Appends a record to the batch and the version that it makes to the steps; the entry must be
  * pinned once for it. Returns the version, lent, or NULL without memory. */
-static version *step_add(flight *f, overlay_entry *e, const batch_record *r, bool is_new)
+static version *step_add(overlay *o, flight *f, overlay_entry *e, const batch_record *r,
+                         bool is_new)
 {
   const batch_mark mark = batch_mark_now(&f->batch);
   step next = {.entry = e, .prior = e->pending, .is_new = is_new};
   if (!batch_add(&f->batch, r, &next.body_at))
     return NULL;
-  next.made = version_make(r);
+  next.made = version_make(r, &o->stock);
   if (next.made == NULL || !step_list_push(&f->steps, &next)) {
     version_give(next.made);
     batch_return(&f->batch, mark);
@@ -93,7 +94,8 @@ static int find(evaluation *v, const overlay_entry *e, store_space in, copal_spa
 
 static bool pin(subject *x)
 {
-  x->entry = overlay_pin(&x->v->s->overlay, (int)x->space, x->r->key, x->r->hash);
+  if (x->entry == NULL)
+    x->entry = overlay_pin(&x->v->s->overlay, (int)x->space, x->r->key, x->r->hash);
   return x->entry != NULL;
 }
 
@@ -105,7 +107,7 @@ static void unpin(subject *x)
 
 static version *add_or_unpin(evaluation *v, overlay_entry *e, const batch_record *r, bool is_new)
 {
-  version *made = e != NULL ? step_add(v->to, e, r, is_new) : NULL;
+  version *made = e != NULL ? step_add(&v->s->overlay, v->to, e, r, is_new) : NULL;
   if (made == NULL && e != NULL)
     overlay_unpin(&v->s->overlay, e);
   return made;
@@ -362,13 +364,12 @@ void evaluate(evaluation *v, intent *r)
   const size_t steps = f->steps.count;
   const batch_mark mark = batch_mark_now(&f->batch);
   const tally before = v->tally;
-  subject x = {.v = v, .r = r, .space = r->op->space};
+  subject x = {.v = v, .r = r, .space = r->op->space, .entry = r->entry};
   bool is_over;
+  r->entry = NULL;
   clear_result(r, STORE_PRECONDITION);
   bool has_memory = check_name(v, r, &is_over);
-  if (has_memory && is_over)
-    return;
-  has_memory = has_memory && pin(&x) && carry_out(&x);
+  has_memory = has_memory && (is_over || (pin(&x) && carry_out(&x)));
   if (!has_memory) {
     evaluation_undo(v->s, f, steps, mark);
     v->tally = before;

@@ -57,11 +57,17 @@ int flight_make(journal_store *s, flight *f)
   return rc;
 }
 
+/* Of two ends, of which there may be none. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+  return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 void journal_publish(journal_store *s, step_list *steps, uint64_t number, store_rev rev,
                      uint64_t size)
 {
   entry_list dirty = {.items = NULL};
-  uint64_t fresh = 0;
+  uint64_t fresh = 0, ends = 0;
   pthread_mutex_lock(&s->lag_lock);
   if (s->dirty.count == 0)
     s->lag_since = monotonic_now();
@@ -69,22 +75,27 @@ void journal_publish(journal_store *s, step_list *steps, uint64_t number, store_
   for (size_t i = 0; i < steps->count; i++) {
     const step *st = &steps->items[i];
     overlay_entry *e = st->entry;
+    ends = earlier(ends, st->made->kind == BATCH_PUT ? record_expiry(&st->made->rec) : 0);
     if (e->pending == st->made)
       e->pending = NULL;
-    const bool is_first = overlay_publish(&s->overlay, e, st->made, st->is_new);
-    if (is_first && !entry_list_push(&dirty, e))
+    const bool is_fresh = overlay_publish(&s->overlay, e, st->made, st->is_new);
+    if (is_fresh && !entry_list_push(&dirty, e))
       journal_fail(s, "no memory for the checkpoint");
-    fresh += is_first;
+    fresh += is_fresh;
   }
   pthread_mutex_lock(&s->lag_lock);
+  const bool is_first = s->dirty.count == 0;
+  const uint64_t ended = s->lag_ends;
   for (size_t i = 0; i < dirty.count; i++)
     if (!entry_list_push(&s->dirty, dirty.items[i]))
       journal_fail(s, "no memory for the checkpoint");
+  s->lag_ends = earlier(s->lag_ends, ends);
   s->published = number;
   s->published_rev = rev;
   count_add(&s->counters.lag_bytes, size);
   count_add(&s->counters.lag_records, fresh);
-  pthread_cond_signal(&s->lag_grew);
+  if (is_first || s->lag_ends != ended || checkpoint_is_early(s))
+    pthread_cond_signal(&s->lag_grew); /* not for each batch */
   pthread_mutex_unlock(&s->lag_lock);
   steps->count = 0;
   free(dirty.items);

@@ -20,7 +20,9 @@ enum {
   QUEUE_MAX_DEFAULT = 64 << 20,
   PENDING_MAX_DEFAULT = 4096,
   BATCH_MAX_DEFAULT = 4096,
-  OUTBOX_MAX = 64, /* changes that a port keeps to itself */
+  INTENT_SMALL = 512, /* bytes */
+  UNUSED_MAX = 1024,  /* of them, that a port keeps */
+  OUTBOX_MAX = 256,   /* changes that a port keeps to itself */
   SEGMENT_DEFAULT = 64 << 20,
   MEMORY_MAX_DEFAULT = 256 << 20,
   MEMORY_MIN = 8 << 20,
@@ -79,6 +81,10 @@ static void journal_port_close(store_port *base)
     intent_free(r);
   journal_view_renew(base);
   view_remove(s, &p->view);
+  for (intent *r; (r = p->unused) != NULL;) {
+    p->unused = r->next;
+    free(r);
+  }
   free(p->lent);
   free(p);
 }
@@ -92,6 +98,30 @@ static copal_span copy(uint8_t **at, copal_span bytes)
   return copied;
 }
 
+/* A block for an intent of so many bytes; small ones are all of one size and used again. */
+static intent *take_block(journal_port *p, size_t size)
+{
+  intent *r = p->unused;
+  if (size > INTENT_SMALL)
+    return malloc(size);
+  if (r == NULL)
+    return malloc(INTENT_SMALL);
+  p->unused = r->next;
+  p->unused_count--;
+  return r;
+}
+
+static void give_block(journal_port *p, intent *r)
+{
+  if (r->size > INTENT_SMALL || p->unused_count == UNUSED_MAX) {
+    free(r);
+    return;
+  }
+  r->next = p->unused;
+  p->unused = r;
+  p->unused_count++;
+}
+
 static intent *intent_make(journal_port *p, store_op *op, copal_time now)
 {
   const journal_store *s = store_of(&p->base);
@@ -99,7 +129,7 @@ static intent *intent_make(journal_port *p, store_op *op, copal_time now)
   const copal_span attrs = op->verb != STORE_DELETE ? op->attrs : copal_span_none();
   const bool is_lent = op->lends_body && body.len >= BATCH_LENT_MIN;
   const size_t size = op->key.len + attrs.len + (is_lent ? 0 : body.len);
-  intent *r = malloc(sizeof *r + size);
+  intent *r = take_block(p, sizeof *r + size);
   if (r == NULL)
     return NULL;
   *r = (intent){
@@ -130,12 +160,14 @@ static int journal_commit(store_port *base, store_op *op, copal_time now)
     return COPAL_EINVAL;
   intent *r = p->under_way < s->cfg.pending_max ? intent_make(p, op, now) : NULL;
   if (r == NULL || !admit(s, r->size)) {
-    intent_free(r);
+    if (r != NULL)
+      give_block(p, r);
     count_up(&s->counters.pending_refused);
     return COPAL_ENOSLOT;
   }
   p->under_way++;
   intent_list_push(&p->outbox, r);
+  p->outbox_bytes += r->size + r->lent;
   if (++p->outbox_count == OUTBOX_MAX)
     journal_flush(s, p);
   return COPAL_OK;
@@ -146,7 +178,11 @@ static void take_done(journal_port *p, int max, intent_list *taken)
   journal_store *s = store_of(&p->base);
   intent_list_init(taken);
   pthread_mutex_lock(&s->lock);
-  for (int i = 0; i < max && p->done.head != NULL; i++)
+  if (p->done_count <= (uint32_t)max) {
+    intent_list_append(taken, &p->done);
+    p->done_count = 0;
+  }
+  for (int i = 0; i < max && p->done.head != NULL; i++, p->done_count--)
     intent_list_push(taken, intent_list_pop(&p->done));
   pthread_mutex_unlock(&s->lock);
 }
@@ -164,8 +200,7 @@ static int journal_drain(store_port *base, int max)
     store_op *op = r->op;
     const store_result result = r->result;
     uint8_t *key = r->kept; /* the result may point there */
-    r->kept = NULL;
-    intent_free(r);
+    give_block(p, r);
     p->under_way--;
     op->done(op, &result);
     free(key);
@@ -220,6 +255,7 @@ static void journal_close(store *base)
   if (s->standby != NULL)
     mdb_txn_abort(s->standby);
   free_settling(s);
+  keep_wipe(&s->keep);
   overlay_wipe(&s->overlay);
   env_close(&s->env);
   for (size_t i = 0; i < sizeof s->flights / sizeof *s->flights; i++) {
@@ -313,7 +349,7 @@ static version *version_of(journal_store *s, const batch_record *rec, const chai
 {
   batch_record full = *rec;
   full.rec.item.written = instant_of(s, rec->rec.wall);
-  version *v = version_make(&full);
+  version *v = version_make(&full, NULL);
   if (v == NULL || rec->kind != BATCH_PUT || rec->rec.item.body.len < BATCH_LENT_MIN)
     return v;
   uint8_t *body;

@@ -17,12 +17,14 @@
 
 /* Limits; a field that is zero takes the default named. */
 typedef struct journal_store_cfg {
-  lmdb_store_cfg common; /* as for LMDB; `batch_max`: changes in one batch, default 4096 */
-  uint64_t segment_size; /* bytes of a file of the journal; default 64 MiB, less on a small disk */
-  uint64_t journal_max;  /* bytes of batches that no checkpoint has; default 1 GiB */
-  uint64_t memory_max;   /* bytes of what the database has not yet; default 256 MiB, or an eighth of
-                            the machine's memory if that is less */
-  uint64_t checkpoint_us; /* no change waits longer for its checkpoint; default 1 s */
+  lmdb_store_cfg common;  /* as for LMDB; `batch_max`: changes in one batch, default 4096 */
+  uint64_t segment_size;  /* bytes of a file of the journal; default 64 MiB, less on a small disk */
+  uint64_t journal_max;   /* bytes of batches that no checkpoint has; default 1 GiB */
+  uint64_t memory_max;    /* bytes of what the database has not yet, and, up to a quarter of it, of
+                             what is kept for the next change; default 256 MiB, or an eighth of
+                             the machine's memory if that is less */
+  uint64_t checkpoint_us; /* a change waits so long for its checkpoint, or eight times what the last
+                             one took if that is longer, but for full files; default 1 s */
 } journal_store_cfg;
 
 /* Since the store was opened, but for what is said to be now. */
@@ -36,7 +38,8 @@ typedef struct journal_store_counts {
   uint64_t checkpointed;    /* records written to the database */
   uint64_t lag_records;     /* now: keys that no checkpoint has */
   uint64_t lag_bytes;       /* now: bytes of batches that no checkpoint has */
-  uint64_t memory;          /* now: bytes of what is not in the database for all readers */
+  uint64_t memory;          /* now: bytes of what is not in the database for all readers, and of
+                               what is kept although it is */
   uint64_t files_bytes;     /* now: of the journal */
   uint64_t waits;           /* batches that were held up because the checkpoint was behind */
   uint64_t waited_us;       /* how long in all */

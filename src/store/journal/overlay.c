@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STRIPES = 1024, CACHE_LINE = 64 };
+enum {
+  STRIPES = 1024,
+  CACHE_LINE = 64,
+  KEPT_MAX = 1024, /* bytes of a version: longer ones are better read from the database */
+};
 
 struct overlay_stripe {
   _Alignas(CACHE_LINE) pthread_mutex_t lock;
@@ -54,6 +58,7 @@ void overlay_wipe(overlay *o)
   for (int i = 0; i < STRIPES; i++)
     pthread_mutex_destroy(&o->stripes[i].lock);
   pthread_rwlock_destroy(&o->keys_lock);
+  version_stock_wipe(&o->stock);
   free(o->stripes);
   free(o->buckets);
   o->buckets = NULL;
@@ -88,6 +93,22 @@ static overlay_entry *find(const overlay *o, int space, copal_span key, uint64_t
   return NULL;
 }
 
+void overlay_fetch(const overlay *o, uint64_t hash)
+{
+  __builtin_prefetch(lock_of(o, hash));
+  __builtin_prefetch(bucket_of(o, hash));
+}
+
+void overlay_fetch_entry(const overlay *o, uint64_t hash)
+{
+  pthread_mutex_t *lock = lock_of(o, hash);
+  pthread_mutex_lock(lock);
+  const overlay_entry *e = *bucket_of(o, hash);
+  pthread_mutex_unlock(lock);
+  __builtin_prefetch(e); /* it may be freed by now, which does no harm */
+  __builtin_prefetch((const uint8_t *)e + CACHE_LINE);
+}
+
 /* Bytes of memory that the entry takes with all that it keeps. */
 static size_t entry_size(const overlay_entry *e)
 {
@@ -103,6 +124,11 @@ static void add_bytes(overlay *o, size_t n)
 static void subtract_bytes(overlay *o, size_t n)
 {
   atomic_fetch_sub_explicit(&o->bytes, n, memory_order_relaxed);
+}
+
+static void subtract_idle(overlay *o, size_t n)
+{
+  atomic_fetch_sub_explicit(&o->idle, n, memory_order_relaxed);
 }
 
 version *overlay_find_trail(overlay *o, int space, copal_span key, uint64_t hash, trail **before)
@@ -179,6 +205,8 @@ static void take_out(overlay *o, overlay_entry *e)
     pthread_rwlock_unlock(&o->keys_lock);
   }
   subtract_bytes(o, entry_size(e));
+  if (e->settled != 0)
+    subtract_idle(o, entry_size(e));
   atomic_fetch_sub_explicit(&o->entries, 1, memory_order_relaxed);
 }
 
@@ -196,7 +224,7 @@ void overlay_unpin(overlay *o, overlay_entry *e)
   }
   pthread_mutex_t *lock = lock_of(o, e->hash);
   pthread_mutex_lock(lock);
-  const bool goes = take_pin(e) == 0 && (e->now == NULL || e->is_due);
+  const bool goes = take_pin(e) == 0 && (e->now == NULL || e->is_due) && !e->is_kept;
   if (goes)
     take_out(o, e);
   pthread_mutex_unlock(lock);
@@ -225,6 +253,8 @@ bool overlay_publish(overlay *o, overlay_entry *e, version *v, bool is_new)
   trail *old_before = e->before;
   const bool was_dirty = e->is_dirty;
   subtract_bytes(o, entry_size(e));
+  if (e->settled != 0)
+    subtract_idle(o, entry_size(e));
   e->now = v;
   e->before = before;
   e->is_dirty = true;
@@ -239,7 +269,7 @@ bool overlay_publish(overlay *o, overlay_entry *e, version *v, bool is_new)
   }
   take_pin(e);
   pthread_mutex_unlock(lock);
-  version_give(old);
+  version_give_to(old, &o->stock);
   trail_give(old_before);
   return !was_dirty;
 }
@@ -259,15 +289,27 @@ version *overlay_capture(overlay *o, overlay_entry *e, trail **before)
   return v;
 }
 
-bool overlay_settle(overlay *o, overlay_entry *e, const version *v, uint64_t checkpoint)
+/* What is absent, or in the ordered keys, makes listings longer; names are not looked at twice; a
+ * trail has more than one version. */
+static bool can_stay(const overlay *o, const overlay_entry *e)
 {
+  return e->now->kind == BATCH_PUT && e->now->map == NULL && e->now->size <= KEPT_MAX &&
+         !e->is_ordered && o->history == 0;
+}
+
+overlay_fate overlay_settle(overlay *o, overlay_entry *e, const version *v, uint64_t checkpoint)
+{
+  overlay_fate fate = OVERLAY_CHANGED;
   pthread_mutex_t *lock = lock_of(o, e->hash);
   pthread_mutex_lock(lock);
-  const bool is_settled = e->now == v;
-  if (is_settled)
+  if (e->now == v) {
     e->settled = checkpoint;
+    atomic_fetch_add_explicit(&o->idle, entry_size(e), memory_order_relaxed);
+    fate = !can_stay(o, e) ? OVERLAY_GOES : e->is_kept ? OVERLAY_STAYS : OVERLAY_KEPT;
+    e->is_kept = e->is_kept || fate == OVERLAY_KEPT;
+  }
   pthread_mutex_unlock(lock);
-  return is_settled;
+  return fate;
 }
 
 bool overlay_release(overlay *o, overlay_entry *e)
@@ -280,16 +322,44 @@ bool overlay_release(overlay *o, overlay_entry *e)
   return !was_dirty;
 }
 
+static bool is_free(const overlay_entry *e)
+{
+  return !e->is_kept && atomic_load_explicit(&e->pins, memory_order_relaxed) == 0;
+}
+
 void overlay_drop(overlay *o, overlay_entry *e, uint64_t checkpoint)
 {
   pthread_mutex_t *lock = lock_of(o, e->hash);
   pthread_mutex_lock(lock);
   const bool is_superfluous = e->settled == checkpoint && !e->is_dirty;
-  const bool goes = is_superfluous && atomic_load_explicit(&e->pins, memory_order_relaxed) == 0;
+  const bool goes = is_superfluous && is_free(e);
   e->is_due = is_superfluous && !goes;
   if (goes)
     take_out(o, e);
   pthread_mutex_unlock(lock);
   if (goes)
     entry_free(e);
+}
+
+overlay_eviction overlay_evict(overlay *o, overlay_entry *e, uint64_t *checkpoint, uint64_t oldest)
+{
+  overlay_eviction what = OVERLAY_GONE;
+  pthread_mutex_t *lock = lock_of(o, e->hash);
+  pthread_mutex_lock(lock);
+  if (e->settled != 0 && !e->is_due && e->settled != *checkpoint)
+    what = OVERLAY_AGAIN;
+  else if (e->settled > oldest)
+    what = OVERLAY_NEEDED;
+  *checkpoint = e->settled;
+  e->is_kept = what != OVERLAY_GONE;
+  const bool is_superfluous = what == OVERLAY_GONE && e->settled != 0;
+  const bool goes = is_superfluous && is_free(e);
+  if (is_superfluous)
+    e->is_due = !goes;
+  if (goes)
+    take_out(o, e);
+  pthread_mutex_unlock(lock);
+  if (goes)
+    entry_free(e);
+  return what;
 }

@@ -4,7 +4,7 @@
  *
  * Threads. Readers: any. One writer pins, changes and publishes entries; one checkpointer captures,
  * settles and drops them. An entry may be dropped when the database has its version and nobody
- * looks at a snapshot that is older.
+ * looks at a snapshot that is older; some are kept longer, for the next change.
  *
  * Locks, in this order: a stripe; then the ordered keys. */
 #ifndef STORE_JOURNAL_OVERLAY_H
@@ -35,7 +35,8 @@ typedef struct overlay_entry {
   uint32_t key_len;
   uint8_t space;
   bool is_dirty; /* no checkpoint has captured `now` */
-  bool is_due;   /* to be dropped when it is unpinned */
+  bool is_due;   /* to be dropped when it is neither pinned nor kept any more */
+  bool is_kept;  /* somebody has it in a list of those that may stay */
   bool is_ordered;
   uint8_t key[];
 } overlay_entry;
@@ -49,9 +50,11 @@ typedef struct overlay {
   uint32_t history; /* versions of a trail; 0: trails are not kept */
   overlay_stripe *stripes;
   pthread_rwlock_t keys_lock;
+  version_stock stock;         /* the writer's */
   keytree keys[OVERLAY_TREES]; /* those that the database may not have, by space */
   atomic_uint_fast64_t entries;
   atomic_uint_fast64_t bytes; /* of memory */
+  atomic_uint_fast64_t idle;  /* bytes of those that the database has, too */
 } overlay;
 
 /* `buckets` is a power of two, at least 1024; `history` as in the structure. Returns false without
@@ -74,11 +77,11 @@ version *overlay_find_trail(overlay *o, int space, copal_span key, uint64_t hash
 bool overlay_next_key(overlay *o, store_space space, copal_span prefix, copal_span from,
                       keytree_edge edge, uint8_t *room, copal_span *key);
 
-/* Begins to bring the place of a key close: overlay_pin() will look there. Any thread. */
-static inline void overlay_fetch(const overlay *o, uint64_t hash)
-{
-  __builtin_prefetch(&o->buckets[hash & o->bucket_mask]);
-}
+/* Begins to bring the place of a key close, for overlay_fetch_entry(). Any thread. */
+void overlay_fetch(const overlay *o, uint64_t hash);
+
+/* Begins to bring close what lies there, for overlay_pin(). Any thread. */
+void overlay_fetch_entry(const overlay *o, uint64_t hash);
 
 /* The entry of a key, made when there is none; it stays until it is unpinned. NULL without memory.
  * The writer. */
@@ -98,6 +101,14 @@ static inline version *overlay_latest(const overlay_entry *e)
   return e->pending != NULL ? e->pending : e->now;
 }
 
+/* Begins to bring it close. The writer. */
+static inline void overlay_fetch_latest(const overlay_entry *e)
+{
+  const uint8_t *latest = (const uint8_t *)overlay_latest(e);
+  __builtin_prefetch(latest);
+  __builtin_prefetch(latest + 64);
+}
+
 /* Makes a version what readers see; a reference and one pin are given. `is_new`: the database may
  * lack the key. Returns true when the entry is to be captured by a checkpoint that does not know of
  * it yet; it stays until then. The writer. */
@@ -107,13 +118,37 @@ bool overlay_publish(overlay *o, overlay_entry *e, version *v, bool is_new);
  */
 version *overlay_capture(overlay *o, overlay_entry *e, trail **before);
 
-/* The checkpoint of that number has the version. Returns false when there is a newer one by now. */
-bool overlay_settle(overlay *o, overlay_entry *e, const version *v, uint64_t checkpoint);
+/* What is to become of an entry. */
+typedef enum overlay_fate {
+  OVERLAY_CHANGED, /* there is a newer version by now */
+  OVERLAY_GOES,    /* to be dropped when nobody needs it */
+  OVERLAY_KEPT,    /* may stay, and is marked so: it is not freed before overlay_evict() says so */
+  OVERLAY_STAYS,   /* the same, and it was marked before */
+} overlay_fate;
+
+/* The checkpoint of that number has the version. */
+overlay_fate overlay_settle(overlay *o, overlay_entry *e, const version *v, uint64_t checkpoint);
 
 /* It does not have it: the version is to be captured again. Returns false when it is anyway. */
 bool overlay_release(overlay *o, overlay_entry *e);
 
-/* Frees the entry unless it has changed since that checkpoint. The checkpointer. */
+/* Frees the entry unless it has changed since that checkpoint; later, if it is pinned or kept. The
+ * checkpointer. */
 void overlay_drop(overlay *o, overlay_entry *e, uint64_t checkpoint);
+
+typedef enum overlay_eviction {
+  OVERLAY_GONE,   /* freed, or will be: not to be touched any more */
+  OVERLAY_AGAIN,  /* settled anew, by the checkpoint that is written to `*checkpoint` */
+  OVERLAY_NEEDED, /* by somebody with an older snapshot than `oldest` */
+} overlay_eviction;
+
+/* Ends the keeping of an entry that was settled by checkpoint `*checkpoint`. The checkpointer. */
+overlay_eviction overlay_evict(overlay *o, overlay_entry *e, uint64_t *checkpoint, uint64_t oldest);
+
+/* Bytes of entries that the database has, too. Any thread. */
+static inline uint64_t overlay_idle(const overlay *o)
+{
+  return atomic_load_explicit(&o->idle, memory_order_relaxed);
+}
 
 #endif

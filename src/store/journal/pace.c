@@ -18,10 +18,18 @@ enum {
 /* ------------------------------------------------------------------------------------------------
  * keeping pace with the checkpoint */
 
+/* What is kept beyond its share, because somebody needs it, counts as well. */
+uint64_t burden_now(const journal_store *s)
+{
+  const uint64_t idle = overlay_idle(&s->overlay), all = count_now(&s->overlay.bytes);
+  const uint64_t kept = idle < keep_max(s) ? idle : keep_max(s);
+  return all > kept ? all - kept : 0; /* they are read one after the other */
+}
+
 /* How far behind it is, in parts of PART_ALL. */
 static uint64_t pressure(const journal_store *s)
 {
-  const uint64_t memory = count_now(&s->overlay.bytes) * PART_ALL / s->own.memory_max;
+  const uint64_t memory = burden_now(s) * PART_ALL / burden_max(s);
   const uint64_t journal = count_now(&s->counters.lag_bytes) * PART_ALL / s->own.journal_max;
   return memory > journal ? memory : journal;
 }

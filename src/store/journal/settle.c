@@ -3,10 +3,9 @@
 #include "store/journal/settle.h"
 
 /* What the database has under a key. */
-static int find_old(const apply *a, store_space space, copal_span key, record *found,
-                    const record **old)
+static int find_old(apply *a, store_space space, copal_span key, record *found, const record **old)
 {
-  const int rc = apply_find(a->env, a->txn, space, key, found);
+  const int rc = apply_seek(a, space, key, found);
   *old = rc == 0 ? found : NULL;
   return rc == MDB_NOTFOUND || rc == RECORD_DAMAGED ? 0 : rc;
 }

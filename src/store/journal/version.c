@@ -27,10 +27,45 @@ static size_t room_of(const batch_record *r)
   return 0;
 }
 
-version *version_make(const batch_record *r)
+/* Small ones take a multiple of so many bytes, so that one may follow another in its place. */
+enum { UNIT = 64, STOCK_MAX = 1024 };
+
+static size_t stock_of(size_t size)
 {
-  const size_t size = sizeof(version) + room_of(r);
-  version *v = malloc(size);
+  return size / UNIT - 1;
+}
+
+static bool is_stocked(size_t size)
+{
+  return size % UNIT == 0 && stock_of(size) < STOCK_SIZES;
+}
+
+static version *take(version_stock *st, size_t size)
+{
+  version *v = st != NULL && is_stocked(size) ? st->free[stock_of(size)] : NULL;
+  if (v == NULL)
+    return malloc(size);
+  st->free[stock_of(size)] = v->next;
+  st->count[stock_of(size)]--;
+  return v;
+}
+
+void version_stock_wipe(version_stock *st)
+{
+  for (size_t i = 0; i < STOCK_SIZES; i++)
+    for (version *v; (v = st->free[i]) != NULL;) {
+      st->free[i] = v->next;
+      free(v);
+    }
+  *st = (version_stock){.count = {0}};
+}
+
+version *version_make(const batch_record *r, version_stock *st)
+{
+  size_t size = sizeof(version) + room_of(r);
+  if (size <= UNIT * STOCK_SIZES)
+    size = (size + UNIT - 1) / UNIT * UNIT;
+  version *v = take(st, size);
   if (v == NULL)
     return NULL;
   *v = (version){.kind = r->kind, .size = size, .rev = r->rev};
@@ -60,16 +95,37 @@ void version_place(version *v, void *map, size_t map_len, const uint8_t *body,
   v->rec.item.body = copal_span_of(body, v->rec.item.body.len);
 }
 
-void version_give(version *v)
+/* Gives one reference back. Returns true when it was the last, and the memory is to be freed. */
+static bool is_last(version *v)
 {
   /* The last holder must see all reads of the others done before it frees. */
   if (v == NULL || atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) != 1)
-    return;
+    return false;
   if (v->map != NULL) {
     munmap(v->map, v->map_len);
     atomic_fetch_sub_explicit(v->maps, 1, memory_order_release);
   }
-  free(v);
+  return true;
+}
+
+void version_give(version *v)
+{
+  if (is_last(v))
+    free(v);
+}
+
+void version_give_to(version *v, version_stock *st)
+{
+  if (!is_last(v))
+    return;
+  if (!is_stocked(v->size) || st->count[stock_of(v->size)] == STOCK_MAX) {
+    free(v);
+    return;
+  }
+  const size_t i = stock_of(v->size);
+  v->next = st->free[i];
+  st->free[i] = v;
+  st->count[i]++;
 }
 
 trail *trail_extend(const trail *t, version *old, uint32_t max)

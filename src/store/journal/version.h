@@ -22,7 +22,10 @@ typedef struct version {
     op_record op; /* of BATCH_OP */
   };
   size_t size; /* bytes of memory that it takes */
-  void *map;   /* the journal's bytes where the body lies, or NULL */
+  union {
+    void *map;            /* the journal's bytes where the body lies, or NULL */
+    struct version *next; /* in stock */
+  };
   size_t map_len;
   atomic_uint_fast64_t *maps; /* counts the mappings; outlives them */
   uint8_t bytes[];
@@ -37,9 +40,24 @@ typedef struct trail {
   version *former[];
 } trail;
 
+/* Memory of small versions that are gone, for the next ones, of as many sizes. One thread's.
+ * Zeroed: empty. */
+enum { STOCK_SIZES = 8 };
+typedef struct version_stock {
+  version *free[STOCK_SIZES];
+  uint32_t count[STOCK_SIZES];
+} version_stock;
+
+/* Frees what is in stock. */
+void version_stock_wipe(version_stock *st);
+
 /* Copies a record; the caller has the one reference. A body of BATCH_LENT_MIN bytes or more is not
- * copied: it stays lent until version_place() names where it is. NULL without memory. */
-version *version_make(const batch_record *r);
+ * copied: it stays lent until version_place() names where it is. The memory may come from a stock,
+ * or NULL. NULL without memory. */
+version *version_make(const batch_record *r, version_stock *st);
+
+/* As version_give(); the memory goes to the stock. */
+void version_give_to(version *v, version_stock *st);
 
 /* The body lies in the journal now, in a mapping that is given; `*maps` becomes one less when it is
  * unmapped. */

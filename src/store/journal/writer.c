@@ -21,9 +21,13 @@
 enum {
   BATCH_BYTES = 4 << 20,  /* of one batch, unless one change has more */
   RESTART_WAIT = 2000000, /* microseconds for the checkpoint that lets a file be used again */
-  FIRST_BITE = 64, /* changes of a batch that takes off from the ground: the rest is evaluated
-                      while it is in the air */
-  WAKE_AT = 32,    /* changes: fewer do not wake the writer while a batch is in the air */
+  FIRST_BITE = 256,   /* changes of a batch that takes off from the ground: with more the rest is
+                         evaluated while it is in the air; with less, two threads and twice as many
+                         syncs would take more of the processors than the disk gives time */
+  BUCKETS_AHEAD = 16, /* changes */
+  ENTRIES_AHEAD = 8,
+  PINS_AHEAD = 4,
+  WAKE_AT = 32, /* changes: fewer do not wake the writer while a batch is in the air */
 };
 
 #define SLEEP_MAX (3600 * (uint64_t)COPAL_SECOND) /* the clock of another may have been moved */
@@ -89,6 +93,32 @@ static void evaluation_end(evaluation *v)
     view_close(&v->s->view);
 }
 
+/* Nothing of what a change needs is in a cache, as a rule: it is fetched in three steps while those
+ * in front of it are evaluated. */
+typedef struct foresight {
+  intent *bucket, *entry, *pin; /* the next to be fetched, and to be pinned */
+} foresight;
+
+/* One step of each kind; of those that are to be less far ahead only when `i` have been made. */
+static void look_ahead(journal_store *s, foresight *a, int i)
+{
+  if (a->bucket != NULL) {
+    overlay_fetch(&s->overlay, a->bucket->hash);
+    a->bucket = a->bucket->next;
+  }
+  if (a->entry != NULL && i >= BUCKETS_AHEAD - ENTRIES_AHEAD) {
+    overlay_fetch_entry(&s->overlay, a->entry->hash);
+    a->entry = a->entry->next;
+  }
+  if (a->pin != NULL && i >= BUCKETS_AHEAD - PINS_AHEAD) {
+    intent *r = a->pin;
+    r->entry = overlay_pin(&s->overlay, (int)r->op->space, r->key, r->hash);
+    if (r->entry != NULL)
+      overlay_fetch_latest(r->entry);
+    a->pin = r->next;
+  }
+}
+
 /* Evaluates the changes from `r` on. */
 static void evaluate_all(journal_store *s, flight *f, intent *r, bool refuses_puts)
 {
@@ -97,11 +127,17 @@ static void evaluate_all(journal_store *s, flight *f, intent *r, bool refuses_pu
     return;
   }
   evaluation v = evaluation_begin(s, f, refuses_puts);
-  if (v.txn == NULL)
+  foresight ahead = {.bucket = r, .entry = r, .pin = r};
+  if (v.txn == NULL) {
     settle_all(s, r, STORE_UNAVAILABLE);
-  else
-    for (; r != NULL; r = r->next)
-      evaluate(&v, r);
+    r = NULL;
+  }
+  for (int i = 0; r != NULL && i < BUCKETS_AHEAD; i++)
+    look_ahead(s, &ahead, i);
+  for (; r != NULL; r = r->next) {
+    look_ahead(s, &ahead, BUCKETS_AHEAD);
+    evaluate(&v, r);
+  }
   evaluation_end(&v);
 }
 
@@ -133,18 +169,21 @@ static void tell_follower(journal_store *s, const intent *r)
 /* Wakes with the lock held: a port is not closed before it is released. */
 static void deliver(journal_store *s, intent_list *group)
 {
-  for (intent *r = group->head; r != NULL; r = r->next) {
+  uint64_t bytes = 0, count = 0;
+  for (intent *r = group->head; r != NULL; r = r->next, count++) {
     tell_follower(s, r);
     version_give(r->made);
     r->made = NULL;
+    bytes += r->size;
   }
+  count_sub(&s->queued, bytes);
+  count_add(&s->counters.changes, count);
   pthread_mutex_lock(&s->lock);
   for (intent *r; (r = intent_list_pop(group)) != NULL;) {
     journal_port *p = r->port;
     const bool is_first = p->done.head == NULL;
-    count_sub(&s->queued, r->size);
     p->in_writer--;
-    count_up(&s->counters.changes);
+    p->done_count++;
     intent_list_push(&p->done, r);
     if (is_first && p->waker != NULL)
       p->waker->wake(p->waker);
@@ -320,10 +359,8 @@ static void board(journal_store *s, intent_list *group)
   flight *f = s->next;
   if (f->count == 0)
     f->before = f->after = s->tally; /* others may have left since it was begun */
-  for (const intent *r = group->head; r != NULL; r = r->next) {
-    overlay_fetch(&s->overlay, r->hash);
+  for (const intent *r = group->head; r != NULL; r = r->next)
     f->count++;
-  }
   f->bytes += bytes;
   f->refuses_puts = f->refuses_puts || !has_room;
   intent *first = group->head;
@@ -392,10 +429,18 @@ static void take(journal_store *s, intent_list *to)
       s->flying == NULL && s->cfg.batch_max > FIRST_BITE ? FIRST_BITE : s->cfg.batch_max;
   uint64_t bytes = f->bytes;
   intent_list_init(to);
+  if (f->count + s->queue_count <= max && bytes + s->queue_bytes <= BATCH_BYTES) {
+    intent_list_append(to, &s->queue);
+    s->queue_count = 0;
+    s->queue_bytes = 0;
+    f->is_full = false;
+    return;
+  }
   for (uint32_t i = f->count; i < max && s->queue.head != NULL; i++) {
     bytes += s->queue.head->size + s->queue.head->lent;
     if (i > 0 && bytes > BATCH_BYTES)
       break;
+    s->queue_bytes -= s->queue.head->size + s->queue.head->lent;
     intent_list_push(to, intent_list_pop(&s->queue));
     s->queue_count--;
   }
@@ -508,9 +553,11 @@ void journal_flush(journal_store *s, journal_port *p)
   const bool was_enough = s->queue_count >= s->wake_at;
   intent_list_append(&s->queue, &p->outbox);
   s->queue_count += p->outbox_count;
+  s->queue_bytes += p->outbox_bytes;
   p->in_writer += p->outbox_count;
   if (!was_enough && s->queue_count >= s->wake_at)
     pthread_cond_signal(&s->work);
   pthread_mutex_unlock(&s->lock);
   p->outbox_count = 0;
+  p->outbox_bytes = 0;
 }

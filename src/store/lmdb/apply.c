@@ -270,15 +270,47 @@ int apply_find_at(const env *e, MDB_txn *txn, store_space space, copal_span at, 
   return record_get(env_span(value), found) ? 0 : RECORD_DAMAGED;
 }
 
+static bool is_other(copal_span key, const record *found)
+{
+  return key.len > DBKEY_LITERAL_MAX && !copal_span_is_equal(found->path, key);
+}
+
 int apply_find(const env *e, MDB_txn *txn, store_space space, copal_span key, record *found)
 {
   dbkey room;
   if (space == STORE_STATE)
     return apply_find_at(e, txn, space, key, found);
   const int rc = apply_find_at(e, txn, space, dbkey_of(key, &room), found);
-  if (rc == 0 && key.len > DBKEY_LITERAL_MAX && !copal_span_is_equal(found->path, key))
-    return HASH_IS_SHARED;
+  return rc == 0 && is_other(key, found) ? HASH_IS_SHARED : rc;
+}
+
+int apply_begin_sorted(apply *a)
+{
+  const int rc = mdb_cursor_open(a->txn, a->env->items, &a->sorted);
+  if (rc != 0)
+    a->sorted = NULL;
   return rc;
+}
+
+void apply_end_sorted(apply *a)
+{
+  if (a->sorted != NULL)
+    mdb_cursor_close(a->sorted);
+  a->sorted = NULL;
+}
+
+int apply_seek(apply *a, store_space space, copal_span key, record *found)
+{
+  dbkey room;
+  if (a->sorted == NULL || space == STORE_STATE)
+    return apply_find(a->env, a->txn, space, key, found);
+  MDB_val at = env_val(dbkey_of(key, &room)), value;
+  const int rc = mdb_cursor_get(a->sorted, &at, &value, MDB_SET);
+  if (rc != 0)
+    return rc;
+  if (!record_get(env_span(value), found))
+    return RECORD_DAMAGED;
+  return is_other(key, found) ? HASH_IS_SHARED : 0;
 }
 
 /* The database's key of a key. */
@@ -307,7 +339,10 @@ int apply_put(apply *a, store_space space, copal_span key, const record *rec, co
   MDB_val name = env_val(k);
   MDB_val value = {.mv_size = record_size(&full)};
   a->is_dirty = true;
-  rc = mdb_put(a->txn, dbi_of(a->env, space), &name, &value, MDB_RESERVE);
+  if (a->sorted != NULL && space == STORE_RESOURCES)
+    rc = mdb_cursor_put(a->sorted, &name, &value, MDB_RESERVE);
+  else
+    rc = mdb_put(a->txn, dbi_of(a->env, space), &name, &value, MDB_RESERVE);
   if (rc == 0)
     record_put(&full, value.mv_data);
   return rc;

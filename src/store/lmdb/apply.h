@@ -30,6 +30,7 @@ typedef struct apply {
   MDB_txn *txn;
   uint32_t history_max; /* former representations kept of each resource */
   bool is_dirty;        /* something has been written; set by the functions below */
+  MDB_cursor *sorted;   /* where the last resource was; NULL: look-ups begin at the root */
 } apply;
 
 /* Finds what is stored under a key, expired or not. The spans of `found` are lent by the database:
@@ -37,9 +38,18 @@ typedef struct apply {
  * depth of the tree. MDB_NOTFOUND: nothing. */
 int apply_find(const env *e, MDB_txn *txn, store_space space, copal_span key, record *found);
 
-/* Writes a finished record. `old` is what apply_find() found in this transaction, NULL when it
- * found nothing; no span of `rec` may point into the database. The record that is replaced goes
- * into the history when its representation is another one; `path` of `rec` is not read. */
+/* From now on resources come in the order of keys, more or less: what lies on the same page as the
+ * one before is found there. To be ended before the transaction is. */
+int apply_begin_sorted(apply *a);
+void apply_end_sorted(apply *a);
+
+/* As apply_find(), in the order of keys if that was said. */
+int apply_seek(apply *a, store_space space, copal_span key, record *found);
+
+/* Writes a finished record. `old` is what apply_find() or apply_seek() found in this transaction,
+ * NULL when it found nothing; no span of `rec` may point into the database. The record that is
+ * replaced goes into the history when its representation is another one; `path` of `rec` is not
+ * read. */
 int apply_put(apply *a, store_space space, copal_span key, const record *rec, const record *old);
 
 /* Deletes what apply_find() has found in this transaction, with its history. */
