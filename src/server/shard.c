@@ -18,6 +18,7 @@ enum {
   EVENTS_MAX = 64,
   ROUNDS_MAX = 16,  /* receive rounds before the other sockets are looked at */
   DRAIN_MAX = 1024, /* completions at a time */
+  GATHER_MAX = 200, /* microseconds that a change waits for others while messages come */
   BUSY_MIN = 8,     /* datagrams at once from a socket that is worth another look at once */
   ERRORS_MAX = 64,  /* network errors of a socket at a time */
   FULL_MS = 1,      /* between looks at whether there is room again; completions end it, too */
@@ -258,8 +259,22 @@ static void poll_sockets(shard *s, int timeout_ms)
     dispatch(s, events, n);
 }
 
+/* What has gathered is submitted before the shard sleeps, when no more has come meanwhile. Returns
+ * whether there is no reason to sleep. */
+static bool end_gathering(shard *s)
+{
+  if (store_gathered(s->port) != COPAL_NEVER)
+    poll_sockets(s, 0);
+  if (s->ready_count > 0)
+    return true;
+  store_gather(s->port, false);
+  return false;
+}
+
 static void sleep_until_event(shard *s)
 {
+  if (end_gathering(s))
+    return;
   mailbox_doze(s->mailbox);
   /* What came before the mailbox was told to signal has made no signal. */
   if (!run_inside(s)) {
@@ -351,9 +366,12 @@ static void turn(shard *s)
     sleep_until_room(s);
   else
     poll_sockets(s, 0);
+  store_gather(s->port, true);
   for (int i = 0; i < ROUNDS_MAX && s->ready_count > 0; i++)
     receive_round(s);
   s->now = clock_now();
+  if (store_gathered(s->port) < s->now - GATHER_MAX)
+    store_gather(s->port, false);
   run_inside(s);
   if (copal_ep_deadline(s->ep) <= s->now)
     copal_ep_expire(s->ep, s->now);
@@ -393,6 +411,7 @@ void *shard_main(void *arg)
   s->catches_up_until = s->now + CATCH_UP_TIME;
   while (s->state != SHARD_DONE)
     turn(s);
+  store_gather(s->port, false);
   stop_services(s);
   shard_report_to_main(s, &s->done_report, SHARD_IS_DONE);
   return NULL;

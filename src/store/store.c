@@ -64,6 +64,18 @@ int store_commit(store_port *p, store_op *op, copal_time now)
   return is_valid(op) ? p->store->engine->commit(p, op, now) : COPAL_EINVAL;
 }
 
+void store_gather(store_port *p, bool gathers)
+{
+  if (p->store->engine->gather != NULL)
+    p->store->engine->gather(p, gathers);
+}
+
+copal_time store_gathered(const store_port *p)
+{
+  const store_engine *engine = p->store->engine;
+  return engine->gathered != NULL ? engine->gathered(p) : COPAL_NEVER;
+}
+
 bool store_can_apply(const store_port *p)
 {
   return p->store->engine->apply != NULL;

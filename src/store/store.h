@@ -188,6 +188,8 @@ typedef struct store_engine {
   void (*foresee)(store_port *p, const copal_span *keys, size_t count);
   int (*commit)(store_port *p, store_op *op, copal_time now);
   int (*apply)(store_port *p, store_op *op, copal_time now); /* NULL: done runs in drain only */
+  void (*gather)(store_port *p, bool gathers); /* NULL: changes never wait for others */
+  copal_time (*gathered)(const store_port *p); /* NULL with it */
   int (*drain)(store_port *p, int max);
   int (*list)(store_port *p, const store_range *range, store_each *each, void *ctx, copal_time now);
   int (*history)(store_port *p, copal_span key, size_t max, store_each *each, void *ctx,
@@ -236,6 +238,14 @@ store_status store_get_state(store_port *p, copal_span key, store_item *item, co
  * many are under way, nothing was done; or COPAL_EINVAL: key or attributes
  * too long, or conditions that the space does not know. */
 int store_commit(store_port *p, store_op *op, copal_time now);
+
+/* The port's thread is in the midst of more: until it says otherwise, changes may wait with the
+ * port for those that follow, as many together cost less than one by one. Whoever says so must say
+ * otherwise before sleeping, and before long. */
+void store_gather(store_port *p, bool gathers);
+
+/* When the first of the changes that wait so was submitted; COPAL_NEVER: none does. */
+copal_time store_gathered(const store_port *p);
 
 /* True for engines that carry changes out at once: then store_apply() spares the way through
  * store_drain(). */

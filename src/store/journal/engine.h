@@ -69,6 +69,7 @@ typedef struct journal_port {
   intent_list outbox; /* not handed to the writer yet */
   uint32_t outbox_count;
   uint64_t outbox_bytes;
+  bool gathers; /* they wait there for others */
   uint32_t in_writer;
   intent_list done;
   uint32_t done_count;
@@ -421,6 +422,13 @@ void journal_writer_stop(journal_store *s);
 
 /* Hands what waits in the port to the writer. The port's thread. */
 void journal_flush(journal_store *s, journal_port *p);
+
+/* The same, unless they are to wait for others. */
+static inline void journal_offer(journal_store *s, journal_port *p)
+{
+  if (!p->gathers)
+    journal_flush(s, p);
+}
 
 /* Stable storage has failed: nothing is acknowledged from now on. */
 void journal_fail(journal_store *s, const char *why);

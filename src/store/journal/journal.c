@@ -58,10 +58,23 @@ static int journal_port_open(store *base, store_waker *waker, store_port **port)
   return COPAL_OK;
 }
 
+static void journal_gather(store_port *base, bool gathers)
+{
+  journal_port *p = (journal_port *)base;
+  p->gathers = gathers;
+  journal_offer(store_of(base), p);
+}
+
+static copal_time journal_gathered(const store_port *base)
+{
+  const journal_port *p = (const journal_port *)base;
+  return p->outbox.head != NULL ? p->outbox.head->now : COPAL_NEVER;
+}
+
 static void journal_view_renew(store_port *base)
 {
   journal_port *p = (journal_port *)base;
-  journal_flush(store_of(base), p);
+  journal_offer(store_of(base), p);
   for (size_t i = 0; i < p->lent_count; i++)
     version_give(p->lent[i]);
   p->lent_count = 0;
@@ -193,7 +206,7 @@ static int journal_drain(store_port *base, int max)
   intent_list taken;
   if (p->under_way == 0)
     return 0;
-  journal_flush(store_of(base), p);
+  journal_offer(store_of(base), p);
   take_done(p, max, &taken);
   int ran = 0;
   for (intent *r; (r = intent_list_pop(&taken)) != NULL; ran++) {
@@ -306,6 +319,8 @@ static const store_engine journal_engine = {
     .view_renew = journal_view_renew,
     .get = read_get,
     .commit = journal_commit,
+    .gather = journal_gather,
+    .gathered = journal_gathered,
     .drain = journal_drain,
     .list = read_list,
     .history = read_history,

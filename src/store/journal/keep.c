@@ -42,7 +42,8 @@ static keep_slot pop(keep *k)
 
 void keep_trim(keep *k, overlay *o, uint64_t max, uint64_t oldest)
 {
-  for (size_t left = k->count; left > 0 && overlay_idle(o) > max; left--) {
+  /* Twice around at most: each has one second chance. */
+  for (size_t left = 2 * k->count; k->count > 0 && left > 0 && overlay_idle(o) > max; left--) {
     if (AHEAD < k->count)
       __builtin_prefetch(slot_at(k, AHEAD)->entry);
     keep_slot slot = *slot_at(k, 0);

@@ -257,9 +257,44 @@ static void long_bodies_go_through_the_journal(void **state)
   free(body);
 }
 
+/* ------------------------------------------------------------------------------------------------
+ * gathering */
+
+static void changes_wait_for_others_while_the_port_gathers(void **state)
+{
+  (void)state;
+  enum { MANY = 1000 };
+  bed b;
+  begin(&b, &no_checkpoint);
+  bed_op op = op_of(&b, STORE_PUT, "/a", "1");
+  store_gather(b.p, true);
+  assert_true(store_gathered(b.p) == COPAL_NEVER);
+  assert_int_equal(store_commit(b.p, &op.op, b.now), COPAL_OK);
+  assert_int_equal(store_drain(b.p, 1), 0);
+  store_view_renew(b.p);
+  assert_true(store_gathered(b.p) == b.now);
+  store_gather(b.p, false);
+  assert_true(store_gathered(b.p) == COPAL_NEVER);
+  wait_for(&b, &op);
+  assert_true(body_is(&b, "/a", "1"));
+
+  store_gather(b.p, true); /* not more than some */
+  static bed_op many[MANY];
+  for (unsigned i = 0; i < MANY; i++) {
+    many[i] = op_of(&b, STORE_PUT, "/b", "1");
+    assert_int_equal(store_commit(b.p, &many[i].op, b.now), COPAL_OK);
+  }
+  wait_for(&b, &many[0]);
+  store_gather(b.p, false);
+  if (!many[MANY - 1].is_done)
+    wait_for(&b, &many[MANY - 1]);
+  end(&b);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(changes_wait_for_others_while_the_port_gathers),
       cmocka_unit_test(crc32c_matches_rfc3720_b_4),
       cmocka_unit_test(acknowledged_changes_survive_a_crash),
       cmocka_unit_test(tail_cut_or_flipped_anywhere_gives_a_prefix_or_a_refusal),
