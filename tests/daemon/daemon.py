@@ -149,6 +149,18 @@ def client():
     return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
+def response(s, server):
+    """The datagram with the response of this server: a slow one acknowledges the request first. To
+    whoever had the port of the socket before, others may still be sending."""
+    while True:
+        answer, peer = s.recvfrom(2048)
+        if peer != server or (answer[0] >> 4 & 3 == ACK and answer[1] == 0):
+            continue
+        if answer[0] >> 4 & 3 == CON:
+            s.sendto(bytes([0x60, 0]) + answer[2:4], server)
+        return answer
+
+
 def exchange(port, *args, to="127.0.0.1", wait=WAIT_S, via=None, **more):
     """One request; returns (type, code, message id, payload) of the answer, or None. `via` is a
     socket to use instead of a new one."""
@@ -156,9 +168,7 @@ def exchange(port, *args, to="127.0.0.1", wait=WAIT_S, via=None, **more):
     s.settimeout(wait)
     try:
         s.sendto(request(*args, **more), (to, port))
-        peer = None
-        while peer != (to, port):  # to whoever had this port before something may still be sent
-            answer, peer = s.recvfrom(2048)
+        answer = response(s, (to, port))
     except (TimeoutError, ConnectionRefusedError):
         return None
     finally:

@@ -10,13 +10,15 @@ import unittest
 SOURCE = os.environ.get("COPAL_SOURCE_DIR", ".")
 sys.path[:0] = [os.path.join(SOURCE, "tests/daemon"), os.path.join(SOURCE, "tests/cli")]
 
-from daemon import Daemon  # noqa: E402
+from daemon import WAIT_S, Daemon  # noqa: E402
 from daemon_test import ConfigFile  # noqa: E402
 from harness import (ACK, BLOCK1, BLOCK2, CON, CONTENT_FORMAT, ETAG, FETCH, GET, NON, PUT, RST,  # noqa: E402
                      SIZE1, URI_PATH, Message, block, code, uint)
 
 Q_BLOCK1, Q_BLOCK2, SIZE2, REQUEST_TAG, MISSING = 19, 31, 28, 292, 272
 SIZE = 64
+# What is about intervals has short ones; elsewhere nothing happens by itself, however slow the machine.
+SLOW = 'qblock: { enabled = "on"; non_timeout = "100 s"; non_receive_timeout = "400 s"; %s};\n'
 FAST = 'qblock: { enabled = "on"; non_timeout = "200 ms"; non_receive_timeout = "1300 ms"; %s};\n'
 
 
@@ -51,7 +53,7 @@ class Client:
         self.socket.send(m.pack())
         return m
 
-    def receive(self, wait=3.0):
+    def receive(self, wait=WAIT_S):
         """The next message, or None."""
         self.socket.settimeout(wait)
         try:
@@ -59,11 +61,25 @@ class Client:
         except socket.timeout:
             return None
 
-    def receive_all(self, wait):
-        out = []
-        while (m := self.receive(wait)) is not None:
-            out.append(m)
+    def receive_some(self, count):
+        return [self.receive() for _ in range(count)]
+
+    def receive_to_the_end(self, last="2.01"):
+        """All messages up to one with that code."""
+        out = [self.receive()]
+        while out[-1] is not None and out[-1].code != code(last):
+            out.append(self.receive())
         return out
+
+    def wait_until_read(self):
+        """Until the server has read all that was sent before: it answers a ping then. Returns the
+        messages that came before that answer. RFC 7252 section 4.3."""
+        self.mid += 1
+        self.socket.send(Message(CON, 0, self.mid).pack())
+        out = [self.receive()]
+        while out[-1] is not None and (out[-1].type, out[-1].mid) != (RST, self.mid):
+            out.append(self.receive())
+        return out[:-1]
 
     def put_block(self, body, num, tag=b"\x07", type_=NON, path=b"q", method=PUT, size1=None):
         at = num * SIZE
@@ -84,10 +100,10 @@ class Client:
 
 
 class Case(unittest.TestCase):
-    extra = ""
+    config, extra = SLOW, ""
 
     def setUp(self):
-        self.config = self.enterContext(ConfigFile(FAST % self.extra))
+        self.config = self.enterContext(ConfigFile(self.config % self.extra))
         self.daemon = self.enterContext(Daemon("--config", self.config.name))
         self.client = Client(self.daemon.port)
         self.addCleanup(self.client.close)
@@ -135,8 +151,7 @@ class Upload(Case):
         self.assertEqual(cbor_sequence(m.payload), [1, 4])
         for n in (1, 4, 11, 12, 13, 14):
             self.client.put_block(body, n)
-        answers = self.client.receive_all(0.4)
-        self.assertEqual(answers[-1].code, code("2.01"))
+        answers = self.client.receive_to_the_end()
         self.assertTrue(all(a.code == code("2.31") for a in answers[:-1]))
         self.assertEqual(self.client.read(), body)
 
@@ -145,42 +160,20 @@ class Upload(Case):
         order = sorted(range(38), key=lambda n: n * 17 % 38)
         for n in order:
             self.client.put_block(body, n)
-        self.assertEqual(self.client.receive_all(0.4)[-1].code, code("2.01"))
+        self.assertIsNotNone(self.client.receive_to_the_end()[-1])
         self.assertEqual(self.client.read(), body)
 
     def test_large_body_in_reverse_goes_through_a_file(self):
         body = os.urandom(500 * SIZE + 9) * 3
         count = -(-len(body) // SIZE)
-        for first in range(0, count, 500):
-            for n in reversed(range(first, min(first + 500, count))):
+        answers = []
+        for first in range(0, count, 100):
+            for n in reversed(range(first, min(first + 100, count))):
                 self.client.put_block(body, n)
-            time.sleep(0.05)
-        answers = self.client.receive_all(0.5)
-        self.assertEqual(answers[-1].code, code("2.01"))
+            answers += self.client.wait_until_read()
+        if code("2.01") not in [a.code for a in answers]:
+            self.assertIsNotNone(self.client.receive_to_the_end()[-1])
         self.assertEqual(self.client.read(), body)
-
-    def test_7_2_silence_brings_a_list_after_the_receive_timeout(self):
-        body = os.urandom(8 * SIZE)
-        start = time.monotonic()
-        for n in (0, 1, 3, 6):
-            self.client.put_block(body, n)
-        m = self.client.receive()
-        self.is_code(m, "4.08")
-        self.assertGreater(time.monotonic() - start, 1.2)
-        self.assertEqual(cbor_sequence(m.payload), [2, 4, 5, 7])
-        self.assertLessEqual(1, int.from_bytes(m.token, "big"))
-        for n in (2, 4, 5, 7):
-            self.client.put_block(body, n)
-        self.is_code(self.client.receive(), "2.01")
-
-    def test_7_2_silence_after_a_continue_names_the_next_set(self):
-        body = os.urandom(30 * SIZE)
-        for n in range(10):
-            self.client.put_block(body, n)
-        self.is_code(self.client.receive(), "2.31")
-        m = self.client.receive()
-        self.is_code(m, "4.08")
-        self.assertEqual(cbor_sequence(m.payload), list(range(10, 20)))
 
     def test_4_3_duplicates_are_answered_and_change_nothing(self):
         body = os.urandom(4 * SIZE)
@@ -213,8 +206,9 @@ class Upload(Case):
         for n in range(5):
             self.client.put_block(a, n, tag=b"\x01", path=b"x")
             self.client.put_block(b, n, tag=b"\x02", path=b"y")
-        answers = self.client.receive_all(0.3)
+        answers = self.client.receive_some(2)
         self.assertEqual([m.code for m in answers], [code("2.01")] * 2)
+        self.assertIsNone(self.client.receive(0.3))
         self.assertEqual((self.client.read(b"x"), self.client.read(b"y")), (a, b))
 
     def test_4_3_without_request_tag_or_size1_is_a_bad_request(self):
@@ -244,7 +238,7 @@ class Upload(Case):
         for n in range(9):
             self.client.put_block(body, 0, tag=bytes([n]))
         self.client.put_block(body, 1, tag=b"\x08")
-        self.is_code(self.client.receive(0.5), "2.01")
+        self.is_code(self.client.receive(), "2.01")
         self.client.put_block(body, 1, tag=b"\x00")  # its first block has given way
         self.assertIsNone(self.client.receive(0.5))
 
@@ -269,7 +263,35 @@ class Upload(Case):
         return m and m.code
 
 
+class Silence(Case):
+    config = FAST.replace("1300 ms", "3 s")
+
+    def test_7_2_silence_brings_a_list_after_the_receive_timeout(self):
+        body = os.urandom(8 * SIZE)
+        start = time.monotonic()
+        for n in (0, 1, 3, 6):
+            self.client.put_block(body, n)
+        m = self.client.receive()
+        self.is_code(m, "4.08")
+        self.assertGreater(time.monotonic() - start, 2.9)
+        self.assertEqual(cbor_sequence(m.payload), [2, 4, 5, 7])
+        self.assertLessEqual(1, int.from_bytes(m.token, "big"))
+        for n in (2, 4, 5, 7):
+            self.client.put_block(body, n)
+        self.assertIsNotNone(self.client.receive_to_the_end()[-1])
+
+    def test_7_2_silence_after_a_continue_names_the_next_set(self):
+        body = os.urandom(30 * SIZE)
+        for n in range(10):
+            self.client.put_block(body, n)
+        self.is_code(self.client.receive(), "2.31")
+        m = self.client.receive()
+        self.is_code(m, "4.08")
+        self.assertEqual(cbor_sequence(m.payload), list(range(10, 20)))
+
+
 class Expiry(Case):
+    config = FAST
     extra = 'non_max_retransmit = 1; '
 
     def test_7_2_a_body_that_is_given_up_is_forgotten(self):
@@ -283,7 +305,7 @@ class Expiry(Case):
         self.assertEqual(cbor_sequence(m.payload), [0])
 
 
-class Download(Case):
+class Stored(Case):
     def setUp(self):
         super().setUp()
         self.body = os.urandom(25 * SIZE + 3)
@@ -307,29 +329,32 @@ class Download(Case):
         self.assertEqual(len({m.mid for m in messages}), len(messages))
         self.assertLessEqual(len({m.value(ETAG) for m in messages}), 1)
 
+
+class Download(Stored):
+    config = FAST
+
     def test_a_whole_body_comes_by_itself(self):
         sent = self.get(block(0, True, SIZE))
-        self.check(self.client.receive_all(0.6), sent.token, range(26))
+        self.check(self.client.receive_some(26), sent.token, range(26))
+        self.assertIsNone(self.client.receive(0.3))
 
     def test_sets_are_spaced_by_the_pause(self):
-        self.get(block(0, True, SIZE))
-        times = []
-        while self.client.receive(0.6) is not None:
-            times.append(time.monotonic())
-        self.assertGreater(times[10] - times[9], 0.15)
-        self.assertLess(times[9] - times[0], 0.15)
-
-    def test_continue_brings_the_next_set_and_replaces_the_pause(self):
-        self.get(block(0, True, SIZE))
-        for _ in range(10):
-            self.client.receive()
-        sent = self.get(block(10, True, SIZE))
-        set2 = [self.client.receive(0.1) for _ in range(10)]
-        self.check(set2, sent.token, range(10, 20))
+        seen = []
+        for _ in range(10):  # a busy machine blurs it now and then
+            self.get(block(0, True, SIZE))
+            times = []
+            for _ in range(26):
+                self.assertIsNotNone(self.client.receive())
+                times.append(time.monotonic())
+            seen.append((times[9] - times[0], times[10] - times[9]))
+            if seen[-1][0] < 0.15 < seen[-1][1]:
+                return
+        self.fail(seen)
 
     def test_missing_blocks_in_one_request(self):
         sent = self.get(*(block(n, False, SIZE) for n in (3, 4, 9)))
-        self.check(self.client.receive_all(0.5), sent.token, (3, 4, 9))
+        self.check(self.client.receive_some(3), sent.token, (3, 4, 9))
+        self.assertIsNone(self.client.receive(0.3))
 
     def test_confirmable_request_is_answered_block_by_block(self):
         self.get(block(20, True, SIZE), type_=CON)
@@ -346,11 +371,24 @@ class Download(Case):
         for _ in range(10):
             old = self.client.receive()
         self.client.send(CON, PUT, b"q", [], b"new")
-        rest = [m for m in self.client.receive_all(0.6) if m.code == code("2.05")]
-        self.assertLessEqual({m.value(ETAG) for m in rest}, {old.value(ETAG)})
-        self.get(block(0, False, SIZE))
+        rest = self.client.receive_to_the_end("2.04")[:-1]
+        sent = self.get(block(0, False, SIZE))
         m = self.client.receive()
+        while m is not None and m.token != sent.token:
+            rest.append(m)
+            m = self.client.receive()
+        self.assertLessEqual({r.value(ETAG) for r in rest}, {old.value(ETAG)})
         self.assertEqual((m.payload, m.value(SIZE2)), (b"new", b"\x03"))
+
+
+class Continued(Stored):
+    """The pause outlasts the test."""
+
+    def test_continue_brings_the_next_set_and_replaces_the_pause(self):
+        self.get(block(0, True, SIZE))
+        self.client.receive_some(10)
+        sent = self.get(block(10, True, SIZE))
+        self.check(self.client.receive_some(10), sent.token, range(10, 20))
 
 
 class Off(unittest.TestCase):

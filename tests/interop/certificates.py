@@ -17,7 +17,7 @@ import tempfile
 import time
 import unittest
 
-from dtls import BUILD, Server, free_port, needed, s_client, talk
+from dtls import BUILD, Server, free_port, needed, s_client, talk, wait_for_port
 
 SUITES = ("ECDHE-ECDSA-AES128-CCM8", "ECDHE-ECDSA-AES128-CCM", "ECDHE-ECDSA-AES128-GCM-SHA256")
 GNUTLS_SUITES = ("AES-128-CCM-8", "AES-128-CCM", "AES-128-GCM")
@@ -166,7 +166,7 @@ def tearDownModule():
 def copal(*arguments):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("COPAL_") or k.endswith("DIR")}
     return subprocess.run([os.path.join(BUILD, "copal"), *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=60, env=clean)
+                          stderr=subprocess.PIPE, timeout=120, env=clean)
 
 
 class Daemon(unittest.TestCase):
@@ -200,7 +200,7 @@ class Daemon(unittest.TestCase):
         """SIGHUP, and waits for what the log says then."""
         seen = self.server.read().count(event)
         self.server.process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while self.server.read().count(event) == seen:
             self.assertLess(time.monotonic(), end, self.server.read())
             time.sleep(0.05)
@@ -217,7 +217,7 @@ class Daemon(unittest.TestCase):
     def libcoap(self, program, *options):
         r = subprocess.run([program, "-B", "5", "-m", "get", *options,
                             "coaps://127.0.0.1:%d/x" % self.server.port],
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
         return r.stdout
 
 
@@ -342,7 +342,7 @@ class Certificates(Daemon):
         ping = subprocess.Popen(
             [os.path.join(BUILD, "copal"), "ping", "-c", "4", uri, "--ca", world.ca.pem, "--cert",
              pem, "--key", key], stdout=subprocess.PIPE)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while self.server.counters().get("handshakes_completed", 0) < 3:  # two of setUp()
             self.assertLess(time.monotonic(), end)
             time.sleep(0.1)
@@ -350,7 +350,7 @@ class Certificates(Daemon):
         try:
             shutil.copy(world.strange.crl, world.ca.crl)
             self.server.process.send_signal(signal.SIGHUP)
-            said = ping.communicate(timeout=30)[0]
+            said = ping.communicate(timeout=120)[0]
             self.assertIn(b"4 sent, 4 answered", said)
             log = self.server.read()
             self.assertIn('"event":"credentials_refused"', log)
@@ -411,7 +411,7 @@ class ServerNames(Daemon):
         ping = subprocess.Popen(
             [os.path.join(BUILD, "copal"), "ping", "-4", "-c", "6", "--ca", world.ca.pem,
              "coaps://localhost:%d" % self.server.port], stdout=subprocess.PIPE)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while self.server.counters().get("handshakes_completed", 0) < 3:  # two of setUp()
             self.assertLess(time.monotonic(), end)
             time.sleep(0.1)
@@ -422,7 +422,7 @@ class ServerNames(Daemon):
         self.reload('"event":"credentials_refused"')
         self.assertIn("elsewhere.pem: the key is that of another certificate: ", self.server.read())
         self.assertEqual(self.shown("-servername", "other.example"), "lamp")
-        self.assertIn(b"6 sent, 6 answered", ping.communicate(timeout=60)[0])
+        self.assertIn(b"6 sent, 6 answered", ping.communicate(timeout=120)[0])
 
 
 class Named(Daemon):
@@ -607,21 +607,21 @@ class Servers(unittest.TestCase):
     """copal with other people's servers."""
 
     @contextlib.contextmanager
-    def running(self, *command, ready=1):
+    def running(self, port, *command):
         p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT)
-        time.sleep(ready)
         try:
+            wait_for_port(port)
             yield p
         finally:
             p.terminate()
             p.stdin.close()
-            p.wait(10)
+            p.wait(120)
             p.stdout.close()
 
     def answer(self, server):
         """Reads a request from the terminal of s_server and answers it."""
-        said, end = b"", time.time() + 10
+        said, end = b"", time.time() + 120
         while time.time() < end:
             if select.select([server.stdout], [], [], 0.2)[0]:
                 said += os.read(server.stdout.fileno(), 65536)
@@ -639,7 +639,7 @@ class Servers(unittest.TestCase):
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean)
 
     def s_server(self, port, files, *options):
-        return self.running("openssl", "s_server", "-dtls1_2", "-accept", "127.0.0.1:%d" % port,
+        return self.running(port, "openssl", "s_server", "-dtls1_2", "-accept", "127.0.0.1:%d" % port,
                             "-cert", files[0], "-key", files[1], "-quiet", *options)
 
     @needed("openssl")
@@ -652,7 +652,7 @@ class Servers(unittest.TestCase):
                 p = self.start("get", "coaps://127.0.0.1:%d/x" % port, "--ca", world.ca.pem,
                                "--cert", pem, "--key", key, "--timeout", "10")
                 self.answer(server)
-                out, err = p.communicate(timeout=30)
+                out, err = p.communicate(timeout=120)
                 self.assertEqual(out, b"hello", (suite, err))
 
     def check_refused(self, files, reason, *options, host="127.0.0.1", connect=()):
@@ -683,14 +683,14 @@ class Servers(unittest.TestCase):
             p = self.start("get", "coaps://lamp.example/x", "--connect-to", "127.0.0.1:%d" % port,
                            "--ca", world.ca.pem, "--timeout", "10")
             self.answer(server)
-            out, err = p.communicate(timeout=30)
+            out, err = p.communicate(timeout=120)
             self.assertEqual(out, b"hello", err)
 
     @needed("gnutls-serv")
     def test_gnutls_certificates(self):
         port = free_port()
         pem, key = world.client
-        with self.running("gnutls-serv", "--udp", "--echo", "-p", str(port), "--x509certfile",
+        with self.running(port, "gnutls-serv", "--udp", "--echo", "-p", str(port), "--x509certfile",
                           world.server[0], "--x509keyfile", world.server[1], "--x509cafile",
                           world.ca.pem, "--require-client-cert", "--verify-client-cert",
                           "--priority", "NORMAL:+AES-128-CCM-8:+ECDHE-ECDSA") as server:
@@ -703,7 +703,7 @@ class Servers(unittest.TestCase):
 
     def check_libcoap(self, program, extra, *options):
         port = free_port(2)  # coaps is the next one
-        with self.running(program, "-A", "127.0.0.1", "-p", str(port), *extra):
+        with self.running(port + 1, program, "-A", "127.0.0.1", "-p", str(port), *extra):
             r = copal("get", "coaps://127.0.0.1:%d/" % (port + 1), *options)
             self.assertEqual(r.returncode, 0, r.stderr)
             self.assertIn(b"libcoap", r.stdout)

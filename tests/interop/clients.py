@@ -47,7 +47,7 @@ class CoapClient:
         command += ["-O", "4,0x" + etag] if etag is not None else []
         command += ["-N"] if non else []
         command += [self.uri + path + ("?" + query if query else "")]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
         return self.parse(done.stdout)
 
     def parse(self, output):
@@ -80,7 +80,7 @@ class Californium(Programmed):
         uri = self.uri + path + ("?" + query if query else "")
         fields = (method, uri, payload.encode().hex(), format, accept, etag, "non" if non else "")
         self.process.stdin.write("\t".join(str(field) for field in fields) + "\n")
-        line = self.line(30)
+        line = self.line(120)
         if not line:
             raise Wrong("no answer to %s %s:\n%s" % (method, path, self.errors()))
         code, payload, format, etag, location = line.rstrip("\n").split("\t")
@@ -180,7 +180,7 @@ def aiocoap_client(uri):
 
     def run(*arguments):
         done = subprocess.run([program, *arguments], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=30)
+                              stderr=subprocess.STDOUT, text=True, timeout=120)
         return done.returncode, done.stdout
 
     status, text = run("-m", "PUT", "--payload", "21.5", uri + "/t")

@@ -33,7 +33,7 @@ class Client:
 
     def __exit__(self, *_):
         self.process.stdin.close()
-        self.process.wait(30)
+        self.process.wait(120)
         self.process.stdout.close()
 
     def ask(self, method, port, path="/x", payload=""):

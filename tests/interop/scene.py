@@ -57,7 +57,7 @@ class Process:
             return ""
         return self.process.stdout.readline()
 
-    def read_until(self, wanted, seconds=5.0):
+    def read_until(self, wanted, seconds=120.0):
         """Its output, from where the last read ended until `wanted` is in it."""
         seen, until = b"", time.monotonic() + seconds
         fd = self.process.stdout.fileno()
@@ -78,7 +78,7 @@ class Process:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(5)
+                self.process.wait(120)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -99,7 +99,7 @@ class Copald(Process):
     def __init__(self):
         # Port 0: the system picks one that is free, and the first line names it.
         super().__init__([need(COPALD), "--listen", "coap://127.0.0.1:0", "--store", "memory"])
-        found = re.search(r"coap://127\.0\.0\.1:(\d+)", self.line(15))
+        found = re.search(r"coap://127\.0\.0\.1:(\d+)", self.line(120))
         if not found:
             raise Wrong("copald is not ready:\n" + self.errors())
         self.uri, self.port = found.group(0), int(found.group(1))
@@ -116,7 +116,7 @@ class Programmed(Process):
 
     def ask(self, method, path, **more):
         self.process.stdin.write(json.dumps(dict(method=method, path=path, **more)) + "\n")
-        line = self.line(20)
+        line = self.line(120)
         if not line:
             raise Wrong("no answer to %s %s:\n%s" % (method, path, self.errors()))
         got = json.loads(line)
@@ -126,7 +126,7 @@ class Programmed(Process):
         return got
 
 
-def wait_for_server(port, seconds=15.0):
+def wait_for_server(port, seconds=120.0):
     """Waits until something answers a ping on the port. RFC 7252 section 4.3."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(("127.0.0.1", port))
@@ -145,7 +145,7 @@ def wait_for_server(port, seconds=15.0):
 def copal(*arguments, status=0, stdin=None):
     """Runs our client. Returns its output; its exit status must be `status`."""
     done = subprocess.run([need(COPAL), *arguments], input=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=60)
+                          stderr=subprocess.PIPE, timeout=120)
     shown = " ".join(arguments)
     if done.returncode != status:
         raise Wrong("copal %s: exit status %d, wanted %d\n%s%s" % (
