@@ -416,6 +416,7 @@ static int start(const args *a, conf *c, char *const *argv)
 {
   logger log;
   log_init(&log, STDERR_FILENO, c->log_level, c->log_format);
+  signal(SIGCHLD, SIG_DFL); /* who started us may ignore it, and we wait for programs of ours */
   process p = {
       .hook = {watcher_reload, watcher_notify, watcher_permit}, .args = a, .conf = c, .log = &log};
   upgrade_init(&p.upgrade, argv, &log);

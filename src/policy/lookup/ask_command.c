@@ -191,6 +191,8 @@ static int reap(const ask_cfg *cfg, const child *c, bool is_failed, char why[LOO
              WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     return COPAL_EUNREACH;
   }
+  if (ended < 0 && errno == ECHILD)
+    return COPAL_OK; /* SIGCHLD is ignored, nobody knows how it ended: what it said counts */
   kill(-c->pid, SIGKILL);
   while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
     continue;

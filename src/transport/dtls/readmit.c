@@ -7,11 +7,11 @@
 #include "transport/dtls/session_table.h"
 
 enum {
-  SLICE = 1024,  /* slots at a time: about a millisecond */
+  SLICE = 512,   /* slots at a time: a millisecond, with a million identities in a file */
   AT_ONCE = 128, /* sessions that end before the owner is told of them; less than DTLS_ENDED_MAX */
 };
 
-static const copal_dur pause = 2 * COPAL_MILLISECOND;
+static const copal_dur pause = COPAL_MILLISECOND;
 
 void dtls_readmit(dtls *d, copal_time now)
 {

@@ -375,6 +375,82 @@ static void credfile_reload_takes_all_or_nothing(void **state)
   close(fd);
 }
 
+static int readmit(credfile *f, identity_ref who, identity_ref *now)
+{
+  dtls_credentials *c = credfile_credentials(f);
+  *now = 0;
+  return c->readmit(c, who, now);
+}
+
+static void credfile_admits_again_who_is_still_in_it(void **state)
+{
+  (void)state;
+  mistakes m = {.count = 0};
+  identity_ref a, b, now;
+  credfile *f = open_file("psk = ( { identity = \"a\"; key = \"01\"; groups = \"x\"; },\n"
+                          "        { identity = \"#00\"; key = \"02\"; name = \"b\"; } );");
+  assert_int_equal(vouch(f, DTLS_CLAIM_PSK, copal_span_str("a"), &a), COPAL_OK);
+  assert_int_equal(vouch(f, DTLS_CLAIM_PSK, copal_span_of((const uint8_t *)"", 1), &b), COPAL_OK);
+  assert_int_equal(readmit(f, a, &now), COPAL_OK);
+  assert_int_equal(now, a);
+  write_file("psk = ( { identity = \"a\"; key = \"09\"; groups = \"y\"; },\n"
+             "        { identity = \"b\"; key = \"02\"; } );");
+  assert_int_equal(credfile_reload(f, &m), COPAL_OK);
+  assert_int_equal(readmit(f, a, &now), COPAL_OK);
+  assert_int_not_equal(now, a);
+  assert_is(now, IDENTITY_PSK, "a", "y");
+  assert_int_equal(readmit(f, b, &a), COPAL_ENOTFOUND); /* of that name, but another identity */
+  const identity_ref other = now;
+  assert_int_equal(readmit(f, other, &now), COPAL_OK);
+  assert_int_equal(now, other);
+  credfile_close(f);
+}
+
+static int still_verified(dtls_credentials *c, uint32_t who, uint32_t *now)
+{
+  (void)c;
+  *now = who;
+  return COPAL_OK;
+}
+
+static int verified_with_proof(dtls_credentials *c, const dtls_claim *claim, uint32_t *who)
+{
+  const identity id = {
+      .kind = IDENTITY_X509, .name = copal_span_str("as verified"), .proof = copal_span_str("C1")};
+  (void)c, (void)claim;
+  return identity_hold_as(all, &id, who);
+}
+
+static void credfile_admits_certificates_by_the_same_rule_only(void **state)
+{
+  (void)state;
+  mistakes m = {.count = 0};
+  dtls_credentials next = {
+      .vouch = verified_with_proof, .readmit = still_verified, .release = let_go};
+  gnutls_datum_t der = certificate("lamp-7");
+  identity_ref who, now;
+  credfile *f = open_file("subjects = ( { match = \"CN=lamp-*\"; groups = \"x\"; } );");
+  credfile_set_next(f, &next);
+  assert_int_equal(vouch(f, DTLS_CLAIM_X509, copal_span_of(der.data, der.size), &who), COPAL_OK);
+  assert_int_equal(readmit(f, who, &now), COPAL_OK);
+  assert_int_equal(now, who);
+  write_file("subjects = ( { match = \"O=Away\"; },\n"
+             "             { match = \"CN=lamp-*\"; groups = \"y\"; } );");
+  assert_int_equal(credfile_reload(f, &m), COPAL_OK);
+  assert_int_equal(readmit(f, who, &now), COPAL_OK);
+  assert_is(now, IDENTITY_X509, "lamp-7", "y");
+  identity_release(all, now);
+  write_file("subjects = ( { match = \"CN=lamp-*\"; identity = \"x{CN}\"; } );");
+  assert_int_equal(credfile_reload(f, &m), COPAL_OK);
+  assert_int_equal(readmit(f, who, &now), COPAL_ENOTFOUND);
+  write_file("psk = ();");
+  assert_int_equal(credfile_reload(f, &m), COPAL_OK);
+  assert_int_equal(readmit(f, who, &now), COPAL_ENOTFOUND);
+  identity_release(all, who);
+  gnutls_free(der.data);
+  credfile_close(f);
+}
+
 static void credfile_names_other_files(void **state)
 {
   (void)state;
@@ -444,6 +520,8 @@ int main(void)
       cmocka_unit_test(credfile_must_not_be_read_by_others),
       cmocka_unit_test(credfile_may_be_read_by_our_groups_only),
       cmocka_unit_test(credfile_reload_takes_all_or_nothing),
+      cmocka_unit_test(credfile_admits_again_who_is_still_in_it),
+      cmocka_unit_test(credfile_admits_certificates_by_the_same_rule_only),
       cmocka_unit_test(credfile_names_other_files),
       cmocka_unit_test(credfile_knows_groups_by_name),
   };

@@ -122,6 +122,32 @@ static void pskfile_vouches_for_its_identities_only(void **state)
   identities_close(all);
 }
 
+static void pskfile_admits_again_who_is_still_in_it(void **state)
+{
+  char why[PSKFILE_WHY_SIZE];
+  identities *all = identities_open(8);
+  pskfile *f;
+  uint32_t text = 0, bytes = 0, now = 0;
+  (void)state;
+  write_file("a:00\n#0001:01\n");
+  assert_int_equal(pskfile_open(path, all, &f, why), COPAL_OK);
+  dtls_credentials *c = pskfile_credentials(f);
+  gnutls_datum_t item = {(unsigned char *)"a", 1};
+  const dtls_claim claim = {.kind = DTLS_CLAIM_PSK, .count = 1, .items = &item};
+  assert_int_equal(c->vouch(c, &claim, &text), COPAL_OK);
+  item = (gnutls_datum_t){(unsigned char *)"\x00\x01", 2};
+  assert_int_equal(c->vouch(c, &claim, &bytes), COPAL_OK);
+  write_file("#0001:02\n"); /* with another key */
+  assert_int_equal(pskfile_reload(f, why), COPAL_OK);
+  assert_int_equal(c->readmit(c, bytes, &now), COPAL_OK);
+  assert_int_equal(now, bytes);
+  assert_int_equal(c->readmit(c, text, &now), COPAL_ENOTFOUND);
+  identity_release(all, text);
+  identity_release(all, bytes);
+  pskfile_close(f);
+  identities_close(all);
+}
+
 static int make_file(void **state)
 {
   (void)state;
@@ -143,6 +169,7 @@ int main(void)
       cmocka_unit_test(rfc4279_5_identities_are_found_with_the_later_key_in_front),
       cmocka_unit_test(pskfile_reload_keeps_the_keys_when_it_fails),
       cmocka_unit_test(pskfile_vouches_for_its_identities_only),
+      cmocka_unit_test(pskfile_admits_again_who_is_still_in_it),
   };
   return cmocka_run_group_tests(tests, make_file, remove_file);
 }

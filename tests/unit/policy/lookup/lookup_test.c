@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -265,6 +266,49 @@ static void programs_that_fail(void **state)
   assert_fails("head -c 100000 /dev/zero", TIMEOUT_MS, false);
 }
 
+/* As the process that started us may have left it: the system forgets how a program ended. */
+static void programs_answer_while_sigchld_is_ignored(void **state)
+{
+  const lookup_cfg cfg = cfg_of();
+  dtls_psks keys;
+  identity_ref who;
+  (void)state;
+  write_script("echo '{\"key\":\"0102\"}'");
+  signal(SIGCHLD, SIG_IGN);
+  lookup *l = open_with(&cfg);
+  assert_int_equal(fetch(l, "dev-1", &keys), COPAL_OK);
+  assert_int_equal(keys.count, 1);
+  assert_int_equal(vouch(l, "dev-1", false, &who), COPAL_OK);
+  signal(SIGCHLD, SIG_DFL);
+  identity_release(all, who);
+  lookup_close(l);
+}
+
+static void who_was_looked_up_stays_through_a_reload(void **state)
+{
+  const lookup_cfg cfg = cfg_of();
+  dtls_psks keys;
+  identity_ref who, now = 0, other;
+  (void)state;
+  write_script("echo '{\"key\":\"0102\"}'");
+  lookup *l = open_with(&cfg);
+  dtls_credentials *c = lookup_credentials(l);
+  assert_int_equal(fetch(l, "dev-1", &keys), COPAL_OK);
+  assert_int_equal(vouch(l, "dev-1", false, &who), COPAL_OK);
+  const unsigned asked = questions();
+  lookup_flush(l);
+  assert_int_equal(c->readmit(c, who, &now), COPAL_OK);
+  assert_int_equal(now, who);
+  assert_int_equal(questions(), asked);
+  const identity of_a_file = {
+      .kind = IDENTITY_PSK, .name = copal_span_str("dev-1"), .proof = copal_span_str("P")};
+  assert_int_equal(identity_hold_as(all, &of_a_file, &other), COPAL_OK);
+  assert_int_equal(c->readmit(c, other, &now), COPAL_ENOTFOUND); /* there is no file any more */
+  identity_release(all, who);
+  identity_release(all, other);
+  lookup_close(l);
+}
+
 static void unreadable_identities_are_not_asked_for(void **state)
 {
   (void)state;
@@ -518,6 +562,8 @@ int main(void)
       cmocka_unit_test(many_wait_for_one_answer),
       cmocka_unit_test(too_many_questions_are_refused),
       cmocka_unit_test(programs_that_fail),
+      cmocka_unit_test(programs_answer_while_sigchld_is_ignored),
+      cmocka_unit_test(who_was_looked_up_stays_through_a_reload),
       cmocka_unit_test(unreadable_identities_are_not_asked_for),
       cmocka_unit_test(answers_hold_for_their_time_and_until_a_flush),
       cmocka_unit_test(failures_fall_back_to_what_was_known),
