@@ -116,18 +116,32 @@ static uint32_t read_address(const lanes *l, struct msghdr *m)
   return ntohl(info.ipi_addr.s_addr) - first_address(l);
 }
 
+/* These sockets are not connected: somebody else's server may still send to who had the port
+ * before.
+ */
+static bool is_servers(const lanes *l, const struct sockaddr_in *from)
+{
+  return from->sin_port == l->server.sin_port && from->sin_addr.s_addr == l->server.sin_addr.s_addr;
+}
+
 ssize_t lanes_receive(const lanes *l, uint32_t socket, void *bytes, size_t size, uint32_t *lane)
 {
   *lane = socket;
   if (!is_shared(l))
     return recv(l->fds[socket], bytes, size, 0);
   control room;
+  struct sockaddr_in from;
   struct iovec iov = {bytes, size};
-  struct msghdr m = {
-      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &room, .msg_controllen = sizeof room};
+  struct msghdr m = {.msg_name = &from,
+                     .msg_namelen = sizeof from,
+                     .msg_iov = &iov,
+                     .msg_iovlen = 1,
+                     .msg_control = &room,
+                     .msg_controllen = sizeof room};
   const ssize_t n = recvmsg(l->fds[socket], &m, 0);
-  if (n >= 0)
-    *lane += read_address(l, &m) * l->sockets;
+  if (n < 0 || !is_servers(l, &from))
+    return -1;
+  *lane += read_address(l, &m) * l->sockets;
   return n;
 }
 

@@ -26,7 +26,7 @@ void lanes_close(lanes *l);
 /* What cannot be sent is as good as lost. */
 void lanes_send(const lanes *l, uint32_t lane, const void *bytes, size_t len);
 
-/* Receives by a socket and tells the lane. Returns as recv(). */
+/* Receives by a socket and tells the lane. Returns as recv(), or -1 when it came from elsewhere. */
 ssize_t lanes_receive(const lanes *l, uint32_t socket, void *bytes, size_t size, uint32_t *lane);
 
 /* The socket that a lane shares with no other. */
