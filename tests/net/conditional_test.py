@@ -15,8 +15,8 @@ sys.path[:0] = [os.path.join(SOURCE, "tests/rfc"), os.path.join(SOURCE, "tests/d
 
 import wire
 from daemon import Daemon
-from peer import Peer
-from wire import CON, CONTENT_FORMAT, ETAG, JSON, MAX_AGE, NON, OBSERVE, TEXT
+from peer import WAIT_S, Peer
+from wire import CON, CONTENT_FORMAT, ETAG, JSON, MAX_AGE, NON, OBSERVE, RST, TEXT
 
 SENML_JSON, SENML_CBOR, ETCH_JSON = 110, 112, 320
 QUIET_S = 0.3  # in which nothing must come
@@ -35,20 +35,22 @@ class Watch:
         case.watches.append(self)
 
     def collect(self):
-        """Takes what has come so far, so that nothing is held back by an open acknowledgement."""
-        while (got := self.next(0.005)) is not None:
+        """Takes what is to come now, so that nothing is held back by an open acknowledgement. The
+        shard of this client evaluates a change that was answered before it answers a ping."""
+        mid = self.peer.ping()
+        while (got := self.next()).type != RST or got.mid != mid:
             self.seen.append(got.payload)
 
-    def next(self, timeout=3.0):
+    def next(self, timeout=WAIT_S):
         """The next notification, or None; a confirmable one is acknowledged."""
         got = self.peer.recv(timeout)
         if got is not None and got.type == CON:
             self.peer.send(wire.head(wire.ACK, 0, got.mid))
         return got
 
-    def values(self, timeout=QUIET_S):
-        """Payloads until nothing comes for that long."""
-        while (got := self.next(timeout)) is not None:
+    def values(self, count, quiet=QUIET_S):
+        """At least so many payloads, and those after them until nothing comes for that long."""
+        while (got := self.next(WAIT_S if len(self.seen) < count else quiet)) is not None:
             self.seen.append(got.payload)
         return self.seen
 
@@ -86,7 +88,6 @@ class Conditional(unittest.TestCase):
         """Puts values one after the other, so that each is seen for itself."""
         for value in values:
             self.put(value, format_)
-            time.sleep(0.02)
             for watch in self.watches:
                 watch.collect()
 
@@ -136,19 +137,19 @@ class Conditional(unittest.TestCase):
         watch = Watch(self, self.path, "c.gt=25")
         self.assertEqual(watch.first.payload, b"18.5")
         self.steps(20, 25, 26, 30, 25.5, 24, 10)
-        self.assertEqual(watch.values(), [b"26", b"24"])
+        self.assertEqual(watch.values(2), [b"26", b"24"])
 
     def test_less_than_notifies_of_crossings_both_ways(self):
         self.put(18)
         watch = Watch(self, self.path, "c.lt=10.5")
         self.steps(12, 10, 5, 10.4, 10.5)
-        self.assertEqual(watch.values(), [b"10", b"10.5"])
+        self.assertEqual(watch.values(2), [b"10", b"10.5"])
 
     def test_step_is_measured_from_the_last_notification(self):
         self.put(10)
         watch = Watch(self, self.path, "c.st=2")
         self.steps(11, 11.9, 12, 13, 10)
-        self.assertEqual(watch.values(), [b"12", b"10"])
+        self.assertEqual(watch.values(2), [b"12", b"10"])
 
     def test_band_notifies_of_every_change_within(self):
         self.put(0)
@@ -157,18 +158,18 @@ class Conditional(unittest.TestCase):
         above = Watch(self, self.path, "c.band", "c.lt=20")
         below = Watch(self, self.path, "c.band", "c.gt=10")
         self.steps(5, 10, 15, 20, 25)
-        self.assertEqual(inside.values(), [b"10", b"15", b"20"])
-        self.assertEqual(outside.values(), [b"5", b"25"])
-        self.assertEqual(above.values(), [b"20", b"25"])
-        self.assertEqual(below.values(), [b"5", b"10"])
+        self.assertEqual(inside.values(3), [b"10", b"15", b"20"])
+        self.assertEqual(outside.values(2), [b"5", b"25"])
+        self.assertEqual(above.values(2), [b"20", b"25"])
+        self.assertEqual(below.values(2), [b"5", b"10"])
 
     def test_edge_tells_rising_from_falling(self):
         self.put(0)
         rising = Watch(self, self.path, "c.edge=1")
         falling = Watch(self, self.path, "c.edge=0")
         self.steps(0, 1, 1, "false", "true")
-        self.assertEqual(rising.values(), [b"1", b"true"])
-        self.assertEqual(falling.values(), [b"false"])
+        self.assertEqual(rising.values(2), [b"1", b"true"])
+        self.assertEqual(falling.values(1), [b"false"])
 
     def test_json_and_senml_are_compared_by_their_value(self):
         for format_, low, high in (
@@ -182,24 +183,24 @@ class Conditional(unittest.TestCase):
                 self.assertEqual(watch.first.code, "2.05", watch.first.payload)
                 self.put(low, format_)
                 self.put(high, format_)
-                self.assertEqual(watch.values(), [high])
+                self.assertEqual(watch.values(1), [high])
 
     # when ------------------------------------------------------------------------------------
 
     def test_minimum_period_holds_back_and_sends_the_newest(self):
         self.put(1)
-        watch = Watch(self, self.path, "c.pmin=0.6")
+        watch = Watch(self, self.path, "c.pmin=2")
         for value in (2, 3, 4):
             self.put(value)
         self.assertEqual(watch.next().payload, b"4")
-        self.assertGreaterEqual(time.monotonic() - watch.started, 0.55)
-        self.assertEqual(watch.values(), [])
+        self.assertGreaterEqual(time.monotonic() - watch.started, 1.9)
+        self.assertEqual(watch.values(0), [])
 
     def test_minimum_period_forgets_what_was_undone(self):
         self.put(20)
-        watch = Watch(self, self.path, "c.pmin=0.4", "c.gt=25")
+        watch = Watch(self, self.path, "c.pmin=2", "c.gt=25")
         self.steps(30, 20)
-        self.assertEqual(watch.values(0.8), [])
+        self.assertEqual(watch.values(0, 2.5), [])
 
     def test_maximum_period_repeats_the_state(self):
         self.put(20)
@@ -209,7 +210,7 @@ class Conditional(unittest.TestCase):
             self.assertEqual(watch.next().payload, b"20")
             times.append(time.monotonic() - watch.started)
         self.assertGreaterEqual(times[-1], 0.85)
-        self.assertLess(times[-1], 2.5)
+        self.assertLess(times[-1], 30)
 
     def test_max_age_is_not_above_the_maximum_period(self):
         self.put(20)
@@ -220,12 +221,12 @@ class Conditional(unittest.TestCase):
 
     def test_evaluation_periods(self):
         self.put(20)
-        slow = Watch(self, self.path, "c.epmin=0.5", "c.st=1")
+        slow = Watch(self, self.path, "c.epmin=2", "c.st=1")
         steady = Watch(self, self.path, "c.epmax=0.3", "c.band", "c.lt=10")
         self.put(25)
         self.put(30)
         self.assertEqual(slow.next().payload, b"30")
-        self.assertGreaterEqual(time.monotonic() - slow.started, 0.45)
+        self.assertGreaterEqual(time.monotonic() - slow.started, 1.9)
         got = [steady.next().payload for _ in range(4)]
         self.assertEqual(got[-2:], [b"30", b"30"])  # evaluated without a change
 
@@ -248,8 +249,8 @@ class Conditional(unittest.TestCase):
         self.steps(14)
         late = Watch(self, self.path, "c.st=5")
         self.steps(15, 19)
-        self.assertEqual(early.values(), [b"15"])
-        self.assertEqual(late.values(), [b"19"])
+        self.assertEqual(early.values(1), [b"15"])
+        self.assertEqual(late.values(1), [b"19"])
 
     def test_registering_anew_replaces_the_conditions(self):
         self.put(10)
@@ -257,13 +258,13 @@ class Conditional(unittest.TestCase):
         again = watch.peer.ask(**dict(watch.ask, query=[b"c.st=1"]))
         self.assertIsNotNone(again.opt(OBSERVE))
         self.steps(11, 12)
-        self.assertEqual(watch.values(), [b"11", b"12"])
+        self.assertEqual(watch.values(2), [b"11", b"12"])
 
     def test_deregistering_ends_it(self):
         self.put(10)
-        watch = Watch(self, self.path, "c.pmax=0.2")
+        watch = Watch(self, self.path, "c.pmax=2")
         watch.peer.ask(**dict(watch.ask, pairs=[(OBSERVE, b"\x01")]))
-        self.assertEqual(watch.values(0.6), [])
+        self.assertEqual(watch.values(0, 3), [])
 
     def test_deletion_is_told_whatever_the_conditions(self):
         self.put(10)
@@ -276,7 +277,7 @@ class Conditional(unittest.TestCase):
         self.put(10)
         watch = Watch(self, self.path, "c.gt=100")
         self.steps("broken", 20, 30)
-        self.assertEqual(watch.values(), [b"broken", b"20"])
+        self.assertEqual(watch.values(2), [b"broken", b"20"])
 
     # FETCH -----------------------------------------------------------------------------------
 
@@ -299,7 +300,7 @@ class Conditional(unittest.TestCase):
         self.put(self.PACK % (1, 2), SENML_JSON)
         watch = self.fetch(b"b", "c.gt=10")
         self.steps(self.PACK % (50, 5), self.PACK % (1, 11), format_=SENML_JSON)
-        self.assertEqual(watch.values(), [b'[{"n":"b","v":11}]'])
+        self.assertEqual(watch.values(1), [b'[{"n":"b","v":11}]'])
 
     def test_fetch_of_a_changed_format_ends(self):
         self.put(self.PACK % (1, 2), SENML_JSON)

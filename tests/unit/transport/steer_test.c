@@ -22,7 +22,7 @@
 #include "transport/udp_socket.h"
 
 enum {
-  WAIT_MS = 2000,
+  WAIT_MS = 60000, /* only a failure waits so long */
   SOCKETS_MAX = 64,
   PEERS = 200,
 };

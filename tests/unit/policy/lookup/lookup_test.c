@@ -21,7 +21,7 @@
 
 #include "copal/error.h"
 
-enum { IDENTITIES = 64, TIMEOUT_MS = 10000, SHORT_MS = 300 };
+enum { IDENTITIES = 64, TIMEOUT_MS = 60000, SHORT_MS = 300 };
 
 static char dir[] = "/tmp/lookup_XXXXXX";
 static char script[64], noted[64], gate[64];
@@ -190,7 +190,8 @@ static void many_wait_for_one_answer(void **state)
   (void)state;
   handshake h[WAITERS];
   dtls_psks keys;
-  write_script("sleep 0.3; echo '{\"key\":\"01\"}'");
+  write_script("while [ ! -e $(dirname $0)/gate ]; do sleep 0.05; done; echo '{\"key\":\"01\"}'");
+  unlink(gate);
   const lookup_cfg cfg = cfg_of();
   lookup *l = open_with(&cfg);
   for (int i = 0; i < WAITERS; i++) {
@@ -202,6 +203,7 @@ static void many_wait_for_one_answer(void **state)
   c->psk_cancel(c, &h[0].wait);
   c->psk_cancel(c, &h[WAITERS - 1].wait);
   c->psk_cancel(c, &h[3].wait); /* once more: harmless */
+  fclose(fopen(gate, "w"));
   for (int i = 1; i < WAITERS - 1; i++)
     if (i != 3)
       await(&h[i]);
@@ -443,7 +445,7 @@ static void closing_does_not_wait_for_answers(void **state)
   dtls_credentials *c = lookup_credentials(l);
   c->psk_cancel(c, &h.wait);
   lookup_close(l);
-  assert_true(time(NULL) - before < 10);
+  assert_true(time(NULL) - before < 50);
 }
 
 /* True when a program that is started now would have a connection to this port. */
