@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Our own certificates, chosen by the name that a client wants, and our raw public key. RFC 7252
  * sections 9.1.3.2 and 9.1.3.3, RFC 6066 section 3, RFC 7250. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,14 +51,21 @@ typedef struct host_names {
   char texts[NAMES_MAX][NAME_SIZE];
 } host_names;
 
+/* Keeps a name in lower case, as clients send it; others that a Common Name may hold, or a cut one,
+ * are no names of hosts. */
 static void add_name(host_names *names, const char *text, size_t len)
 {
   if (names->count == NAMES_MAX || len == 0 || len >= NAME_SIZE)
     return;
-  memcpy(names->texts[names->count], text, len);
-  names->texts[names->count][len] = '\0';
-  if (strlen(names->texts[names->count]) == len) /* a cut one is nobody's */
-    names->count++;
+  char *name = names->texts[names->count];
+  for (size_t i = 0; i < len; i++) {
+    const unsigned char c = (unsigned char)text[i];
+    if (c >= 0x80 || (isalnum(c) == 0 && c != '-' && c != '.' && c != '_'))
+      return;
+    name[i] = (char)tolower(c);
+  }
+  name[len] = '\0';
+  names->count++;
 }
 
 static void add_host_of(host_names *names, const char *text, size_t len)

@@ -123,7 +123,7 @@ class World:
         young = ("-startdate", "20900101000000Z", "-enddate", "20910101000000Z")
         self.server = self.ca.issue("server", "lamp", names)
         self.elsewhere = self.ca.issue("elsewhere", "other",
-                                       server + "subjectAltName=DNS:other.example\n")
+                                       server + "subjectAltName=DNS:other.example,DNS:Big.Example\n")
         self.old_server = self.ca.issue("old_server", "lamp", names, *old)
         self.revoked_server = self.ca.issue("revoked_server", "lamp", names)
         self.client = self.ca.issue("client", "dev-1", client)
@@ -418,10 +418,14 @@ class ServerNames(Daemon):
         self.configure([world.server])
         self.reload('"event":"certificates_read"')
         self.assertEqual(self.shown("-servername", "other.example"), "lamp")
+        self.configure([world.server, world.elsewhere])
+        self.reload('"event":"certificates_read"')
+        self.assertEqual(self.shown("-servername", "big.example"), "other")
+        self.assertEqual(self.shown("-servername", "unknown.example"), "lamp")
         self.configure([world.server, (world.elsewhere[0], world.server[1])])
         self.reload('"event":"credentials_refused"')
         self.assertIn("elsewhere.pem: the key is that of another certificate: ", self.server.read())
-        self.assertEqual(self.shown("-servername", "other.example"), "lamp")
+        self.assertEqual(self.shown("-servername", "other.example"), "other")
         self.assertIn(b"6 sent, 6 answered", ping.communicate(timeout=120)[0])
 
 

@@ -15,6 +15,8 @@ enum {
   QUEUE_RECORDS = 64,
   QUEUE_SIZE = 48 * 1024, /* bytes: a chain of certificates in small pieces */
   EARLY_RECORDS = 8,
+  LOCKED_RECORDS = 8,      /* protected ones that wait for keys: anybody can send such */
+  LOCKED_SIZE = 8 * 1024,  /* bytes of these */
   MESSAGE_MAX = 32 * 1024, /* bytes of a handshake message that is believed */
   MESSAGE_SEQ_MAX = 16,    /* a handshake has fewer messages of either side */
   SEAL_ROOM = 64,          /* beyond the content, for a record in the library's form */
@@ -159,22 +161,6 @@ static bool is_plausible(shim *s, const dtls_record *rec)
   return false;
 }
 
-void shim_take(shim *s, const dtls_record *rec)
-{
-  if (rec->epoch > EPOCH || (rec->epoch == 0 && !is_plausible(s, rec))) {
-    s->stats->filtered += rec->type != DTLS_ALERT;
-    return;
-  }
-  shim_record *r = NULL;
-  if (queue_has_room(&s->in, QUEUE_RECORDS, rec->whole.len))
-    r = copy_record(rec);
-  if (r == NULL) {
-    s->stats->overflown++;
-    return;
-  }
-  queue_put(&s->in, r);
-}
-
 static bool get_keys(shim *s, bool is_rx)
 {
   gnutls_datum_t iv, key;
@@ -194,6 +180,36 @@ static bool get_keys(shim *s, bool is_rx)
   memcpy(keys->salt, iv.data, DTLS_SALT_SIZE);
   *has = true;
   return true;
+}
+
+/* True when as many protected records as may wait for keys do. The messages that bring the keys
+ * find room behind them, and what is dropped here comes again. */
+static bool is_locked_out(shim *s, const dtls_record *rec)
+{
+  size_t count = 0, size = rec->whole.len;
+  if (rec->epoch != EPOCH || get_keys(s, true))
+    return false;
+  for (const shim_record *r = s->in.first; r != NULL; r = r->next) {
+    count += r->rec.epoch == EPOCH;
+    size += r->rec.epoch == EPOCH ? r->len : 0;
+  }
+  return count >= LOCKED_RECORDS || size > LOCKED_SIZE;
+}
+
+void shim_take(shim *s, const dtls_record *rec)
+{
+  if (rec->epoch > EPOCH || (rec->epoch == 0 && !is_plausible(s, rec))) {
+    s->stats->filtered += rec->type != DTLS_ALERT;
+    return;
+  }
+  shim_record *r = NULL;
+  if (!is_locked_out(s, rec) && queue_has_room(&s->in, QUEUE_RECORDS, rec->whole.len))
+    r = copy_record(rec);
+  if (r == NULL) {
+    s->stats->overflown++;
+    return;
+  }
+  queue_put(&s->in, r);
 }
 
 bool shim_can_open(shim *s)

@@ -917,6 +917,25 @@ static void further_certificates_belong_to_their_keys(void **state)
   certs_close(c);
 }
 
+static void names_that_are_none_of_hosts_do_no_harm(void **state)
+{
+  static const char *const names[] = {"B\xc3\xbcro Server", "*.example", "a b", "", "x'\"\\"};
+  (void)state;
+  for (size_t i = 0; i < COUNT(names); i++) {
+    certs *c = open_certs((certs_cfg){
+        .certificate = put_crt("own.pem", make_crt((wish){.key = own_key, .cn = names[i]})),
+        .key = put_key("own.key", own_key),
+        .clients = CERTS_CLIENTS_NONE});
+    certs_close(c);
+  }
+  certs_close(open_certs((certs_cfg){
+      .certificate = put_crt(
+          "own.pem",
+          make_crt((wish){.key = own_key, .dns = "*.Example", .uri = "coaps://[::1]:5684"})),
+      .key = put_key("own.key", own_key),
+      .clients = CERTS_CLIENTS_NONE}));
+}
+
 static void reload_takes_other_names_of_files(void **state)
 {
   char why[CERTS_WHY_SIZE];
@@ -1234,6 +1253,7 @@ int main(void)
       cmocka_unit_test(clients_that_show_nothing_are_judged_by_the_rule),
       cmocka_unit_test(pre_shared_keys_are_asked_for_elsewhere),
       cmocka_unit_test(further_certificates_belong_to_their_keys),
+      cmocka_unit_test(names_that_are_none_of_hosts_do_no_harm),
       cmocka_unit_test(reload_takes_other_names_of_files),
       cmocka_unit_test(reload_judges_by_the_new_files),
       cmocka_unit_test(rfc5280_5_a_reload_ends_what_is_revoked_or_not_trusted),

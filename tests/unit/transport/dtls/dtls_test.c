@@ -649,6 +649,37 @@ static void rfc5246_7_2_2_renegotiation_is_refused_and_the_session_goes_on(void 
   talk_close(t);
 }
 
+/* Somebody sends records of epoch 1 from the client's address in front of its ClientKeyExchange, as
+ * many as there may wait. */
+static bool flood_with_protected(talk *t, talk_datagram *d)
+{
+  enum { SIZE = 1500 };
+  static const uint8_t junk[13 + SIZE] = {
+      DTLS_APPLICATION_DATA, 0xfe, 0xfd, 0, 1, [11] = SIZE >> 8, [12] = SIZE & 0xff};
+  const bool is_to_server = memcmp(&d->to, &t->sides[TALK_SERVER].addr, sizeof d->to) == 0;
+  if (!is_to_server || d->bytes[0] != DTLS_HANDSHAKE || ++t->tampered != 3)
+    return true;
+  for (int i = 0; i < 100; i++)
+    talk_put(t, &d->from, &d->to, copal_span_of(junk, sizeof junk));
+  return true;
+}
+
+static void rfc6347_4_1_2_7_forged_records_leave_room_for_the_handshake(void **state)
+{
+  for (talk_mode mode = TALK_PSK; mode <= TALK_X509; mode++) {
+    const talk_cfg cfg = {.mode = mode};
+    (void)state;
+    talk *t = talk_open(&cfg);
+    t->tamper = flood_with_protected;
+    talk_connect(t, CLIENT);
+    assert_true(talk_shake(t, CLIENT, SOON));
+    talk_run(t, SOON);
+    assert_true(t->tampered >= 3);
+    assert_talking(t, CLIENT);
+    talk_close(t);
+  }
+}
+
 static void idle_limit_and_ticket_key_change_while_sessions_go_on(void **state)
 {
   const talk_cfg cfg = {.mode = TALK_PSK};
@@ -799,6 +830,7 @@ int main(void)
       cmocka_unit_test(rfc5246_7_2_1_close_notify_is_answered_and_ends_the_session),
       cmocka_unit_test(rfc7252_9_1_1_messages_are_application_data_only),
       cmocka_unit_test(rfc5246_7_2_2_renegotiation_is_refused_and_the_session_goes_on),
+      cmocka_unit_test(rfc6347_4_1_2_7_forged_records_leave_room_for_the_handshake),
       cmocka_unit_test(idle_limit_and_ticket_key_change_while_sessions_go_on),
       cmocka_unit_test(rfc5246_7_2_2_peers_that_are_not_admitted_any_more_are_told),
       cmocka_unit_test(certificate_that_was_believed_counts_until_the_end_of_the_handshake),
