@@ -144,6 +144,18 @@ class FullDisk(unittest.TestCase):
         for args in (("--help",), ("help", "get"), ("get", "--help"), ("--version",)):
             self.check(*args)
 
+    def test_closed_standard_files_are_nobody_elses(self):
+        with Peer(serve(b"x", 0, [(OBSERVE, b"\x01")])) as p:
+            for args in (("get", p.uri("/x")), ("observe", p.uri("/x"), "-c", "1"), ("--version",)):
+                r = subprocess.run(["sh", "-c", 'exec "$0" "$@" <&- >&-', COPAL, *args],
+                                   stderr=subprocess.PIPE, timeout=60)
+                self.assertEqual((r.returncode, r.stderr), (
+                    1, b"copal: cannot write standard output: Bad file descriptor\n"), args)
+            r = subprocess.run(["sh", "-c", 'exec "$0" "$@" <&-', COPAL, "put", p.uri("/x"), "-d", "-"],
+                               stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual((r.returncode, r.stderr),
+                         (1, b"copal: cannot read standard input: Bad file descriptor\n"))
+
     def test_reader_that_went_away_is_no_complaint(self):
         with Peer(serve(b"x" * 200, 0, [(OBSERVE, b"\x01")])) as p:
             reader, writer = os.pipe()

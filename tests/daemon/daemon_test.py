@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
 from daemon import (ACK, CONTENT, COPALD, CREATED, Daemon, GET, NON, POST, PUT, WAIT_S, client, events,
@@ -153,6 +154,21 @@ class Storage(unittest.TestCase):
         self.assertEqual(code, RUNTIME)
         self.assertIn("/a: the checksum of its record is wrong", err)
         self.assertIn("damaged", out)
+
+    def test_closed_standard_files_are_nobody_elses(self):
+        pid_file = os.path.join(self.top.name, "pid")
+        with ConfigFile('pid_file = "%s"\n' % pid_file) as f:
+            with subprocess.Popen(["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', COPALD, "--config", f.name,
+                                   "--listen", "coap://127.0.0.1:0", "--data", self.data]) as p:
+                try:
+                    end = time.monotonic() + WAIT_S
+                    while not os.path.exists(pid_file) and time.monotonic() < end:
+                        time.sleep(0.02)
+                    self.assertEqual([os.readlink("/proc/%d/fd/%d" % (p.pid, fd)) for fd in range(3)],
+                                     3 * ["/dev/null"])
+                finally:
+                    p.terminate()
+                self.assertEqual(p.wait(WAIT_S), OK)
 
     def test_check_reads_the_state_file_too(self):
         with Daemon("--data", self.data) as d:

@@ -7,6 +7,7 @@
 #include "cmd/copal/args.h"
 #include "cmd/copal/run.h"
 #include "cmd/copal/secrets.h"
+#include "cmd/std_files.h"
 #include "copal/version.h"
 
 static status print_help(const cmd_def *cmd)
@@ -82,6 +83,7 @@ static status run_help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+  std_files_reserve();
   if (argc < 2) {
     fputs("copal: no command given; see 'copal --help'\n", stderr);
     return STATUS_USAGE;

@@ -19,6 +19,7 @@
 #include "cmd/copald/pidfile.h"
 #include "cmd/copald/storage.h"
 #include "cmd/copald/vault.h"
+#include "cmd/std_files.h"
 #include "copal/error.h"
 #include "copal/version.h"
 #include "server/clock.h"
@@ -516,6 +517,7 @@ static int finish_output(void)
 
 int main(int argc, char **argv)
 {
+  std_files_reserve();
   args a;
   int rc = args_parse(&a, argc, argv, stderr);
   if (rc == 0 && a.action == ARGS_HELP)
