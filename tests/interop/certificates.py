@@ -399,10 +399,11 @@ class ServerNames(Daemon):
         self.assertIn(b"subject=CN = other", said)
 
     def test_copal_names_the_server_it_wants(self):
-        uri = "coaps://localhost:%d/x" % self.server.port
-        for options in (("--ca", world.ca.pem), ("--pin", fingerprint(world.server[1]))):
-            r = copal("get", "-4", uri, *options)
-            self.assertEqual(r.stdout, self.CONTENT, r.stderr)
+        for host in ("localhost", "LocalHost"):
+            uri = "coaps://%s:%d/x" % (host, self.server.port)
+            for options in (("--ca", world.ca.pem), ("--pin", fingerprint(world.server[1]))):
+                r = copal("get", "-4", uri, *options)
+                self.assertEqual(r.stdout, self.CONTENT, r.stderr)
         r = copal("get", "coaps://127.0.0.1:%d/x" % self.server.port, "--ca", world.ca.pem)
         self.assertIn(b"the certificate is that of 'other.example'", r.stderr)
 

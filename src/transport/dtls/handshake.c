@@ -4,6 +4,7 @@
 #include "transport/dtls/handshake.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -370,11 +371,12 @@ static int on_certificate(gnutls_session_t tls)
 
 static int vouch_for_psk(handshake *h)
 {
-  const char *name = gnutls_psk_server_get_username(h->tls);
-  const bool has_name = name != NULL && strlen(name) <= DTLS_PSK_IDENTITY_MAX;
+  gnutls_datum_t name = {NULL, 0}; /* any bytes */
+  const bool has_name = gnutls_psk_server_get_username2(h->tls, &name) >= 0 && name.data != NULL &&
+                        name.size <= DTLS_PSK_IDENTITY_MAX;
   /* Whatever a ClientKeyExchange said: who has the ticket has shown the key of this one only. */
   if (gnutls_session_is_resumed(h->tls) != 0)
-    keep_psk_identity(h, copal_span_str(has_name ? name : ""));
+    keep_psk_identity(h, has_name ? copal_span_of(name.data, name.size) : copal_span_str(""));
   const gnutls_datum_t identity = {h->psk_identity, (unsigned)h->psk_identity_len};
   dtls_claim claim = {.kind = DTLS_CLAIM_PSK, .count = 1, .items = &identity};
   return vouch(h, &claim);
@@ -435,7 +437,8 @@ static int indicate(handshake *h)
   size_t len = strcspn(h->server_name, ":[");
   if (len == 0 || len > SERVER_NAME_MAX)
     return 0;
-  memcpy(host, h->server_name, len);
+  for (size_t i = 0; i < len; i++)
+    host[i] = (char)tolower((unsigned char)h->server_name[i]); /* servers may compare bytes */
   host[len] = '\0';
   if (inet_pton(AF_INET, host, ipv4) == 1)
     return 0;

@@ -182,6 +182,16 @@ static bool get_keys(shim *s, bool is_rx)
   return true;
 }
 
+/* True when the record is in the form that was agreed on. RFC 9146 section 3. */
+static bool has_right_form(const shim *s, const dtls_record *rec)
+{
+  const bool wants_cid = s->is_cid_agreed && s->own_cid_len > 0;
+  if (!wants_cid)
+    return rec->type != DTLS_TLS12_CID;
+  return rec->type == DTLS_TLS12_CID &&
+         copal_span_is_equal(rec->cid, copal_span_of(s->own_cid, s->own_cid_len));
+}
+
 /* True when as many protected records as may wait for keys do. The messages that bring the keys
  * find room behind them, and what is dropped here comes again. */
 static bool is_locked_out(shim *s, const dtls_record *rec)
@@ -200,6 +210,11 @@ void shim_take(shim *s, const dtls_record *rec)
 {
   if (rec->epoch > EPOCH || (rec->epoch == 0 && !is_plausible(s, rec))) {
     s->stats->filtered += rec->type != DTLS_ALERT;
+    return;
+  }
+  /* A server knows by now what was agreed on; who is not on the path does not know the CID. */
+  if (rec->epoch == EPOCH && !s->is_client && !has_right_form(s, rec)) {
+    s->stats->forged++;
     return;
   }
   shim_record *r = NULL;
@@ -263,16 +278,6 @@ bool shim_has_input(shim *s)
 {
   shim_record *before;
   return find_readable(s, &before) != NULL;
-}
-
-/* True when the record is in the form that was agreed on. RFC 9146 section 3. */
-static bool has_right_form(const shim *s, const dtls_record *rec)
-{
-  const bool wants_cid = s->is_cid_agreed && s->own_cid_len > 0;
-  if (!wants_cid)
-    return rec->type != DTLS_TLS12_CID;
-  return rec->type == DTLS_TLS12_CID &&
-         copal_span_is_equal(rec->cid, copal_span_of(s->own_cid, s->own_cid_len));
 }
 
 /* Keeps application data for when the handshake is over: its epoch has begun already for the peer.
