@@ -12,7 +12,7 @@ import unittest
 
 sys.path[1:1] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "tests")]
 
-from ports import reserve as free_port  # noqa: E402
+from ports import reserve as free_port, wait_until_taken  # noqa: E402
 
 BUILD = os.environ["COPAL_BUILD_DIR"]
 
@@ -22,11 +22,12 @@ def program(name):
 
 
 class Background:
-    def __init__(self, *command):
+    def __init__(self, port, *command):
+        self.port = port
         self.process = subprocess.Popen(command)
 
     def __enter__(self):
-        time.sleep(0.3)
+        wait_until_taken(self.port)
         return self.process
 
     def __exit__(self, *_):
@@ -35,12 +36,12 @@ class Background:
 
 
 def echo(port, *arguments):
-    return Background(program("echo"), *arguments, str(port))
+    return Background(port, program("echo"), *arguments, str(port))
 
 
 def load(port, *arguments):
     done = subprocess.run([program("load"), *arguments, str(port)], stdout=subprocess.PIPE,
-                          timeout=60, check=False)
+                          timeout=300, check=False)
     return done.returncode, json.loads(done.stdout)
 
 
@@ -49,7 +50,7 @@ class Requests(unittest.TestCase):
         port = free_port()
         with echo(port) as server:
             for mode in (["get", "-e"], ["get", "-N"], ["put"], ["put", "-r", "10"]):
-                status, r = load(port, *mode, "-s", "8", "-o", "16", "-t", "0.1", "-w", "0",
+                status, r = load(port, *mode, "-s", "8", "-o", "16", "-t", "0.5", "-w", "0",
                                  "-P", str(server.pid))
                 self.assertEqual(status, 0, r)
                 self.assertEqual(r["wrong"], 0)
@@ -109,7 +110,7 @@ class Requests(unittest.TestCase):
 
 class Observers(unittest.TestCase):
     def observe(self, port):
-        return load(port, "observe", "-s", "50", "-t", "0.2", "-w", "0.05", "-l", "0.2")
+        return load(port, "observe", "-s", "50", "-t", "1", "-w", "0.05", "-l", "3")
 
     def test_everybody_gets_every_state(self):
         port = free_port()
@@ -144,14 +145,14 @@ class Observers(unittest.TestCase):
 
 class Relay(unittest.TestCase):
     def relay(self, port, target, delay, loss):
-        return Background(program("relay"), "-d", str(delay), "-l", str(loss), "-s", "7", str(port),
+        return Background(port, program("relay"), "-d", str(delay), "-l", str(loss), "-s", "7", str(port),
                           str(target))
 
     def test_what_gets_through_is_whole_and_late(self):
         port, target = free_port(), free_port()
         with echo(target), self.relay(port, target, 20, 0):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-                s.settimeout(5)
+                s.settimeout(60)
                 began = time.monotonic()
                 s.sendto(b"\x41\x01\x12\x34\x77", ("127.0.0.1", port))
                 answer = s.recv(2048)

@@ -5,6 +5,7 @@ system serves sockets without a port of their own, and no other test's while thi
 import errno
 import random
 import socket
+import time
 
 FIRST, END = 20000, 65000  # fixed ones of tests lie below
 RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
@@ -63,3 +64,15 @@ def reserve(count=1):
         _held.extend(locks)
         return first
     raise RuntimeError("no free port")
+
+
+def wait_until_taken(port, seconds=120):
+    """Until a program has that UDP port: from then on, what is sent to it waits."""
+    end, wanted = time.monotonic() + seconds, ":%04X" % port
+    while time.monotonic() < end:
+        for table in ("/proc/net/udp", "/proc/net/udp6"):
+            with open(table, encoding="ascii") as f:
+                if any(line.split()[1].endswith(wanted) for line in f):
+                    return
+        time.sleep(0.02)
+    raise RuntimeError("nobody at port %d" % port)

@@ -20,7 +20,9 @@ from harness import (ACK, BLOCK1, BLOCK2, CON, ETAG, GET, NON, PUT, RST, SIZE1, 
 
 Q_BLOCK1, Q_BLOCK2, SIZE2, REQUEST_TAG, CONTENT_FORMAT = 19, 31, 28, 292, 12
 FAST = 'qblock: { enabled = "on"; non_timeout = "200 ms"; non_receive_timeout = "1300 ms"; };\n'
+SLOW = 'qblock: { enabled = "on"; non_timeout = "100 s"; non_receive_timeout = "400 s"; };\n'
 OPTIONS = ("--qblock", "--ack-timeout", "0.2", "--block-size", "64")
+PATIENT_OPTIONS = ("--qblock", "--ack-timeout", "60", "--block-size", "64")
 BODY = os.urandom(60 * 64 + 17)
 
 
@@ -79,6 +81,22 @@ class Relay:
                     self._pass(0, s.recv(65536))
 
 
+class Dice:
+    """The fate of datagrams is drawn, but nothing is lost more than twice, lest a client lose patience
+    for good reason."""
+
+    def __init__(self, seed, fates):
+        self.random, self.fates, self.lost = random.Random(seed), fates, {}
+
+    def __call__(self, data):
+        fate = self.random.choice(self.fates)
+        m = Message.parse(data)
+        what = (m.type, m.code, m.value(Q_BLOCK1), tuple(m.values(Q_BLOCK2)))
+        if fate == 0:
+            self.lost[what] = self.lost.get(what, 0) + 1
+        return 1 if fate == 0 and self.lost[what] > 2 else fate
+
+
 def kinds(relay, number, way=1):
     """The messages of one way that carry an option."""
     return [m for w, m in relay.seen if w == way and m.value(number) is not None]
@@ -88,9 +106,11 @@ def is_block(data, number):
     return Message.parse(data).value(number) is not None
 
 
-class Lossy(unittest.TestCase):
+class Through(unittest.TestCase):
+    settings = FAST
+
     def setUp(self):
-        self.config = ConfigFile(FAST)
+        self.config = ConfigFile(self.settings)
         self.addCleanup(self.config.__exit__)
         self.daemon = Daemon("--config", self.config.name)
         self.addCleanup(self.daemon.__exit__)
@@ -101,21 +121,25 @@ class Lossy(unittest.TestCase):
         self.addCleanup(relay.__exit__)
         return relay
 
-    def put(self, relay, body=BODY):
+    def put(self, relay, body=BODY, options=OPTIONS):
         with tempfile.NamedTemporaryFile() as f:
             f.write(body)
             f.flush()
-            return copal("put", *OPTIONS, "-d", "@" + f.name, relay.uri(), timeout=60)
+            return copal("put", *options, "-d", "@" + f.name, relay.uri())
 
-    def get(self, relay):
-        return copal("get", *OPTIONS, relay.uri(), timeout=60)
+    def get(self, relay, options=OPTIONS):
+        return copal("get", *options, relay.uri())
 
     def stored(self):
         return copal("get", "coap://127.0.0.1:%d/q" % self.daemon.port).stdout
 
+
+class Lossless(Through):
+    settings = SLOW
+
     def test_without_loss_all_blocks_are_sent_once(self):
         relay = self.through(lambda data, way, n: 1)
-        self.assertEqual(self.put(relay).returncode, 0)
+        self.assertEqual(self.put(relay, options=PATIENT_OPTIONS).returncode, 0)
         self.assertTrue(self.stored() == BODY)
         sent = kinds(relay, Q_BLOCK1)
         self.assertEqual([m.block(Q_BLOCK1)[0] for m in sent], list(range(61)))
@@ -127,26 +151,27 @@ class Lossy(unittest.TestCase):
         probe = relay.seen[0][1]
         self.assertEqual((probe.type, probe.block(Q_BLOCK2)), (CON, (0, False, 16)))
         before = len(relay.seen)
-        r = self.get(relay)
+        r = self.get(relay, options=PATIENT_OPTIONS)
         self.assertTrue(r.returncode == 0 and r.stdout == BODY)
         asked = [m for w, m in relay.seen[before:] if w == 1]
         self.assertEqual(asked[0].type, CON)
         self.assertEqual([(m.type, m.block(Q_BLOCK2)[:2]) for m in asked[1:]],
                          [(NON, (n, True)) for n in range(0, 61, 10)])
 
+
+class Lossy(Through):
     def test_upload_with_a_third_of_the_blocks_lost(self):
-        rng = random.Random(9177)
+        dice = Dice(9177, (0, 1, 1))
         relay = self.through(lambda data, way, n:
-                             0 if way and is_block(data, Q_BLOCK1) and rng.random() < 0.33 else 1)
+                             dice(data) if way and is_block(data, Q_BLOCK1) else 1)
         r = self.put(relay)
         self.assertEqual(r.returncode, 0, r.stderr)
         self.assertTrue(self.stored() == BODY)
         self.assertTrue([m for w, m in relay.seen if w == 0 and m.code == code("4.08")])
 
     def test_upload_with_loss_both_ways_disorder_and_repetition(self):
-        rng = random.Random(7)
-        relay = self.through(lambda data, way, n: rng.choice((1, 1, 1, 1, 1, 0, 2, -1))
-                             if n > 2 else 1)
+        dice = Dice(7, (1, 1, 1, 1, 1, 0, 2, -1))
+        relay = self.through(lambda data, way, n: dice(data) if n > 2 else 1)
         r = self.put(relay)
         self.assertEqual(r.returncode, 0, r.stderr)
         self.assertTrue(self.stored() == BODY)
@@ -172,9 +197,8 @@ class Lossy(unittest.TestCase):
         self.assertTrue(self.stored() == BODY)
 
     def test_download_with_a_third_of_the_blocks_lost(self):
-        rng = random.Random(4)
-        relay = self.through(lambda data, way, n:
-                             0 if not way and n > 90 and rng.random() < 0.33 else 1)
+        dice = Dice(4, (0, 1, 1))
+        relay = self.through(lambda data, way, n: dice(data) if not way and n > 90 else 1)
         self.assertEqual(self.put(relay).returncode, 0)
         relay.counts[0] = 90
         r = self.get(relay)
@@ -183,13 +207,10 @@ class Lossy(unittest.TestCase):
         self.assertTrue([m for m in kinds(relay, Q_BLOCK2) if len(m.values(Q_BLOCK2)) > 1])
 
     def test_download_with_loss_both_ways_disorder_and_repetition(self):
-        state = {"rng": None}
-
-        def fate(data, way, n):
-            return state["rng"].choice((1, 1, 1, 1, 1, 0, 2, -1)) if state["rng"] else 1
-        relay = self.through(fate)
+        dice = []
+        relay = self.through(lambda data, way, n: dice[0](data) if dice else 1)
         self.assertEqual(self.put(relay).returncode, 0)
-        state["rng"] = random.Random(31)
+        dice.append(Dice(31, (1, 1, 1, 1, 1, 0, 2, -1)))
         r = self.get(relay)
         self.assertEqual(r.returncode, 0, r.stderr)
         self.assertTrue(r.stdout == BODY)
@@ -220,7 +241,7 @@ class Fallback(unittest.TestCase):
             return m.reply("2.05", [(BLOCK2, block(num, at + 64 < len(BODY), 64)),
                                     (ETAG, b"\x01")], BODY[at:at + 64])
         with Peer(handler) as p:
-            r = copal("get", *OPTIONS, p.uri("/q"))
+            r = copal("get", *PATIENT_OPTIONS, p.uri("/q"))
         self.assertTrue(r.returncode == 0 and r.stdout == BODY)
         self.assertEqual(len([m for m in p.received if m.value(Q_BLOCK2) is not None]), 1)
 
@@ -231,7 +252,7 @@ class Fallback(unittest.TestCase):
             return m.reply("2.05", [(BLOCK2, block(num, at + 64 < len(BODY), 64)),
                                     (ETAG, b"\x01")], BODY[at:at + 64])
         with Peer(handler) as p:
-            r = copal("get", *OPTIONS, p.uri("/q"))
+            r = copal("get", *PATIENT_OPTIONS, p.uri("/q"))
         self.assertTrue(r.returncode == 0 and r.stdout == BODY)
 
     def test_bad_option_leads_to_block1(self):
@@ -244,7 +265,7 @@ class Fallback(unittest.TestCase):
             got.extend(m.payload)
             return m.reply("2.31" if more else "2.04", [(BLOCK1, m.value(BLOCK1))])
         with Peer(handler) as p:
-            r = copal("put", *OPTIONS, "-d", BODY.hex(), p.uri("/q"))
+            r = copal("put", *PATIENT_OPTIONS, "-d", BODY.hex(), p.uri("/q"))
         self.assertEqual((r.returncode, bytes(got)), (0, BODY.hex().encode()))
 
     def test_reset_of_the_blocks_leads_to_block1(self):
@@ -259,7 +280,7 @@ class Fallback(unittest.TestCase):
             got.extend(m.payload)
             return m.reply("2.31" if more else "2.04", [(BLOCK1, m.value(BLOCK1))])
         with Peer(handler) as p:
-            r = copal("put", *OPTIONS, "-d", BODY.hex(), p.uri("/q"))
+            r = copal("put", *PATIENT_OPTIONS, "-d", BODY.hex(), p.uri("/q"))
         self.assertEqual((r.returncode, bytes(got)), (0, BODY.hex().encode()))
 
     def test_lists_out_of_order_are_dropped(self):
@@ -271,7 +292,7 @@ class Fallback(unittest.TestCase):
                 return m.reply("4.08", [(CONTENT_FORMAT, uint(272))], bytes((2, 1)))
             return m.reply("2.04") if num == 9 else None
         with Peer(handler) as p:
-            r = copal("put", *OPTIONS, "-d", "x" * 600, p.uri("/q"))
+            r = copal("put", *PATIENT_OPTIONS, "-d", "x" * 600, p.uri("/q"))
         self.assertEqual(r.returncode, 0)
         self.assertEqual([m.block(Q_BLOCK1)[0] for m in p.received if m.code == PUT],
                          list(range(10)))

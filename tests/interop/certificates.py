@@ -17,7 +17,7 @@ import tempfile
 import time
 import unittest
 
-from dtls import BUILD, Server, free_port, needed, s_client, talk, wait_for_port
+from dtls import BUILD, Server, free_port, needed, s_client, talk, wait_until_taken
 
 SUITES = ("ECDHE-ECDSA-AES128-CCM8", "ECDHE-ECDSA-AES128-CCM", "ECDHE-ECDSA-AES128-GCM-SHA256")
 GNUTLS_SUITES = ("AES-128-CCM-8", "AES-128-CCM", "AES-128-GCM")
@@ -616,7 +616,7 @@ class Servers(unittest.TestCase):
         p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT)
         try:
-            wait_for_port(port)
+            wait_until_taken(port)
             yield p
         finally:
             p.terminate()

@@ -20,7 +20,7 @@ import unittest
 
 sys.path[1:1] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)]
 
-from ports import reserve as free_port  # noqa: E402
+from ports import reserve as free_port, wait_until_taken  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get("COPAL_BUILD_DIR", "build/release"))
 KEY = "secretPSK0123456"
@@ -32,18 +32,6 @@ def is_sanitized():
     """A build that keeps freed memory says nothing about memory."""
     with open(os.path.join(BUILD, "copald"), "rb") as program:
         return b"__asan_init" in program.read()
-
-
-def wait_for_port(port):
-    """Until a program has that UDP port: from then on, what is sent to it waits."""
-    end, wanted = time.monotonic() + 120, ":%04X " % port
-    while time.monotonic() < end:
-        for table in ("/proc/net/udp", "/proc/net/udp6"):
-            with open(table, encoding="ascii") as f:
-                if any(wanted in line for line in f):
-                    return
-        time.sleep(0.05)
-    raise AssertionError("nobody at port %d" % port)
 
 
 def wait_for_answers(ping, count=1):
@@ -422,7 +410,7 @@ class Servers(unittest.TestCase):
         p = subprocess.Popen([program, "-A", "127.0.0.1", "-p", str(port), "-k", KEY, "-h", "hint"],
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            wait_for_port(port + 1)
+            wait_until_taken(port + 1)
             r = copal(keys, "get", "coaps://127.0.0.1:%d/" % (port + 1))
             self.assertEqual(r.returncode, 0, r.stderr)
             self.assertIn(b"libcoap", r.stdout)
