@@ -4,9 +4,11 @@ sessions is told."""
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 import daemon
@@ -83,13 +85,20 @@ class OverDtls(unittest.TestCase):
             again = []
 
             def restart():
+                seen = {}
+                while seen.get("handshakes_completed", 0) < 5:  # one was for the PUT
+                    time.sleep(0.1)
+                    d.err = ""
+                    d.send_signal(signal.SIGUSR1)
+                    seen = d.wait_for_event("metrics")
+                time.sleep(0.5)
                 d.stop()
                 again.append(self.daemon(port))
 
-            later = threading.Timer(1, restart)
+            later = threading.Thread(target=restart)
             later.start()
             # What the new server answers is 4.04: it has nothing.
-            _, seen, _ = self.load(uri, "--clients", "4", "--duration", "4", "--warmup", "0.1",
+            _, seen, _ = self.load(uri, "--clients", "4", "--duration", "8", "--warmup", "0.1",
                                    "--ack-timeout", "0.2", "--timeout", "0.5")
             later.join()
             with again[0]:
