@@ -42,6 +42,16 @@ static void compare(const gnutls_datum_t *der, const char *authority)
   gnutls_x509_crt_deinit(crt);
 }
 
+/* Any bytes as a proof: whom nobody trusts is not believed again. */
+static void ask_again(const uint8_t *data, size_t size)
+{
+  uint8_t copy[IDENTITY_PROOF_MAX] = {PROOF_CERTIFICATE};
+  const size_t len = size < sizeof copy ? size : sizeof copy - 1;
+  memcpy(copy + 1, data, len);
+  REQUIRE(!certs_still_believe(nobody(), copal_span_of(copy, len + 1)));
+  REQUIRE(!certs_still_believe(nobody(), copal_span_of(data, len)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   static const certs_cfg client = {.is_client = true}, server = {.name = CERTS_NAME_CN};
@@ -54,5 +64,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   judge(&client, &der, authority);
   judge(&server, &der, NULL);
   compare(&der, authority);
+  ask_again(data, size);
   return 0;
 }

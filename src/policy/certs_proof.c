@@ -145,22 +145,36 @@ static void put_time(copal_wr *w, int64_t t)
   copal_wr_be(w, (uint32_t)t, 4);
 }
 
-bool certs_prove(const edition *e, const gnutls_x509_crt_t *chain, unsigned count, proof *out)
+/* Who is trusted when a certificate is: the CA that has signed it, or it itself stands in the list.
+ */
+static bool find_authority(const edition *e, gnutls_x509_crt_t crt, certs_id *out)
 {
   gnutls_x509_crt_t ca = NULL;
+  if (gnutls_x509_trust_list_get_issuer(e->trusted, crt, &ca, 0) >= 0)
+    return id_of_authority(ca, out);
+  if (!id_of_authority(crt, out))
+    return false;
+  for (size_t i = 0; i < e->authority_count; i++)
+    if (is_same(&e->authorities[i].id, out))
+      return true;
+  return false;
+}
+
+bool certs_prove(const edition *e, const gnutls_x509_crt_t *chain, unsigned count, proof *out)
+{
   certs_id authority, ids[CERTS_CHAIN_MAX];
   int64_t expires = INT64_MAX;
   unsigned used = 0;
-  while (ca == NULL && used < count && used < CERTS_CHAIN_MAX) {
+  bool has_authority = false;
+  while (!has_authority && used < count && used < CERTS_CHAIN_MAX) {
     const int64_t end = (int64_t)gnutls_x509_crt_get_expiration_time(chain[used]);
     expires = end < expires ? end : expires;
     if (!id_of_certificate(chain[used], &ids[used]))
       return false;
-    if (gnutls_x509_trust_list_get_issuer(e->trusted, chain[used], &ca, 0) < 0)
-      ca = NULL;
+    has_authority = find_authority(e, chain[used], &authority);
     used++;
   }
-  if (ca == NULL || !id_of_authority(ca, &authority))
+  if (!has_authority)
     return false;
   copal_wr w = copal_wr_init((copal_mspan){out->bytes, sizeof out->bytes});
   copal_wr_u8(&w, PROOF_CERTIFICATE);

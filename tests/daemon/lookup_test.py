@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys from an external command or an HTTP endpoint, seen from outside."""
+import functools
 import http.server
 import json
 import os
@@ -38,9 +39,10 @@ class WithLookup(unittest.TestCase):
             out.write(text)
         return path
 
-    def serve(self, settings, *args):
+    def serve(self, settings, *args, **more):
         conf = self.write("conf", 'store = "memory";\nlookup = { %s };\n' % settings)
-        d = daemon.Daemon("--config", conf, "--access", self.rules, *args, listen=("coaps://127.0.0.1:0",))
+        d = daemon.Daemon("--config", conf, "--access", self.rules, *args, listen=("coaps://127.0.0.1:0",),
+                          **more)
         self.assertIn("coaps://", d.ready)
         self.base = "coaps://127.0.0.1:" + d.ready.split("coaps://127.0.0.1:")[1].split()[0].strip("/")
         return d
@@ -91,6 +93,13 @@ esac""" % (KEY.hex(), OLD.hex())
             d.wait_for_event("reloaded")
             self.assertEqual(self.put("/fleet/dev-1", "dev-1", KEY), 0)
             self.assertEqual(self.noted()[3:], ["dev-1"])
+
+    def test_who_started_the_daemon_may_ignore_sigchld(self):
+        body = "echo '%s'" % json.dumps({"key": KEY.hex(), "groups": ["fleet"]})
+        ignore = functools.partial(signal.signal, signal.SIGCHLD, signal.SIG_IGN)
+        with self.serve(self.command(body), preexec_fn=ignore) as d:
+            self.assertEqual(self.put("/fleet/dev-1", "dev-1", KEY), 0)
+            self.assertEqual(self.metrics(d)["lookups_found"], 1)
 
     def test_nobody_is_held_up_by_somebody_who_is_asked_for(self):
         gate = os.path.join(self.dir, "gate")

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 from dtls import BUILD, Server, free_port, needed, s_client, talk, wait_until_taken
 
@@ -406,6 +407,16 @@ class ServerNames(Daemon):
                 self.assertEqual(r.stdout, self.CONTENT, r.stderr)
         r = copal("get", "coaps://127.0.0.1:%d/x" % self.server.port, "--ca", world.ca.pem)
         self.assertIn(b"the certificate is that of 'other.example'", r.stderr)
+
+    def test_profile_with_a_pin_names_the_server_it_wants(self):
+        os.mkdir(os.path.join(self.server.dir, "copal"))
+        profiles = os.path.join(self.server.dir, "copal", "profiles")
+        with open(profiles, "w") as out:
+            os.fchmod(out.fileno(), 0o600)
+            out.write('lamp = { host = "localhost"; pin = "%s"; };\n' % fingerprint(world.server[1]))
+        with mock.patch.dict(os.environ, XDG_CONFIG_HOME=self.server.dir):
+            r = copal("get", "-4", "coaps://localhost:%d/x" % self.server.port)
+        self.assertEqual(r.stdout, self.CONTENT, r.stderr)
 
     @needed("openssl")
     def test_reload_brings_another_certificate_and_leaves_sessions_alone(self):

@@ -1035,6 +1035,30 @@ static void rfc5280_5_a_reload_ends_what_is_revoked_or_not_trusted(void **state)
   certs_close(c);
 }
 
+static void certificate_that_is_trusted_itself_stays(void **state)
+{
+  char why[CERTS_WHY_SIZE];
+  dtls_objection o;
+  uint32_t who;
+  (void)state;
+  gnutls_x509_crt_t crt =
+      make_crt((wish){.is_ca = true, .key = peer_key, .signer = peer_key, .cn = "alone"});
+  certs *c =
+      open_certs((certs_cfg){.certificate = put_crt("own.pem", make_crt((wish){.key = own_key})),
+                             .key = put_key("own.key", own_key),
+                             .ca = put_ca("ca.pem", crt),
+                             .clients = CERTS_CLIENTS_REQUIRED});
+  assert_int_equal(vouch_crt(c, crt, NULL, &o, &who), COPAL_OK);
+  assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
+  assert_int_equal(readmit_once(c, who), COPAL_OK);
+  (void)put_ca("ca.pem", ca_crt);
+  assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
+  assert_int_equal(readmit_once(c, who), COPAL_ENOTFOUND);
+  identity_release(people, who);
+  gnutls_x509_crt_deinit(crt);
+  certs_close(c);
+}
+
 static void rfc5280_6_1_a_reload_ends_what_has_expired(void **state)
 {
   dtls_objection o;
@@ -1257,6 +1281,7 @@ int main(void)
       cmocka_unit_test(reload_takes_other_names_of_files),
       cmocka_unit_test(reload_judges_by_the_new_files),
       cmocka_unit_test(rfc5280_5_a_reload_ends_what_is_revoked_or_not_trusted),
+      cmocka_unit_test(certificate_that_is_trusted_itself_stays),
       cmocka_unit_test(rfc5280_6_1_a_reload_ends_what_has_expired),
       cmocka_unit_test(raw_keys_go_by_another_name_or_not_at_all_after_a_reload),
       cmocka_unit_test(refused_files_leave_all_as_it_was),
