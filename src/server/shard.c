@@ -259,22 +259,9 @@ static void poll_sockets(shard *s, int timeout_ms)
     dispatch(s, events, n);
 }
 
-/* What has gathered is submitted before the shard sleeps, when no more has come meanwhile. Returns
- * whether there is no reason to sleep. */
-static bool end_gathering(shard *s)
-{
-  if (store_gathered(s->port) != COPAL_NEVER)
-    poll_sockets(s, 0);
-  if (s->ready_count > 0)
-    return true;
-  store_gather(s->port, false);
-  return false;
-}
-
 static void sleep_until_event(shard *s)
 {
-  if (end_gathering(s))
-    return;
+  store_gather(s->port, false);
   mailbox_doze(s->mailbox);
   /* What came before the mailbox was told to signal has made no signal. */
   if (!run_inside(s)) {
