@@ -26,7 +26,6 @@ enum {
   BODY_FACTOR = 2,      /* pages are half full at worst */
   EARLY = 4,            /* parts of the limits at which a checkpoint begins before its time */
   EARLY_MEMORY = 3,
-  SEGMENTS = 2,        /* of the journal, after which it does: recovery has to read them */
   RESTS = 8,           /* times what a checkpoint took, before the next one */
   REST_MAX = 10000000, /* microseconds */
   SPACES = OVERLAY_OPS + 1,
@@ -547,11 +546,12 @@ bool checkpoint_wait(journal_store *s, uint64_t timeout_us)
   return is_done;
 }
 
+/* A start has to read what no checkpoint has: not much more than one file. */
 bool checkpoint_is_early(const journal_store *s)
 {
   const uint64_t lag = count_now(&s->counters.lag_bytes);
   return burden_now(s) >= burden_max(s) / EARLY_MEMORY || lag >= s->own.journal_max / EARLY ||
-         lag >= SEGMENTS * s->chain.segment_size;
+         lag >= s->chain.segment_size;
 }
 
 /* Microseconds that the first change waits for its checkpoint. Under load a checkpoint touches

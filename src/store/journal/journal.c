@@ -378,13 +378,12 @@ static version *version_of(journal_store *s, const batch_record *rec, const chai
   return v;
 }
 
-static void count_recovered(journal_store *s, const overlay_entry *e, const batch_record *rec)
+static void count_recovered(journal_store *s, const batch_record *rec, bool was_present)
 {
   if (rec->kind == BATCH_OP) {
     s->tally.names++;
     return;
   }
-  const bool was_present = is_present(s, e);
   if (rec->space != STORE_RESOURCES)
     return;
   if (rec->kind == BATCH_PUT && !was_present)
@@ -408,8 +407,9 @@ static int recover_record(chain_reader *reader, uint64_t number, const batch_rec
   version *v = e != NULL ? version_of(s, rec, place) : NULL;
   if (v == NULL)
     return -ENOMEM;
-  count_recovered(s, e, rec);
-  const step next = {.entry = e, .made = v, .is_new = rec->kind == BATCH_PUT && !is_present(s, e)};
+  const bool was_present = rec->kind != BATCH_OP && is_present(s, e);
+  count_recovered(s, rec, was_present);
+  const step next = {.entry = e, .made = v, .is_new = rec->kind == BATCH_PUT && !was_present};
   if (!step_list_push(&s->next->steps, &next)) {
     version_give(v);
     return -ENOMEM;
