@@ -474,13 +474,21 @@ class RestartTest(Bed):
         self.daemon.send_signal(signal.SIGSTOP)
         with client() as s:
             s.connect(("127.0.0.1", self.port))
-            s.settimeout(WAIT_S)
-            for i in range(count):
-                s.send(message(PUT, "many", i, token=bytes([1, i >> 8, i & 255]), payload=b"x"))
+            s.settimeout(3)
+            tokens = [bytes([1, i >> 8, i & 255]) for i in range(count)]
+            asked = {t: message(PUT, "many", i, token=t, payload=b"x") for i, t in enumerate(tokens)}
+            for request in asked.values():
+                s.send(request)
             self.daemon.send_signal(signal.SIGCONT)
             codes = {}
             while len(codes) < count:
-                answer = s.recv(2048)
+                try:
+                    answer = s.recv(2048)
+                except TimeoutError:  # more came at once than this socket has room for
+                    self.assertLess(time.monotonic() - began, WAIT_S)
+                    for token in asked.keys() - codes.keys():
+                        s.send(asked[token])
+                    continue
                 if answer[1] == 0:
                     continue  # the response comes separately
                 if answer[0] >> 4 & 3 == CON:
@@ -494,7 +502,7 @@ class RestartTest(Bed):
         with open(self.config, "w", encoding="utf-8") as f:
             f.write("resources = { pending = 150 }\nserver = { shards = 1 }\n")
         for _ in range(10):
-            codes, took = self.changes_at_once(600)
+            codes, took = self.changes_at_once(300)
             if took < 4:  # it spares them for five seconds
                 self.assertLessEqual(codes, {CREATED, CHANGED})
                 return
