@@ -456,7 +456,7 @@ class Named(Daemon):
             out.write('psk = ( { identity = "other"; key = "00112233"; } );\n' + text)
 
     def get(self, *options):
-        return copal("get", "-4", "coaps://localhost:%d/x" % self.server.port, "--timeout", "5",
+        return copal("get", "-4", "coaps://localhost:%d/x" % self.server.port, "--timeout", "60",
                      *options)
 
     def test_files_named_by_a_reload_count_at_once(self):
