@@ -1168,9 +1168,10 @@ static void *visit(void *arg)
   dtls_credentials *face = certs_credentials(v->certs);
   const dtls_claim claim = {.kind = DTLS_CLAIM_X509, .count = 1, .items = &v->der};
   while (!atomic_load(v->is_over)) {
-    uint32_t who;
+    uint32_t who, now;
     gnutls_certificate_credentials_t own = face->certificates_take(face);
     if (face->vouch(face, &claim, &who) == COPAL_OK) {
+      v->refused += face->readmit(face, who, &now) != COPAL_OK;
       face->release(face, who);
       v->believed++;
     } else {
