@@ -187,9 +187,9 @@ class Load(Case):
         self.fill()
         lines = (self.head(), '{"path":"/bin","text":"m"}', '{"path":"/new","text":"n"}',
                  '{"end":true,"resources":2}')
-        before = self.dump(self.data)
+        before = resources(self.dump(self.data)).keys() - {"/short"}  # ends in between, or has
         self.assertIn("--merge", self.refused(*lines, where="data"))
-        self.assertEqual(resources(before).keys(), resources(self.dump(self.data)).keys())
+        self.assertEqual(before, resources(self.dump(self.data)).keys() - {"/short"})
         code, out, err = run("--load", self.data, "--merge", data="\n".join(lines))
         self.assertEqual((code, err), (0, ""))
         self.assertIn("1 resources loaded, 1 replaced", out)

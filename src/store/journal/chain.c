@@ -162,13 +162,9 @@ static int take_file(chain *c, const char *name, chain_mode mode, char why[CHAIN
   const bool is_spare = strncmp(name, SPARE_START, strlen(SPARE_START)) == 0;
   if (strlen(name) >= SEGMENT_NAME_SIZE)
     return 0; /* none of ours */
-  if (is_segment && mode != CHAIN_FRESH)
+  if (is_segment)
     return take_segment(c, name, why);
-  int rc = 0;
-  if (is_segment && unlinkat(c->dir_fd, name, 0) < 0)
-    rc = -errno;
-  if (is_spare && mode != CHAIN_CHECK)
-    rc = take_spare(c, name);
+  const int rc = is_spare && mode != CHAIN_CHECK ? take_spare(c, name) : 0;
   return rc == 0 ? 0 : fail_errno(why, rc, name);
 }
 
@@ -366,6 +362,37 @@ int chain_read(chain *c, chain_reader *r, char why[CHAIN_WHY_SIZE])
     x.next = r->applied + 1;
   c->next_batch = x.next;
   return sync_all(c, why);
+}
+
+static int pass_over(chain_reader *r, uint64_t number, const batch_record *rec,
+                     const chain_place *body)
+{
+  (void)r;
+  (void)number;
+  (void)rec;
+  (void)body;
+  return 0;
+}
+
+int chain_discard(chain *c, uint64_t applied, char why[CHAIN_WHY_SIZE])
+{
+  chain_reader r = {.on_record = pass_over, .applied = applied};
+  const int rc = chain_read(c, &r, why);
+  if (rc != 0)
+    return rc;
+  if (r.batches > 0)
+    return fail(why, COPAL_EFORMAT,
+                "the journal: %s and what follows has %" PRIu64
+                " batches that data.mdb does not know of: is it an older one?",
+                c->oldest->name, r.batches);
+  while (c->oldest != NULL) {
+    segment *s = c->oldest;
+    c->oldest = s->next;
+    forget(c, s);
+  }
+  c->newest = NULL;
+  count_bytes(c);
+  return 0;
 }
 
 void *chain_map(chain *c, const chain_place *place, uint64_t at, size_t size, uint8_t **bytes,

@@ -45,7 +45,6 @@ typedef struct chain_place {
 
 typedef enum chain_mode {
   CHAIN_SERVE, /* for what the files have, and to append to it */
-  CHAIN_FRESH, /* to append; the database has all that the files may have */
   CHAIN_CHECK, /* changes nothing */
 } chain_mode;
 
@@ -70,6 +69,12 @@ typedef struct chain_reader {
  * Returns 0; or COPAL_EFORMAT with a sentence in `why` when there is damage in front of batches
  * that were acknowledged; or -errno. */
 int chain_read(chain *c, chain_reader *r, char why[CHAIN_WHY_SIZE]);
+
+/* Deletes the segments, which the database says it does not need: left over when opening or closing
+ * was cut short, or come back by a power loss. Returns 0; COPAL_EFORMAT with a sentence in `why`,
+ * and nothing deleted, when there are batches behind `applied`: then the database is not the one
+ * they were written for; or -errno. */
+int chain_discard(chain *c, uint64_t applied, char why[CHAIN_WHY_SIZE]);
 
 /* Appends a batch and makes it durable. Returns 0 with its number in `*number`; -ENOSPC, -EDQUOT,
  * -EFBIG or -ENOMEM, with nothing appended; or another -errno, after which nothing may be appended

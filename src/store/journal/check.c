@@ -31,21 +31,26 @@ static int read_state(const env *e, journal_state *state)
   return rc;
 }
 
-/* A checkpoint under a record that cannot be read is none. */
-static int check_files(const env *e, const char *dir, uint64_t applied, journal_report *report,
-                       char damage[CHAIN_WHY_SIZE])
+/* A checkpoint under a record that cannot be read is none. What is left over in a journal that is
+ * closed must be in the database. */
+static int check_files(const env *e, const char *dir, const journal_state *state,
+                       journal_report *report, char damage[CHAIN_WHY_SIZE])
 {
   chain c;
   int rc = chain_open(&c, dir, e->record.epoch, CHAIN_SEGMENT_MIN, CHAIN_CHECK, damage);
   if (rc != 0)
-    return rc;
-  chain_reader reader = {.on_record = pass_over, .applied = applied};
+    return rc == -ENOENT && !state->is_open ? 0 : rc;
+  chain_reader reader = {.on_record = pass_over, .applied = state->applied};
   report->bytes = c.bytes;
-  if (c.oldest == NULL) {
+  if (c.oldest == NULL && state->is_open) {
     snprintf(damage, CHAIN_WHY_SIZE, "the journal is missing");
     rc = COPAL_EFORMAT;
   } else {
     rc = chain_read(&c, &reader, damage);
+  }
+  if (rc == 0 && !state->is_open && reader.batches > 0) {
+    snprintf(damage, CHAIN_WHY_SIZE, "the journal has batches that data.mdb does not know of");
+    rc = COPAL_EFORMAT;
   }
   report->batches = reader.batches;
   report->is_torn = reader.is_torn;
@@ -65,9 +70,9 @@ int journal_store_check(const char *dir, void (*each)(void *ctx, const char *dam
     return rc;
   rc = read_state(&e, &state);
   report->has_journal = rc != MDB_NOTFOUND && (rc != 0 || state.is_open);
-  if (rc == 0 && state.is_open)
-    rc = check_files(&e, dir, state.applied, report, damage);
-  if (rc != 0 && rc != MDB_NOTFOUND) {
+  if (rc == 0 || rc == MDB_NOTFOUND)
+    rc = check_files(&e, dir, &state, report, damage);
+  if (rc != 0) {
     report->damaged++;
     each(ctx, damage);
   }

@@ -509,8 +509,8 @@ static int read_database(journal_store *s)
   return 0;
 }
 
-/* The journal of a store that was closed cleanly has nothing that counts: what files there are were
- * to be deleted. That of another must be there. */
+/* The journal of a store that was closed cleanly has nothing that the database has not: what files
+ * there are were to be deleted. That of another must be there. */
 static int open_chain(journal_store *s, const char *dir, char why[LMDB_WHY_SIZE])
 {
   journal_state state = {.is_open = false};
@@ -520,8 +520,9 @@ static int open_chain(journal_store *s, const char *dir, char why[LMDB_WHY_SIZE]
     return COPAL_EFORMAT;
   }
   s->applied = state.applied;
-  const int err = chain_open(&s->chain, dir, s->env.record.epoch, s->own.segment_size,
-                             state.is_open ? CHAIN_SERVE : CHAIN_FRESH, why);
+  int err = chain_open(&s->chain, dir, s->env.record.epoch, s->own.segment_size, CHAIN_SERVE, why);
+  if (err == 0 && !state.is_open)
+    err = chain_discard(&s->chain, s->applied, why);
   if (err != 0)
     return err;
   if (state.is_open && s->chain.oldest == NULL) {

@@ -217,6 +217,12 @@ static void lmdb_alone_refuses_a_store_with_an_open_journal(void **state)
   end(&b);
 }
 
+static void count_damage(void *ctx, const char *damage)
+{
+  assert_true(damage[0] != '\0');
+  ++*(int *)ctx;
+}
+
 static void missing_journal_is_refused(void **state)
 {
   (void)state;
@@ -230,6 +236,82 @@ static void missing_journal_is_refused(void **state)
   assert_int_equal(number_in(&left), -1);
   bed_remove_dir(&left);
   end(&b);
+}
+
+static bool has_segment(const bed *b)
+{
+  char path[512];
+  segment_of(b->dir, path, sizeof path);
+  return access(path, F_OK) == 0;
+}
+
+static void copy_database(const bed *from, const bed *to)
+{
+  char a[512], b[512];
+  snprintf(a, sizeof a, "%s/data.mdb", from->dir);
+  snprintf(b, sizeof b, "%s/data.mdb", to->dir);
+  copy_file(a, b);
+}
+
+static void journal_without_its_database_is_refused(void **state)
+{
+  (void)state;
+  bed b, left;
+  char path[512];
+  begin(&b, &no_checkpoint);
+  put_some(&b);
+  copy_store(&b, &left);
+  snprintf(path, sizeof path, "%s/data.mdb", left.dir);
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(number_in(&left), -1);
+  assert_int_equal(number_in(&left), -1); /* also beside the new one */
+  assert_true(has_segment(&left));
+  bed_remove_dir(&left);
+  end(&b);
+}
+
+/* A database that was closed, restored beside a journal that has gone on. */
+static void journal_ahead_of_a_closed_database_is_refused(void **state)
+{
+  (void)state;
+  bed b, old, left;
+  begin(&b, &no_checkpoint);
+  put_some(&b);
+  bed_leave(&b);
+  bed_init(&old);
+  bed_make_dir(&old);
+  copy_database(&b, &old);
+  bed_use(&b, bed_journal(&b, &no_checkpoint));
+  assert_int_equal(put(&b, "/a", "7"), STORE_OK);
+  copy_store(&b, &left);
+  copy_database(&old, &left);
+  assert_int_equal(number_in(&left), -1);
+  assert_true(has_segment(&left));
+  journal_report report;
+  char why[LMDB_WHY_SIZE];
+  int damages = 0;
+  assert_int_equal(journal_store_check(left.dir, count_damage, &damages, &report, why), 0);
+  assert_int_equal(report.damaged, 1);
+  assert_int_equal(damages, 1);
+  bed_remove_dir(&left);
+  bed_remove_dir(&old);
+  end(&b);
+}
+
+/* Closing was cut short, or a power loss has brought the file back. */
+static void journal_that_a_closed_database_has_is_discarded(void **state)
+{
+  (void)state;
+  bed b, left;
+  begin(&b, &no_checkpoint);
+  put_some(&b);
+  copy_store(&b, &left);
+  bed_leave(&b);
+  copy_database(&b, &left);
+  assert_int_equal(number_in(&left), CHANGES);
+  assert_int_equal(number_in(&left), CHANGES);
+  bed_remove_dir(&left);
+  bed_remove_dir(&b);
 }
 
 /* Larger than what is copied: read from the journal, then from the database. */
@@ -301,6 +383,9 @@ int main(void)
       cmocka_unit_test(clean_close_leaves_a_store_for_lmdb_alone_and_back),
       cmocka_unit_test(lmdb_alone_refuses_a_store_with_an_open_journal),
       cmocka_unit_test(missing_journal_is_refused),
+      cmocka_unit_test(journal_without_its_database_is_refused),
+      cmocka_unit_test(journal_ahead_of_a_closed_database_is_refused),
+      cmocka_unit_test(journal_that_a_closed_database_has_is_discarded),
       cmocka_unit_test(long_bodies_go_through_the_journal),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
