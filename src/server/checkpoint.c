@@ -166,7 +166,7 @@ bool checkpoint_is_whole(const checkpoint *c)
   return is_whole;
 }
 
-uint64_t checkpoint_put(const checkpoint *c, state_writer *w)
+uint64_t checkpoint_put(checkpoint *c, state_writer *w)
 {
   uint64_t count = 0;
   size_t len = 0;
@@ -175,6 +175,7 @@ uint64_t checkpoint_put(const checkpoint *c, state_writer *w)
   state_reserve(w, len + SEALED_TAG_SIZE);
   for (uint32_t i = 0; i < c->count; i++) {
     state_put(w, copal_span_of(c->collectors[i].out.bytes, c->collectors[i].out.len));
+    state_writer_wipe(&c->collectors[i].out); /* a million sessions need not be there twice */
     count += c->collectors[i].count;
   }
   return count;

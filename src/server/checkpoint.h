@@ -68,9 +68,9 @@ void checkpoint_begin(checkpoint *c, server *s, copal_time now);
  * then. */
 bool checkpoint_collected(checkpoint *c);
 
-/* WRITING: whether all sessions are there; appends them, and returns how many. */
+/* WRITING: whether all sessions are there; moves them to `w`, and returns how many. */
 bool checkpoint_is_whole(const checkpoint *c);
-uint64_t checkpoint_put(const checkpoint *c, state_writer *w);
+uint64_t checkpoint_put(checkpoint *c, state_writer *w);
 
 /* WRITING: tells the shards what has become of it. */
 void checkpoint_finish(checkpoint *c, server *s, checkpoint_end end, copal_time now);

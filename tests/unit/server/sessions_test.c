@@ -75,7 +75,7 @@ bool checkpoint_is_whole(const checkpoint *c)
   return is_whole;
 }
 
-uint64_t checkpoint_put(const checkpoint *c, state_writer *w)
+uint64_t checkpoint_put(checkpoint *c, state_writer *w)
 {
   (void)c;
   state_put(w, copal_span_str("sessions"));
