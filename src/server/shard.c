@@ -107,6 +107,15 @@ static bool is_full(const shard *s)
   return s->now < s->catches_up_until && copal_ep_deferred(s->ep) > s->common->conf->pending / 2;
 }
 
+/* Changes wait for those that follow while messages come, but not for long. */
+static void submit_late(shard *s)
+{
+  if (store_gathered(s->port) >= s->now - GATHER_MAX)
+    return;
+  store_gather(s->port, false);
+  store_gather(s->port, true);
+}
+
 /* Receives from one socket; returns whether it is to be looked at again before the others: it may
  * have more, and a call that finds nothing costs as much as one that does. */
 static bool receive(shard *s, uint32_t index)
@@ -125,6 +134,7 @@ static bool receive(shard *s, uint32_t index)
   (void)shard_run_messages(s);
   take_batch(s, index, slots, n);
   store_drain(s->port, DRAIN_MAX);
+  submit_late(s);
   return n >= BUSY_MIN && is_reading(s);
 }
 
@@ -357,8 +367,7 @@ static void turn(shard *s)
   for (int i = 0; i < ROUNDS_MAX && s->ready_count > 0; i++)
     receive_round(s);
   s->now = clock_now();
-  if (store_gathered(s->port) < s->now - GATHER_MAX)
-    store_gather(s->port, false);
+  submit_late(s);
   run_inside(s);
   if (copal_ep_deadline(s->ep) <= s->now)
     copal_ep_expire(s->ep, s->now);
