@@ -24,10 +24,11 @@ enum {
   TXN_PAGES = 32,       /* of the database, that any transaction may take */
   RECORD_PAGES = 12,    /* and each record: leaves of the trees and of what splits */
   BODY_FACTOR = 2,      /* pages are half full at worst */
-  EARLY = 4,            /* parts of the limits at which a checkpoint begins before its time */
-  EARLY_MEMORY = 3,
-  RESTS = 8,           /* times what a checkpoint took, before the next one */
-  REST_MAX = 10000000, /* microseconds */
+  EARLY = 16,           /* part of the journal that is not left to a start to read */
+  EARLY_MEMORY = 3,     /* of the memory, at which a checkpoint begins before its time */
+  SEGMENTS = 2,         /* the same, of small files on a small disk */
+  RESTS = 8,            /* times what a checkpoint took, before the next one */
+  REST_MAX = 10000000,  /* microseconds */
   SPACES = OVERLAY_OPS + 1,
   ORDER_KEY = 7,       /* bytes of a key that are compared first */
   NAMES_MIN = 1024,    /* forgotten with each checkpoint */
@@ -546,12 +547,11 @@ bool checkpoint_wait(journal_store *s, uint64_t timeout_us)
   return is_done;
 }
 
-/* A start has to read what no checkpoint has: not much more than one file. */
 bool checkpoint_is_early(const journal_store *s)
 {
   const uint64_t lag = count_now(&s->counters.lag_bytes);
   return burden_now(s) >= burden_max(s) / EARLY_MEMORY || lag >= s->own.journal_max / EARLY ||
-         lag >= s->chain.segment_size;
+         lag >= SEGMENTS * s->chain.segment_size;
 }
 
 /* Microseconds that the first change waits for its checkpoint. Under load a checkpoint touches

@@ -24,7 +24,7 @@ typedef struct journal_store_cfg {
                              what is kept for the next change; default 256 MiB, or an eighth of
                              the machine's memory if that is less */
   uint64_t checkpoint_us; /* a change waits so long for its checkpoint, or eight times what the last
-                             one took if that is longer, but for a full file; default 1 s */
+                             one took if that is longer; less when much has changed; default 1 s */
 } journal_store_cfg;
 
 /* Since the store was opened, but for what is said to be now. */
