@@ -11,9 +11,10 @@ static bool is_prefix_of(copal_span prefix, copal_span key)
 {
   if (prefix.len == 1)
     return true; /* "/" */
-  if (!copal_span_has_prefix(key, prefix))
+  /* A segment has to end there, which few do. */
+  if (key.len < prefix.len || (key.len > prefix.len && key.ptr[prefix.len] != '/'))
     return false;
-  return key.len == prefix.len || key.ptr[prefix.len] == '/';
+  return copal_span_has_prefix(key, prefix);
 }
 
 void router_init(router *r)

@@ -57,13 +57,14 @@ bool resources_query_attrs(const handler_req *req, copal_span *attrs, problem *w
 
 int replacing_on_put(resources *s, const handler_req *req, const ask *a)
 {
-  if (resources_has_query(req) && attrs_is_document(req->coap->msg->options))
+  const bool has_query = resources_has_query(req);
+  if (has_query && attrs_is_document(req->coap->msg->options))
     return on_put_attrs(s, req, a);
   problem why;
-  copal_span attrs;
-  attrs_lifetime lt;
-  if (!resources_query_attrs(req, &attrs, &why) ||
-      !attrs_read_lifetime(req->coap->msg->options, &lt, &why))
+  copal_span attrs = copal_span_none();
+  attrs_lifetime lt = {.is_given = false};
+  if (has_query && (!resources_query_attrs(req, &attrs, &why) ||
+                    !attrs_read_lifetime(req->coap->msg->options, &lt, &why)))
     return resources_refuse(req, &why);
   pending *p = change_begin(s, req, a);
   if (p == NULL)

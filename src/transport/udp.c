@@ -77,6 +77,7 @@ struct udp {
 
 /* What control data told of a received message. */
 typedef struct destination {
+  bool is_told; /* else it is the socket's own address */
   udp_local local;
   bool is_group; /* multicast or broadcast */
   bool is_broadcast;
@@ -116,7 +117,7 @@ static void read_pktinfo_v6(const struct cmsghdr *c, destination *d)
 
 static destination read_control(int index, struct msghdr *m)
 {
-  destination d = {.local.socket = (uint16_t)index};
+  destination d = {.is_told = m->msg_controllen > 0, .local.socket = (uint16_t)index};
   for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
       read_pktinfo_v4(c, &d);
@@ -159,7 +160,8 @@ static bool read_path(udp *u, int index, unsigned i, const destination *d, copal
     u->stats.rx_elsewhere++;
     return false;
   }
-  path->local = intern(u, &u->socks[index], &d->local);
+  udp_sock *s = &u->socks[index];
+  path->local = d->is_told ? intern(u, s, &d->local) : s->self;
   path->flags = d->is_group ? COPAL_PATH_GROUP : 0;
   return true;
 }

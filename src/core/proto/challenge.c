@@ -38,13 +38,11 @@ static void make(copal_ep *ep, challenge *c, const copal_path *path, copal_time 
   ep->stats.challenged++;
 }
 
-int challenge_replace(copal_ep *ep, const copal_path *path, copal_wr *w, size_t rest,
-                      copal_msg *head, reply_rules *rules, copal_time now)
+int challenge_replace(copal_ep *ep, const copal_path *path, copal_wr *w, copal_msg *head,
+                      reply_rules *rules, copal_time now)
 {
   challenge c;
 
-  if (!challenge_is_due(ep, path, rules->request_code, w->len + rest, now))
-    return 0;
   if (rules->has_observe)
     observe_deregister(ep, path, head->token);
   rules->has_observe = false;

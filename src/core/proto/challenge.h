@@ -14,12 +14,11 @@ bool challenge_is_available(void);
 bool challenge_is_due(copal_ep *ep, const copal_path *path, copal_code request, size_t len,
                       copal_time now);
 
-/* Writes 4.01 (Unauthorized) with a fresh Echo value over the response in `w` when that is due;
- * `head` is its header, `rest` the bytes that would follow in datagrams of their own. An
- * observation that the response would have begun has to be asked for again. Returns 1 when it was
- * due, 0 when not, or an error of reply_write(). */
-int challenge_replace(copal_ep *ep, const copal_path *path, copal_wr *w, size_t rest,
-                      copal_msg *head, reply_rules *rules, copal_time now);
+/* Writes 4.01 (Unauthorized) with a fresh Echo value over the response in `w`, for it was due;
+ * `head` is its header. An observation that the response would have begun has to be asked for
+ * again. Returns 1, or an error of reply_write(). */
+int challenge_replace(copal_ep *ep, const copal_path *path, copal_wr *w, copal_msg *head,
+                      reply_rules *rules, copal_time now);
 
 /* Pings the receiver of a response when the guard wants to know whether it is there. Nothing is
  * kept of the ping: its Message ID tells. */

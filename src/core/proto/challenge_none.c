@@ -15,10 +15,10 @@ bool challenge_is_due(copal_ep *ep, const copal_path *path, copal_code request, 
   return false;
 }
 
-int challenge_replace(copal_ep *ep, const copal_path *path, copal_wr *w, size_t rest,
-                      copal_msg *head, reply_rules *rules, copal_time now)
+int challenge_replace(copal_ep *ep, const copal_path *path, copal_wr *w, copal_msg *head,
+                      reply_rules *rules, copal_time now)
 {
-  (void)ep, (void)path, (void)w, (void)rest, (void)head, (void)rules, (void)now;
+  (void)ep, (void)path, (void)w, (void)head, (void)rules, (void)now;
   return 0;
 }
 

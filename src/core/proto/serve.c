@@ -168,7 +168,9 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
     dedup_keep_reply(ep, t->dedup, copal_wr_done(&w), now);
     return COPAL_OK;
   }
-  const int challenged = challenge_replace(ep, t->path, &w, rest, &head, &t->rules, now);
+  int challenged = 0;
+  if (challenge_is_due(ep, t->path, t->rules.request_code, w.len + rest, now))
+    challenged = challenge_replace(ep, t->path, &w, &head, &t->rules, now);
   if (challenged < 0 || (challenged && t->rules.is_group)) /* a group member keeps silent instead */
     return challenged < 0 ? challenged : COPAL_OK;
   const int sent = dispatch(ep, t, &w, now);
@@ -388,8 +390,8 @@ static int resume(copal_ep *ep, exchange *x, const copal_response *r, copal_time
   copal_msg head = late_head(ep, x, r->code, now);
   copal_wr w = send_begin(ep, &x->path);
   int err = w.err ? w.err : reply_write(ep, &w, &head, &x->rules, r);
-  if (!err)
-    err = challenge_replace(ep, &x->path, &w, 0, &head, &x->rules, now);
+  if (!err && challenge_is_due(ep, &x->path, x->rules.request_code, w.len, now))
+    err = challenge_replace(ep, &x->path, &w, &head, &x->rules, now);
   if (err < 0)
     return err;
   keep_late(ep, x, &head, &w, now);

@@ -4,7 +4,6 @@
 #include "core/wire/option_check.h"
 #include "copal/error.h"
 #include "copal/registry.h"
-#include "core/wire/registry_table.h"
 
 static bool is_known(uint32_t known, uint16_t number)
 {
@@ -23,16 +22,11 @@ static bool is_location(uint16_t number)
   return number == COPAL_OPT_LOCATION_PATH || number == COPAL_OPT_LOCATION_QUERY;
 }
 
-/* `row` is where the search for the option before ended: options and rows are both ascending. */
-static bool is_acceptable(const copal_opt *opt, bool is_again, size_t *row)
+static bool is_acceptable(const copal_opt *opt, bool is_again)
 {
-  size_t at = *row;
-  while (at < copal_option_row_count && copal_option_number(copal_option_rows[at]) < opt->number)
-    at++;
-  *row = at;
-  if (at == copal_option_row_count || copal_option_number(copal_option_rows[at]) != opt->number)
+  copal_opt_def def;
+  if (!copal_opt_def_find(opt->number, &def))
     return false;
-  const copal_opt_def def = copal_option_def(copal_option_rows[at]);
   if (is_again && !def.repeatable)
     return false;
   return opt->value.len >= def.min_len && opt->value.len <= def.max_len;
@@ -44,7 +38,6 @@ int copal_opt_check(copal_span options, uint32_t known, copal_opt_sight *sight)
   copal_opt opt;
   uint32_t present = 0;
   uint32_t before = 0; /* no option has this number: RFC 7252 section 12.2 reserves it */
-  size_t row = 0;
   bool has_location = false;
   while (copal_opt_next(&it, &opt)) {
     const bool is_again = opt.number == before;
@@ -53,7 +46,7 @@ int copal_opt_check(copal_span options, uint32_t known, copal_opt_sight *sight)
     has_location = has_location || is_location(opt.number);
     if (!copal_opt_is_critical(opt.number) && !(has_location && is_reserved_location(opt.number)))
       continue;
-    if (is_known(known, opt.number) && is_acceptable(&opt, is_again, &row))
+    if (is_known(known, opt.number) && is_acceptable(&opt, is_again))
       continue;
     *sight = (copal_opt_sight){.offender = opt.number};
     return COPAL_EOPTION;

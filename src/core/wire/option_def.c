@@ -6,9 +6,13 @@ bool copal_opt_def_find(uint16_t number, copal_opt_def *def)
 {
   for (size_t i = 0; i < copal_option_row_count; i++) {
     const uint32_t row = copal_option_rows[i];
-    if (copal_option_number(row) != number)
+    if (row >> 16 != number)
       continue;
-    *def = copal_option_def(row);
+    def->number = number;
+    def->max_len = (uint16_t)(row >> 5 & 0x7ff);
+    def->min_len = (uint16_t)(row >> 3 & 3);
+    def->repeatable = (row & 4) != 0;
+    def->format = (copal_opt_format)(row & 3);
     return true;
   }
   return false;

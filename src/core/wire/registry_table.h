@@ -17,22 +17,6 @@
   ((uint32_t)(number) << 16 | (uint32_t)(max_len) << 5 | (uint32_t)(min_len) << 3 |                \
    (uint32_t)(repeatable) << 2 | (uint32_t)(format))
 
-static inline uint16_t copal_option_number(uint32_t row)
-{
-  return (uint16_t)(row >> 16);
-}
-
-static inline copal_opt_def copal_option_def(uint32_t row)
-{
-  return (copal_opt_def){
-      .number = copal_option_number(row),
-      .max_len = (uint16_t)(row >> 5 & 0x7ff),
-      .min_len = (uint16_t)(row >> 3 & 3),
-      .repeatable = (row & 4) != 0,
-      .format = (copal_opt_format)(row & 3),
-  };
-}
-
 /* Ascending by number. */
 extern const uint32_t copal_option_rows[];
 extern const size_t copal_option_row_count;
