@@ -28,29 +28,29 @@ typedef struct telling {
   bool is_broken; /* there was no memory */
 } telling;
 
-/* The value of the argument; `*is_there` when there is one. */
-static copal_span find_argument(copal_span options, bool *is_there)
+/* How often the argument is there, and the value of the last one. */
+static size_t find_argument(copal_span options, copal_span *value)
 {
   const copal_span name = copal_span_str(HISTORY_QUERY);
   copal_opt_iter it = copal_opt_iter_init(options);
-  *is_there = false;
+  size_t count = 0;
+  *value = copal_span_none();
   for (copal_opt opt; copal_opt_next(&it, &opt);) {
     if (opt.number != COPAL_OPT_URI_QUERY || !copal_span_has_prefix(opt.value, name))
       continue;
     const copal_span rest = copal_span_of(opt.value.ptr + name.len, opt.value.len - name.len);
     if (rest.len > 0 && rest.ptr[0] != '=')
       continue;
-    *is_there = true;
-    return rest.len > 0 ? copal_span_of(rest.ptr + 1, rest.len - 1) : copal_span_none();
+    count++;
+    *value = rest.len > 0 ? copal_span_of(rest.ptr + 1, rest.len - 1) : rest;
   }
-  return copal_span_none();
+  return count;
 }
 
 bool history_is_asked(copal_span options)
 {
-  bool is_there;
-  (void)find_argument(options, &is_there);
-  return is_there;
+  copal_span value;
+  return find_argument(options, &value) > 0;
 }
 
 /* How many are wanted; false when the argument is no such number. */
@@ -179,12 +179,12 @@ static bool accepts_json(const reply *r)
 int history_answer(const handler_req *req, const store_item *item, bool is_valid)
 {
   representation shown;
-  bool is_there;
+  copal_span value;
   size_t count;
   const reply r = reply_to(req);
-  if (!read_count(find_argument(req->coap->msg->options, &is_there), &count))
+  if (find_argument(req->coap->msg->options, &value) != 1 || !read_count(value, &count))
     return problem_reply(req, COPAL_CODE_BAD_REQUEST,
-                         "history takes a number of representations, 1 to %d", COUNT_MAX);
+                         "history takes one number of representations, 1 to %d", COUNT_MAX);
   if (!accepts_json(&r))
     return problem_reply(req, COPAL_CODE_NOT_ACCEPTABLE, "The history is in Content-Format %d",
                          COPAL_CF_JSON);

@@ -288,6 +288,14 @@ class Damage(Case):
             self.assertIn("is no data directory", err)
         self.assertFalse(os.path.exists(self.dir("to")))
 
+    def test_a_database_with_nothing_in_it(self):
+        self.fill()
+        os.truncate(os.path.join(self.data, "data.mdb"), 0)
+        for action in ("--check", "--dump"):
+            code, out, err = run(action, self.data)
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn("data.mdb is empty", err)
+
     def test_full_output_is_an_error(self):
         self.fill()
         with open("/dev/full", "w", encoding="utf-8") as full:

@@ -224,6 +224,15 @@ static int open_databases(env *e, MDB_txn *txn, const char *dir, env_mode mode,
   return rc == 0 || why[0] != '\0' ? rc : fail_mdb(why, dir, rc);
 }
 
+/* A database that is only read and has nothing in it is EBADF for LMDB. */
+static bool is_empty(const char *dir)
+{
+  char path[PATH_MAX];
+  struct stat file;
+  return snprintf(path, sizeof path, "%s/" DATA_NAME, dir) < (int)sizeof path &&
+         stat(path, &file) == 0 && file.st_size == 0;
+}
+
 static int open_mdb(env *e, const char *dir, uint64_t map_size, env_mode mode,
                     char why[LMDB_WHY_SIZE])
 {
@@ -242,6 +251,8 @@ static int open_mdb(env *e, const char *dir, uint64_t map_size, env_mode mode,
   MDB_stat stat;
   if (rc == 0)
     rc = mdb_env_stat(e->mdb, &stat);
+  if (rc == EBADF && is_empty(dir))
+    return fail(why, COPAL_EFORMAT, "%s: " DATA_NAME " is empty", dir);
   if (rc != 0)
     return fail_mdb(why, dir, rc);
   e->page = stat.ms_psize;

@@ -151,6 +151,12 @@ static void history_is_bounded_by_number_and_configuration(void **state)
   static const char *const bad[] = {"history=0", "history=x", "history=65536"};
   for (size_t i = 0; i < 3; i++)
     assert_int_equal(ask_query_of(COPAL_CODE_GET, bad[i], ""), COPAL_CODE_BAD_REQUEST);
+  scene_ask twice;
+  ask_begin(&twice, COPAL_CODE_GET, "/a");
+  ask_query(&twice, "history=1");
+  ask_query(&twice, "history=2");
+  ask_body(&twice, "");
+  assert_int_equal(scene_run(&s, &twice), COPAL_CODE_BAD_REQUEST);
 }
 
 static void history_ends_with_the_resource(void **state)
