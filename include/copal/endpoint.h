@@ -138,11 +138,14 @@ typedef struct copal_subject {
   void (*on_relation)(struct copal_subject *s, copal_ep *ep, const copal_relation *relation,
                       copal_relation_event event);
 
-  copal_span key;       /* what it is called, for a copal_reviewer; the handler's, may be empty */
-  bool is_confirmable;  /* all its notifications are confirmable */
-  uint32_t count;       /* relations; the endpoint's */
-  uint32_t sequence;    /* used last, low 24 bits on the wire; the endpoint's */
+  copal_span key;      /* what it is called, for a copal_reviewer; the handler's, may be empty */
+  bool is_confirmable; /* all its notifications are confirmable */
+  uint32_t count;      /* relations; the endpoint's */
+  uint32_t sequence;   /* used last, low 24 bits on the wire; the endpoint's */
+  uint32_t untold;     /* relations, the first ones, that have not been told of the last change; the
+                          endpoint's */
   copal_node relations; /* the endpoint's */
+  copal_node telling;   /* the endpoint's */
 } copal_subject;
 
 /* Knows who may observe what. */
@@ -256,6 +259,8 @@ typedef struct copal_ep_cfg {
   uint16_t notify_con_every;  /* non-confirmable notifications between two confirmable ones;
                                  default 10, RFC 7641 section 4.5. UINT16_MAX: they are not
                                  counted, one is due once a day */
+  uint16_t notify_burst;      /* observers told of a change at once; the others are due at once, so
+                                 that what arrives meanwhile need not wait for all; default 256 */
   uint8_t token_len;          /* bytes of tokens drawn, 4 to 8; default 8, RFC 7252 section 5.3.1 */
   uint8_t szx_max; /* largest block sent, 0 to 6; default 6. Set `has_szx_max` to mean 0 */
   bool has_szx_max;
@@ -275,7 +280,7 @@ typedef struct copal_ep_cfg {
 #define COPAL_EP_CFG_INIT                                                                          \
   {                                                                                                \
     sizeof(copal_ep_cfg), {0, 0, 0, 0, 0, 0, 0, 0, 0}, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0,   \
-        0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, NULL                                     \
+        0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, NULL                                  \
   }
 
 /* ---------------------------------------------------------------------------------- counters */
@@ -437,7 +442,8 @@ COPAL_API void copal_ep_refuse(copal_ep *ep, const copal_path *path, copal_span 
                                copal_code code, copal_time now);
 
 /* Tells that the subject has changed: each observer is sent the newest representation as soon as
- * RFC 7641 section 4.5.1 allows. Never from inside render(). */
+ * RFC 7641 section 4.5.1 allows; `notify_burst` of them at once, the others as copal_ep_expire() is
+ * called. Never from inside render(). */
 COPAL_API void copal_ep_notify(copal_ep *ep, copal_subject *subject, copal_time now);
 
 /* Asks the reviewer about each relation: those that may not go on are told so and end. Not from

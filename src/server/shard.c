@@ -335,12 +335,18 @@ static void yield(shard *s)
   shard_report_to_main(s, &s->yielded_report, SHARD_HAS_YIELDED);
 }
 
+/* Nothing is open, and no observer waits to be told of a change. */
+static bool is_drained(const shard *s)
+{
+  return copal_ep_usage(s->ep).exchanges == 0 && copal_ep_deadline(s->ep) > s->now;
+}
+
 /* Goes on to the next state when what the present one waits for has come. */
 static void advance(shard *s)
 {
   switch (s->state) {
   case SHARD_DRAINING:
-    if (s->now >= s->drain_until || copal_ep_usage(s->ep).exchanges == 0)
+    if (s->now >= s->drain_until || is_drained(s))
       s->state = SHARD_DONE;
     return;
   case SHARD_YIELDING: yield(s); return;

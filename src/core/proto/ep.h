@@ -155,6 +155,7 @@ struct copal_ep {
   bool is_ending;          /* copal_ep_wipe() is under way: no new exchanges */
   bool is_busy;            /* inside a call that may call back */
   copal_node dedup_by_age; /* oldest first */
+  copal_node telling;      /* subjects with observers who have not been told of the last change */
   mid_counter *mids;
   copal_time *mid_rounds; /* for each counter: when its round began */
   uint32_t seed;          /* key of the hashes */

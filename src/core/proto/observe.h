@@ -109,6 +109,9 @@ bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copa
 bool observe_on_unreachable(copal_ep *ep, const copal_path *path, const copal_msg *quoted,
                             copal_time now);
 
+/* Tells of changes on, where not all observers could be told at once. */
+void observe_tell_on(copal_ep *ep, copal_time now);
+
 /* The timer of an observer fired. */
 void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now);
 

@@ -60,6 +60,7 @@ static void fill_defaults(copal_ep_cfg *c)
   c->observer_count = default_u32(c->observer_count, c->relation_count);
   c->relation_per_peer = default_u32(c->relation_per_peer, c->relation_count);
   c->notify_con_every = (uint16_t)default_u32(c->notify_con_every, 10);
+  c->notify_burst = (uint16_t)default_u32(c->notify_burst, 256);
   c->timer_tick = default_u32(c->timer_tick, COPAL_MILLISECOND);
 }
 
@@ -165,6 +166,7 @@ int copal_ep_init(copal_mspan mem, const copal_ep_cfg *given, copal_ep **out, co
   take_cfg(given, &ep->cfg);
   lay_out(ep, &ep->cfg, now);
   copal_list_init(&ep->dedup_by_age);
+  copal_list_init(&ep->telling);
   ep->seed = ep_random(ep);
   ep->ack_spread = ack_spread(ep);
   ep->transmit_span = copal_max_transmit_span(&ep->cfg.params);

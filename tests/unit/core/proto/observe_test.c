@@ -1282,6 +1282,151 @@ static void rfc7641_4_5_1_a_longer_round_trip_counts_by_an_eighth(void **state)
   expect_note(f, COPAL_CON, 0xaa, "a2");
 }
 
+enum { CROWD = 5 };
+
+/* As many clients observe the thing; two of them are told of a change at once. */
+static void gather_crowd(fixture *f)
+{
+  f->cfg.notify_burst = 2;
+  fx_restart(f);
+  for (uint8_t i = 1; i <= CROWD; i++) {
+    const copal_path p = fx_peer(i);
+    observe_from(f, &p, i);
+  }
+}
+
+static note expect_con_to(fixture *f, uint8_t i, const char *body)
+{
+  const copal_path p = fx_peer(i);
+  return expect_note_to(f, &p, COPAL_CON, i, body);
+}
+
+static void expect_burst(fixture *f, uint8_t first, uint8_t last, const char *body)
+{
+  for (uint8_t i = first; i <= last; i++)
+    expect_con_to(f, i, body);
+  fx_expect_nothing(f);
+}
+
+static void go_on(fixture *f)
+{
+  assert_true(copal_ep_deadline(f->ep) <= f->now);
+  f->now += ms;
+  copal_ep_expire(f->ep, f->now);
+}
+
+static void many_observers_are_told_in_bursts(void **state)
+{
+  fixture *f = *state;
+  gather_crowd(f);
+  change(f, asked, "a1");
+  expect_burst(f, 1, 2, "a1");
+  go_on(f);
+  expect_burst(f, 3, 4, "a1");
+  go_on(f);
+  expect_burst(f, 5, 5, "a1");
+  assert_true(copal_ep_deadline(f->ep) > f->now);
+}
+
+/* Whoever waits for the first change is told of the second; the others when they may be. */
+static void rfc7641_4_5_2_a_change_between_bursts_reaches_all(void **state)
+{
+  fixture *f = *state;
+  gather_crowd(f);
+  change(f, asked, "a1");
+  note first[2] = {expect_con_to(f, 1, "a1"), expect_con_to(f, 2, "a1")};
+  change(f, asked, "a2");
+  expect_burst(f, 3, 4, "a2");
+  go_on(f);
+  expect_con_to(f, 5, "a2");
+  fx_expect_nothing(f); /* to the first two, who have not acknowledged */
+  go_on(f);
+  fx_expect_nothing(f);
+  for (uint8_t i = 0; i < 2; i++) {
+    const copal_path p = fx_peer(i + 1);
+    reply_empty(f, &p, COPAL_ACK, first[i].mid, COPAL_OK);
+    expect_note_to(f, &p, COPAL_NON, i + 1, "a2");
+  }
+  assert_true(copal_ep_deadline(f->ep) > f->now);
+}
+
+static void rfc7641_4_4_who_registers_between_bursts_sees_rising_numbers(void **state)
+{
+  fixture *f = *state;
+  gather_crowd(f);
+  change(f, asked, "a1");
+  const note first = expect_con_to(f, 1, "a1");
+  expect_con_to(f, 2, "a1");
+  const copal_path waits = fx_peer(4);
+  const note again =
+      observe_from(f, &waits, 4); /* has the newest state, and may be told it again */
+  assert_true(is_newer(first.observe, again.observe));
+  go_on(f);
+  expect_con_to(f, 3, "a1");
+  const note told = expect_con_to(f, 4, "a1");
+  assert_true(is_newer(again.observe, told.observe));
+}
+
+static void who_leaves_between_bursts_holds_up_nobody(void **state)
+{
+  fixture *f = *state;
+  gather_crowd(f);
+  change(f, asked, "a1");
+  expect_burst(f, 1, 2, "a1");
+  const copal_path gone = fx_peer(3), told = fx_peer(1);
+  copal_ep_forget(f->ep, &gone, f->now);
+  copal_ep_forget(f->ep, &told, f->now);
+  go_on(f);
+  expect_burst(f, 4, 5, "a1");
+  for (uint8_t i = 2; i <= CROWD; i++) {
+    const copal_path p = fx_peer(i);
+    copal_ep_forget(f->ep, &p, f->now);
+  }
+  assert_int_equal(asked->idles, 1);
+  expect_no_relations(f);
+}
+
+static void a_subject_that_ends_between_bursts_tells_all_and_goes(void **state)
+{
+  fixture *f = *state;
+  gather_crowd(f);
+  asked->code = COPAL_CODE_NOT_FOUND;
+  change(f, asked, "");
+  for (uint8_t i = 1; i <= CROWD; i++) {
+    const copal_path p = fx_peer(i);
+    if (i == 3 || i == 5)
+      go_on(f);
+    const note n = next_to(f, &p);
+    expect_last_word(&n, COPAL_CODE_NOT_FOUND, i);
+  }
+  assert_int_equal(asked->idles, 1);
+  fx_expect_nothing(f);
+  assert_true(copal_ep_deadline(f->ep) > f->now);
+}
+
+static void a_subject_taken_away_between_bursts_is_forgotten(void **state)
+{
+  fixture *f = *state;
+  gather_crowd(f);
+  change(f, asked, "a1");
+  expect_burst(f, 1, 2, "a1");
+  copal_ep_end_subject(f->ep, &asked->subject, f->now);
+  assert_int_equal(asked->idles, 1);
+  memset(&asked->subject, 0xa5, sizeof asked->subject);
+  copal_ep_expire(f->ep, f->now);
+  fx_expect_nothing(f);
+}
+
+static void an_endpoint_that_parts_tells_all_first(void **state)
+{
+  fixture *f = *state;
+  gather_crowd(f);
+  change(f, asked, "a1");
+  expect_burst(f, 1, 2, "a1");
+  copal_ep_part(f->ep, f->now);
+  expect_burst(f, 3, 5, "a1");
+}
+
 static void rfc7641_4_5_2_a_newer_state_replaces_one_that_waits(void **state)
 {
   fixture *f = *state;
@@ -1710,6 +1855,13 @@ int main(void)
       TEST(rfc7641_4_5_1_a_round_trip_that_delays_is_measured_anew),
       TEST(rfc7641_4_5_1_a_slow_path_is_measured_ever_less_often),
       TEST(rfc7641_4_5_1_a_longer_round_trip_counts_by_an_eighth),
+      TEST(many_observers_are_told_in_bursts),
+      TEST(rfc7641_4_5_2_a_change_between_bursts_reaches_all),
+      TEST(rfc7641_4_4_who_registers_between_bursts_sees_rising_numbers),
+      TEST(who_leaves_between_bursts_holds_up_nobody),
+      TEST(a_subject_that_ends_between_bursts_tells_all_and_goes),
+      TEST(a_subject_taken_away_between_bursts_is_forgotten),
+      TEST(an_endpoint_that_parts_tells_all_first),
       TEST(rfc7641_4_5_2_a_newer_state_replaces_one_that_waits),
       TEST(rfc7641_4_5_2_retransmission_carries_the_newest_state),
       TEST(rfc7641_4_5_2_ack_of_what_was_superseded_ends_nothing),
