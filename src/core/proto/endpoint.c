@@ -10,6 +10,7 @@
 #include "core/proto/ep.h"
 #include "core/proto/exchange.h"
 #include "core/proto/observe.h"
+#include "core/proto/observe_burst.h"
 #include "core/proto/qblock.h"
 #include "core/proto/send.h"
 #include "core/proto/serve.h"
@@ -168,7 +169,7 @@ copal_time copal_ep_deadline(const copal_ep *ep)
 {
   const copal_time timers = copal_timerq_deadline(&ep->timers);
   const copal_time dedups = dedup_deadline(ep);
-  if (!copal_list_is_empty(&ep->telling))
+  if (burst_is_due(ep))
     return 0;
   return timers < dedups ? timers : dedups;
 }
@@ -200,7 +201,7 @@ void copal_ep_expire(copal_ep *ep, copal_time now)
   ep->is_busy = true;
   while ((t = copal_timerq_pop(&ep->timers, now)))
     on_timer(ep, t, now);
-  observe_tell_on(ep, now);
+  burst_go_on(ep, now);
   dedup_sweep(ep, now);
   ep->is_busy = false;
 }

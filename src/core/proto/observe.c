@@ -6,6 +6,7 @@
 
 #include "core/proto/challenge.h"
 #include "core/proto/mid.h"
+#include "core/proto/observe_burst.h"
 #include "core/proto/observe_keep.h"
 #include "core/proto/reply.h"
 #include "core/proto/send.h"
@@ -119,16 +120,6 @@ static void settle_observer(copal_ep *ep, observer *o)
   copal_pool_give(&ep->observers, o);
 }
 
-/* So many observers, the first ones, have not been told of the last change. */
-static void set_untold(copal_ep *ep, copal_subject *s, uint32_t untold)
-{
-  s->untold = untold;
-  copal_list_remove(&s->telling);
-  copal_list_init(&s->telling);
-  if (untold > 0)
-    copal_list_append(&ep->telling, &s->telling);
-}
-
 static void unqueue(relation *r)
 {
   copal_list_remove(&r->turn);
@@ -146,8 +137,7 @@ static void leave_subject(copal_ep *ep, relation *r)
   r->last_word = (copal_chain){0};
   r->nons = 0;
   s->count--;
-  if (s->untold > s->count) /* else it may have been one of them: then somebody is told twice */
-    set_untold(ep, s, s->count);
+  burst_shrink(ep, s);
   if (s->count > 0)
     return;
   ep->rendering.subject = NULL; /* another may come to lie in its place */
@@ -253,8 +243,7 @@ relation *observe_begin(copal_ep *ep, copal_subject *s, const copal_path *path, 
     return NULL;
   if (s->count == 0) {
     copal_list_init(&s->relations);
-    copal_list_init(&s->telling);
-    s->untold = 0;
+    burst_init(s);
   }
   r->subject = s;
   s->count++;
@@ -558,9 +547,7 @@ static void take_leisure(copal_ep *ep, observer *o, copal_time now)
     o->free_at = now + ep_random_dur(ep, ep->cfg.params.default_leisure);
 }
 
-/* The client of a relation is to have the newest state, now or when it may. The relation may have
- * ended when this returns. */
-static void tell(copal_ep *ep, relation *r, copal_time now)
+void observe_tell_of_change(copal_ep *ep, relation *r, copal_time now)
 {
   observer *o = r->observer;
   r->is_stale = true;
@@ -574,39 +561,12 @@ static void tell(copal_ep *ep, relation *r, copal_time now)
   settle_observer(ep, o);
 }
 
-/* Tells as many observers as may be told at once. Who has been told goes to the end of the list.
- * With the last of them the subject may go. */
-static void tell_some(copal_ep *ep, copal_subject *s, copal_time now)
-{
-  uint32_t count = s->untold < ep->cfg.notify_burst ? s->untold : ep->cfg.notify_burst;
-  copal_node *anchor = &s->relations;
-  set_untold(ep, s, s->untold - count);
-  while (count-- > 0) {
-    relation *r = COPAL_AROUND(anchor->next, relation, of_subject);
-    copal_list_remove(&r->of_subject);
-    copal_list_append(anchor, &r->of_subject);
-    tell(ep, r, now);
-  }
-}
-
 void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
 {
   if (s->count == 0)
     return;
   s->sequence = observe_next_sequence(ep, s->sequence, now);
-  s->untold = s->count;
-  tell_some(ep, s, now);
-}
-
-/* Somebody may have been told of the change meanwhile, for another reason: what comes now is newer.
- */
-void observe_tell_on(copal_ep *ep, copal_time now)
-{
-  if (copal_list_is_empty(&ep->telling))
-    return;
-  copal_subject *s = COPAL_AROUND(ep->telling.next, copal_subject, telling);
-  s->sequence = observe_next_sequence(ep, s->sequence, now);
-  tell_some(ep, s, now);
+  burst_begin(ep, s, now);
 }
 
 /* --------------------------------------------------------------------------- acknowledgement, time

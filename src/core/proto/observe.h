@@ -109,9 +109,6 @@ bool observe_on_acknowledgement(copal_ep *ep, const copal_path *path, const copa
 bool observe_on_unreachable(copal_ep *ep, const copal_path *path, const copal_msg *quoted,
                             copal_time now);
 
-/* Tells of changes on, where not all observers could be told at once. */
-void observe_tell_on(copal_ep *ep, copal_time now);
-
 /* The timer of an observer fired. */
 void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now);
 
@@ -125,6 +122,13 @@ void observe_refuse(copal_ep *ep, relation *r, copal_code code);
 
 /* What waits at the observer has its turn, as far as it may now; an observer of nothing goes. */
 void observe_go_on(copal_ep *ep, observer *o, copal_time now);
+
+/* ------------------------------------------------------------------------------------------------
+ * for observe_burst.c */
+
+/* The client of a relation is to have the newest state, now or when it may. The relation may have
+ * ended when this returns, and the subject with it. */
+void observe_tell_of_change(copal_ep *ep, relation *r, copal_time now);
 
 /* ------------------------------------------------------------------------------------------------
  * for observe_keep.c */

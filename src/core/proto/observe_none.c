@@ -37,9 +37,9 @@ bool observe_on_unreachable(copal_ep *ep, const copal_path *path, const copal_ms
   return false;
 }
 
-void observe_tell_on(copal_ep *ep, copal_time now)
+void observe_tell_of_change(copal_ep *ep, relation *r, copal_time now)
 {
-  (void)ep, (void)now;
+  (void)ep, (void)r, (void)now;
 }
 
 void observe_on_timer(copal_ep *ep, copal_timer *t, copal_time now)

@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "core/proto/exchange.h"
-#include "core/proto/observe.h"
+#include "core/proto/observe_burst.h"
 #include "core/proto/serve.h"
 
 static bool is_deferred(const exchange *x)
@@ -32,7 +32,7 @@ void copal_ep_part(copal_ep *ep, copal_time now)
     copal_timerq_cancel(&ep->timers, &x->timer);
     serve_on_timer(ep, x, now);
   }
-  while (!copal_list_is_empty(&ep->telling))
-    observe_tell_on(ep, now);
+  while (burst_is_due(ep))
+    burst_go_on(ep, now);
   ep->is_busy = false;
 }
