@@ -2,6 +2,7 @@
 /* The configuration: defaults, checks and printing. Thread: the main thread only. */
 #include "server/conf.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -12,7 +13,8 @@
 #include "server/conf_key.h"
 #include "server/listener.h"
 
-enum { SHARDS_AUTO_MAX = 64 };
+enum { SOCKETS_PER_SHARD = 4 };
+static_assert(CONF_SHARDS_MAX * SOCKETS_PER_SHARD <= CONF_SOCKETS_MAX, "no shard goes without");
 
 /* Bodies on their way cost little until there are any. */
 static copal_qblock qblock_default(void)
@@ -31,7 +33,6 @@ void conf_init(conf *c)
       .log_format = LOG_FORMAT_AUTO,
       .mailbox = 1024,
       .request_memory = 1u << 20,
-      .sockets = 16,
       .udp = {.batch = 64, .datagram_max = 65535, .rcvbuf = 4u << 20, .sndbuf = 4u << 20},
       .params = copal_params_default(),
       .exchanges = 65536,
@@ -296,7 +297,15 @@ uint32_t conf_shards(const conf *c)
   if (sched_getaffinity(0, sizeof set, &set) != 0)
     return 1;
   const int n = CPU_COUNT(&set);
-  return n < 1 ? 1 : n > SHARDS_AUTO_MAX ? SHARDS_AUTO_MAX : (uint32_t)n;
+  return n < 1 ? 1 : n > CONF_SHARDS_MAX ? CONF_SHARDS_MAX : (uint32_t)n;
+}
+
+uint32_t conf_sockets(const conf *c)
+{
+  const uint32_t shards = conf_shards(c);
+  if (c->sockets != 0)
+    return c->sockets > shards ? c->sockets : shards;
+  return shards * SOCKETS_PER_SHARD;
 }
 
 /* ------------------------------------------------------------------------------------------------

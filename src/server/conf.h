@@ -19,7 +19,11 @@
 #include "server/log.h"
 #include "transport/udp.h"
 
-enum { CONF_TEXT_SIZE = 1024 }; /* of a text with its final 0 */
+enum {
+  CONF_TEXT_SIZE = 1024, /* of a text with its final 0 */
+  CONF_SHARDS_MAX = 64,  /* beyond that resources_open() would need to be told */
+  CONF_SOCKETS_MAX = 256 /* of an address: a byte names one in connection IDs */
+};
 
 /* Strings in memory of their own. */
 typedef struct conf_strings {
@@ -114,7 +118,7 @@ typedef struct conf {
   uint32_t shards;  /* 0: one per processor */
   uint32_t mailbox; /* messages */
   uint32_t request_memory;
-  uint32_t sockets; /* per listen address */
+  uint32_t sockets; /* per listen address; 0: see conf_sockets() */
   udp_cfg udp;
 
   copal_params params;
@@ -201,6 +205,10 @@ copal_ep_cfg conf_ep(const conf *c, uint32_t shards);
 
 /* Shards to run: as configured, or one per processor this process may use. */
 uint32_t conf_shards(const conf *c);
+
+/* Sockets of each listen address: as configured, but one for each shard at least; or four for each.
+ * docs/decisions/0010. */
+uint32_t conf_sockets(const conf *c);
 
 /* Appends a copy of `s`. Returns 0 or COPAL_ENOSPC. */
 int conf_strings_add(conf_strings *l, const char *s);

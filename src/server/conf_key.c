@@ -14,8 +14,6 @@ static const char *const crash_words[] = {"drop", "challenge", NULL};
 static const char *const audit_words[] = {"off", "refusals", "changes", NULL};
 static const char *const format_words[] = {"auto", "text", "json", NULL};
 
-enum { SHARD_MAX = 64 }; /* beyond that resources_open() would need to be told */
-
 #define PLACE(field) offsetof(conf, field), sizeof(((conf *)0)->field)
 #define COUNT(section, name, field, min, max)                                                      \
   {                                                                                                \
@@ -64,8 +62,8 @@ const conf_key conf_keys[] = {
     WORD("log", "format", log_format, format_words, false),
     WORD("log", "audit", audit, audit_words, true),
 
-    COUNT("server", "shards", shards, 0, SHARD_MAX),
-    COUNT("server", "sockets", sockets, 1, 256),
+    COUNT("server", "shards", shards, 0, CONF_SHARDS_MAX),
+    COUNT("server", "sockets", sockets, 0, CONF_SOCKETS_MAX),
     COUNT("server", "batch", udp.batch, 1, 1024),
     BYTES("server", "datagram", udp.datagram_max, 64, 65535),
     BYTES("server", "receive_buffer", udp.rcvbuf, 4096, 1u << 30),

@@ -330,10 +330,9 @@ static void log_kept(const process *p, uint32_t wanted)
 static int open_sockets(process *p, char why[LISTENER_WHY_SIZE])
 {
   const conf *c = p->conf;
-  const uint32_t shards = conf_shards(c); /* each needs a socket to be of use */
   const listener_cfg cfg = {.uris = c->listen.items,
                             .count = c->listen.count,
-                            .sockets = c->sockets > shards ? c->sockets : shards,
+                            .sockets = conf_sockets(c),
                             .skips_missing = p->is_loopback_by_default};
   int rc = p->heir.fd >= 0 ? heir_take(&p->heir, why) : 0;
   if (rc == 0)

@@ -14,8 +14,7 @@ static uint64_t needed(const conf *c)
 {
   const uint64_t addresses = c->listen.count > 0 ? c->listen.count : ADDRESSES_MIN;
   const uint32_t shards = conf_shards(c);
-  const uint64_t sockets = c->sockets > shards ? c->sockets : shards;
-  return OTHERS + 4 * (uint64_t)shards + 2 * addresses * sockets + c->uploads;
+  return OTHERS + 4 * (uint64_t)shards + 2 * addresses * conf_sockets(c) + c->uploads;
 }
 
 void openfiles_raise(const conf *c, logger *log)

@@ -296,6 +296,11 @@ static void conf_shards_share_the_limits(void **state)
   assert_true(conf_shards(&c) >= 1);
   c.shards = 5;
   assert_int_equal(conf_shards(&c), 5);
+  assert_int_equal(conf_sockets(&c), 20);
+  c.sockets = 3;
+  assert_int_equal(conf_sockets(&c), 5); /* one for each */
+  c.sockets = 7;
+  assert_int_equal(conf_sockets(&c), 7);
 }
 
 int main(void)
