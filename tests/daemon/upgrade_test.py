@@ -427,7 +427,8 @@ class Failing(unittest.TestCase):
 class Sockets(unittest.TestCase):
     def test_addresses_follow_the_configuration(self):
         one = '"coap://127.0.0.1:0"'
-        with Line(config=f'listen = [{one}, "coap://127.0.0.2:0"]\n') as line:
+        config = f'listen = [{one}, "coap://127.0.0.2:0"]\nserver: {{ sockets = 16 }}\n'
+        with Line(config=config) as line:
             port, other = line.ports()
             exchange(port, PUT, "a", payload=b"1")
             line.configure(f'listen = ["coap://127.0.0.3:0", {one}]\nserver: {{ sockets = 5 }}\n')

@@ -684,7 +684,8 @@ class Servers(unittest.TestCase):
         self.check_refused(world.server, b"no CA that is trusted has signed the certificate of "
                            b"'lamp'", "--ca", world.strange.pem)
         self.check_refused(world.old_server, b"expired at 2021-01-01T00:00:00Z", *ca)
-        self.check_refused(world.elsewhere, b"that of 'other.example', not of '127.0.0.1:", *ca)
+        self.check_refused(world.elsewhere, b"that of 'other.example', 'Big.Example', "
+                           b"not of '127.0.0.1:", *ca)
         self.check_refused(world.revoked_server, b"is revoked", *ca, "--crl", world.ca.crl)
         self.check_refused(world.client, b"is not for this purpose", *ca)
         self.check_refused(world.server, b"not the pinned one", *ca, "--pin",
