@@ -144,6 +144,7 @@ typedef struct copal_subject {
   uint32_t sequence;   /* used last, low 24 bits on the wire; the endpoint's */
   uint32_t untold;     /* relations, the first ones, that have not been told of the last change; the
                           endpoint's */
+  uint32_t told;       /* `sequence` that those told of it so far had; the endpoint's */
   copal_node relations; /* the endpoint's */
   copal_node telling;   /* the endpoint's */
 } copal_subject;

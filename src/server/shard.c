@@ -285,6 +285,7 @@ static void sleep_until_event(shard *s)
 /* Waits for completions only. */
 static void sleep_until_room(shard *s)
 {
+  store_gather(s->port, false);
   struct pollfd inside = {.fd = mailbox_fd(s->mailbox), .events = POLLIN};
   mailbox_doze(s->mailbox);
   if (!run_inside(s) && poll(&inside, 1, FULL_MS) > 0)
@@ -360,6 +361,13 @@ static void advance(shard *s)
   }
 }
 
+/* What is due in the endpoint; with many observers to be told of a change, some of them. */
+static void run_endpoint(shard *s)
+{
+  if (copal_ep_deadline(s->ep) <= s->now)
+    copal_ep_expire(s->ep, s->now);
+}
+
 /* One turn: a few receive rounds while there is traffic, then everything else. */
 static void turn(shard *s)
 {
@@ -370,13 +378,14 @@ static void turn(shard *s)
   else
     poll_sockets(s, 0);
   store_gather(s->port, true);
-  for (int i = 0; i < ROUNDS_MAX && s->ready_count > 0; i++)
+  for (int i = 0; i < ROUNDS_MAX && s->ready_count > 0; i++) {
     receive_round(s);
+    run_endpoint(s);
+  }
   s->now = clock_now();
   submit_late(s);
   run_inside(s);
-  if (copal_ep_deadline(s->ep) <= s->now)
-    copal_ep_expire(s->ep, s->now);
+  run_endpoint(s);
   secure_expire(s->secure, s->now);
   timers_run(s->timers, s->port, s->now);
   udp_flush(s->udp);

@@ -277,7 +277,7 @@ int load_store(const char *dir, bool merges, const load_limits *limits, FILE *in
   char why[LMDB_WHY_SIZE];
   load l = {.in = in, .err = err, .dir = dir, .limits = *limits, .now = wall_now()};
   bool is_done = read_head(&l);
-  if (is_done && recover_open(&l.env, dir, limits->disk, limits->history, err, why) != 0) {
+  if (is_done && recover_open(&l.env, dir, limits->disk, err, why) != 0) {
     fprintf(err, "copald: %s\n", why);
     is_done = false;
   } else if (is_done) {

@@ -10,9 +10,8 @@
 /* What a configuration allows. */
 typedef struct load_limits {
   uint64_t resources;
-  uint64_t body;    /* bytes of a representation */
-  uint64_t disk;    /* bytes of the data file */
-  uint32_t history; /* former representations that are kept of a resource */
+  uint64_t body; /* bytes of a representation */
+  uint64_t disk; /* bytes of the data file */
 } load_limits;
 
 /* Reads a dump from `in` into the directory, which is made when it is missing; all of it or

@@ -9,6 +9,8 @@
 #include "store/journal/journal.h"
 #include "store/journal/state.h"
 
+enum { HISTORY_ALL = 1000 }; /* the most that resources.history can be */
+
 static int fail(char why[LMDB_WHY_SIZE], const char *dir, const char *what)
 {
   snprintf(why, LMDB_WHY_SIZE, "%.100s: %s", dir, what);
@@ -29,13 +31,12 @@ static int look(const env *e, const char *dir, bool *is_open, char why[LMDB_WHY_
   return rc == 0 || rc == MDB_NOTFOUND ? 0 : fail(why, dir, mdb_strerror(rc));
 }
 
-/* A start and an orderly end. */
-static int settle(const char *dir, uint64_t disk, uint32_t history, FILE *err,
-                  char why[LMDB_WHY_SIZE])
+/* A start and an orderly end. How much of the past is to be kept is not known here: all of it. */
+static int settle(const char *dir, uint64_t disk, FILE *err, char why[LMDB_WHY_SIZE])
 {
   store *s;
   const journal_store_cfg cfg = {
-      .common = {.byte_max = disk, .history = history, .now = clock_now()}};
+      .common = {.byte_max = disk, .history = HISTORY_ALL, .now = clock_now()}};
   const int rc = journal_store_open(dir, &cfg, &s, why);
   if (rc != 0)
     return rc;
@@ -58,14 +59,13 @@ static int open_closed(env *e, const char *dir, uint64_t disk, bool *is_open,
   return rc;
 }
 
-int recover_open(env *e, const char *dir, uint64_t disk, uint32_t history, FILE *err,
-                 char why[LMDB_WHY_SIZE])
+int recover_open(env *e, const char *dir, uint64_t disk, FILE *err, char why[LMDB_WHY_SIZE])
 {
   bool is_open;
   int rc = open_closed(e, dir, disk, &is_open, why);
   if (rc != 0 || !is_open)
     return rc;
-  rc = settle(dir, disk, history, err, why);
+  rc = settle(dir, disk, err, why);
   if (rc == 0)
     rc = open_closed(e, dir, disk, &is_open, why);
   if (rc == 0 && is_open)

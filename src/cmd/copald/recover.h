@@ -10,10 +10,9 @@
 #include "store/lmdb/env.h"
 
 /* Opens a data directory for writing, made when it is missing, with everything in the database: an
- * open journal is moved there first, as a start does, and a line about it goes to `err`. `history`
- * is how many former representations are kept. Returns 0, or -errno or a negative COPAL_E* with a
- * sentence in `why`; then nothing is open. */
-int recover_open(env *e, const char *dir, uint64_t disk, uint32_t history, FILE *err,
-                 char why[LMDB_WHY_SIZE]);
+ * open journal is moved there first, as a start does, and a line about it goes to `err`. All
+ * former representations are kept. Returns 0, or -errno or a negative COPAL_E* with a sentence in
+ * `why`; then nothing is open. */
+int recover_open(env *e, const char *dir, uint64_t disk, FILE *err, char why[LMDB_WHY_SIZE]);
 
 #endif

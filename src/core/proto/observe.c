@@ -565,6 +565,7 @@ void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
 {
   if (s->count == 0)
     return;
+  ep->rendering.subject = NULL; /* it may be of this instant and number, but not of this state */
   s->sequence = observe_next_sequence(ep, s->sequence, now);
   burst_begin(ep, s, now);
 }

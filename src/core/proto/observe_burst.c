@@ -2,6 +2,11 @@
 /* Changes told in bursts. RFC 7641 sections 4.2 and 4.4. */
 #include "core/proto/observe_burst.h"
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+  return a < b ? a : b;
+}
+
 void burst_init(copal_subject *s)
 {
   s->untold = 0;
@@ -25,10 +30,10 @@ void burst_shrink(copal_ep *ep, copal_subject *s)
     set_untold(ep, s, s->count);
 }
 
-/* Who has been told goes to the end of the list. With the last relation the subject may go. */
-static void tell_some(copal_ep *ep, copal_subject *s, copal_time now)
+/* Tells `count` of those who have not been told. Who has been goes to the end of the list. With the
+ * last relation the subject may go. */
+static void tell_some(copal_ep *ep, copal_subject *s, uint32_t count, copal_time now)
 {
-  uint32_t count = s->untold < ep->cfg.notify_burst ? s->untold : ep->cfg.notify_burst;
   copal_node *anchor = &s->relations;
   set_untold(ep, s, s->untold - count);
   while (count-- > 0) {
@@ -42,18 +47,28 @@ static void tell_some(copal_ep *ep, copal_subject *s, copal_time now)
 void burst_begin(copal_ep *ep, copal_subject *s, copal_time now)
 {
   s->untold = s->count;
-  tell_some(ep, s, now);
+  s->told = s->sequence;
+  tell_some(ep, s, least(s->untold, ep->cfg.notify_burst), now);
 }
 
-/* Somebody may have been told of the change meanwhile, for another reason: what comes now is newer.
- */
+/* A number that has been used since the last burst may be that of somebody who is told now: for him
+ * this is newer. Else the number stays, so that a retransmission is one of the same message. */
+static void renumber(copal_ep *ep, copal_subject *s, copal_time now)
+{
+  if (s->sequence != s->told)
+    s->sequence = observe_next_sequence(ep, s->sequence, now);
+  s->told = s->sequence;
+}
+
 void burst_go_on(copal_ep *ep, copal_time now)
 {
-  if (!burst_is_due(ep))
-    return;
-  copal_subject *s = COPAL_AROUND(ep->telling.next, copal_subject, telling);
-  s->sequence = observe_next_sequence(ep, s->sequence, now);
-  tell_some(ep, s, now);
+  for (uint32_t left = ep->cfg.notify_burst; left > 0 && burst_is_due(ep);) {
+    copal_subject *s = COPAL_AROUND(ep->telling.next, copal_subject, telling);
+    const uint32_t count = least(s->untold, left);
+    left -= count;
+    renumber(ep, s, now);
+    tell_some(ep, s, count, now);
+  }
 }
 
 bool burst_is_due(const copal_ep *ep)

@@ -547,26 +547,36 @@ bool checkpoint_wait(journal_store *s, uint64_t timeout_us)
   return is_done;
 }
 
+/* Bytes of journal after which a checkpoint does not rest. */
+static uint64_t lag_early(const journal_store *s)
+{
+  const uint64_t part = s->own.journal_max / EARLY, files = SEGMENTS * s->chain.segment_size;
+  return part < files ? part : files;
+}
+
 bool checkpoint_is_early(const journal_store *s)
 {
-  const uint64_t lag = count_now(&s->counters.lag_bytes);
-  return burden_now(s) >= burden_max(s) / EARLY_MEMORY || lag >= s->own.journal_max / EARLY ||
-         lag >= SEGMENTS * s->chain.segment_size;
+  return burden_now(s) >= burden_max(s) / EARLY_MEMORY ||
+         count_now(&s->counters.lag_bytes) >= lag_early(s);
 }
 
 /* Microseconds that the first change waits for its checkpoint. Under load a checkpoint touches
  * nearly every page of the database, however many changes there are on each: those that take long
- * are made less often. What ends has to be in the index of expiry by then. */
+ * are made less often, while there is room for what gathers. What ends has to be in the index of
+ * expiry by then. */
 static uint64_t patience(const journal_store *s, uint64_t age)
 {
   const uint64_t usual = s->own.checkpoint_us;
   if (s->is_stuck)
     return STUCK_WAIT;
   const uint64_t rest = s->rest < REST_MAX ? s->rest : REST_MAX;
-  if (rest <= usual || s->lag_ends == 0)
-    return rest > usual ? rest : usual;
+  if (rest <= usual || !room_is_plenty(s, lag_early(s)))
+    return usual;
+  if (s->lag_ends == 0)
+    return rest;
+  const uint64_t took = s->rest / RESTS;
   const copal_time end = instant_of(s, s->lag_ends), now = journal_clock(s);
-  const uint64_t at = age + (end > now ? end - now : 0);
+  const uint64_t at = age + (end > now + took ? end - now - took : 0);
   return at >= rest ? rest : at > usual ? at : usual;
 }
 

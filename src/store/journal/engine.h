@@ -367,7 +367,11 @@ void pace_keep(journal_store *s);
  * for so many bytes of changes. What is acknowledged must find its place. */
 bool room_is_sure(journal_store *s, uint64_t bytes);
 
-/* The same, after checkpoints that may give room. Nothing is flying. */
+/* Whether the database would have room for twice so many bytes without a checkpoint before. Thread:
+ * any. */
+bool room_is_plenty(const journal_store *s, uint64_t lag);
+
+/* Whether there is after checkpoints that may give room. Nothing is flying. */
 bool room_find(journal_store *s, uint64_t bytes);
 
 /* Notes whether there is room, for whoever is to be told of it. */

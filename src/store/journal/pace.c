@@ -94,17 +94,29 @@ bool is_lack_of_room(int rc)
   return rc < 0 && is_for_lack_of_room(-rc);
 }
 
-static bool ask_for(journal_store *s, uint64_t bytes)
+/* That so many bytes of the journal may need in the database. */
+static uint64_t pages_for(const journal_store *s, uint64_t bytes)
 {
   const uint64_t history = s->cfg.history > 0 ? 2 : 1;
+  return bytes * ROOM_FACTOR * history / s->env.page + ROOM_PAGES;
+}
+
+static bool ask_for(journal_store *s, uint64_t bytes)
+{
   const uint64_t in_air = s->flying != NULL ? s->flying->bytes : 0;
   const uint64_t all = bytes + in_air + s->next->bytes + count_now(&s->counters.lag_bytes);
-  return space_ask(&s->space, all * ROOM_FACTOR * history / s->env.page + ROOM_PAGES) == SPACE_HAS;
+  return space_ask(&s->space, pages_for(s, all)) == SPACE_HAS;
 }
 
 bool room_is_sure(journal_store *s, uint64_t bytes)
 {
   return ask_for(s, bytes);
+}
+
+bool room_is_plenty(const journal_store *s, uint64_t lag)
+{
+  const uint64_t need = 2 * pages_for(s, lag);
+  return s->space.pages_max >= space_used(&s->env) + need && space_disk(&s->space) >= need;
 }
 
 bool room_find(journal_store *s, uint64_t bytes)

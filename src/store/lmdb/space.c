@@ -90,16 +90,20 @@ space_answer space_ask(space *s, uint64_t need)
   return rest + all >= need + SPACE_RESERVE ? SPACE_SOON : SPACE_NONE;
 }
 
+uint64_t space_disk(const space *s)
+{
+  struct statvfs st;
+  return fstatvfs(s->fd, &st) == 0 ? (uint64_t)st.f_bavail * st.f_frsize / s->env->page : 0;
+}
+
 /* The disk and the map have so many pages that not all need be reserved for this transaction. Some
  * are, as a quota may leave less than the disk has. */
 static bool has_plenty(space *s, uint64_t used, uint64_t want)
 {
-  struct statvfs st;
   const uint64_t some = want < SPACE_STEP ? want : SPACE_STEP;
   if (used + want > s->pages_max || (s->pages < used + some && !extend(s, used + some)))
     return false;
-  return fstatvfs(s->fd, &st) == 0 &&
-         (uint64_t)st.f_bavail * st.f_frsize / s->env->page >= want * PLENTY;
+  return space_disk(s) >= want * PLENTY;
 }
 
 uint64_t space_spare(space *s, uint64_t want)

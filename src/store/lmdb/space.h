@@ -41,6 +41,9 @@ space_answer space_ask(space *s, uint64_t need);
  * already acknowledged and can do so in small parts; a `space` of its own, on its own thread. */
 uint64_t space_spare(space *s, uint64_t want);
 
+/* Pages that the disk has room for, beside the file; 0 when it does not say. Thread: any. */
+uint64_t space_disk(const space *s);
+
 /* Pages that have been used so far, free ones among them. */
 uint64_t space_used(const env *e);
 

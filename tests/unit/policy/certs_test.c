@@ -188,11 +188,16 @@ static const char *put_crt(const char *name, gnutls_x509_crt_t crt)
   return put_datum(name, out, false);
 }
 
-static const char *put_ca(const char *name, gnutls_x509_crt_t crt)
+static const char *add_ca(const char *name, gnutls_x509_crt_t crt, bool appends)
 {
   gnutls_datum_t out;
   assert_int_equal(gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &out), 0);
-  return put_datum(name, out, false);
+  return put_datum(name, out, appends);
+}
+
+static const char *put_ca(const char *name, gnutls_x509_crt_t crt)
+{
+  return add_ca(name, crt, false);
 }
 
 /* Takes the list. */
@@ -1035,6 +1040,33 @@ static void rfc5280_5_a_reload_ends_what_is_revoked_or_not_trusted(void **state)
   certs_close(c);
 }
 
+/* The next one of a CA has the same name, and another key. */
+static void rfc5280_6_1_an_authority_is_told_from_its_namesake(void **state)
+{
+  char why[CERTS_WHY_SIZE];
+  dtls_objection o;
+  uint32_t who;
+  (void)state;
+  gnutls_x509_crt_t next =
+      make_crt((wish){.cn = "ca", .key = other_ca_key, .signer = other_ca_key, .is_ca = true});
+  gnutls_x509_crt_t crt = make_crt((wish){.serial = 20});
+  (void)put_ca("ca.pem", next);
+  certs *c =
+      open_certs((certs_cfg){.certificate = put_crt("own.pem", make_crt((wish){.key = own_key})),
+                             .key = put_key("own.key", own_key),
+                             .ca = add_ca("ca.pem", ca_crt, true),
+                             .clients = CERTS_CLIENTS_REQUIRED});
+  assert_int_equal(vouch_crt(c, crt, NULL, &o, &who), COPAL_OK);
+  assert_int_equal(readmit_once(c, who), COPAL_OK);
+  (void)put_ca("ca.pem", next);
+  assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
+  assert_int_equal(readmit_once(c, who), COPAL_ENOTFOUND);
+  identity_release(people, who);
+  gnutls_x509_crt_deinit(crt);
+  gnutls_x509_crt_deinit(next);
+  certs_close(c);
+}
+
 static void certificate_that_is_trusted_itself_stays(void **state)
 {
   char why[CERTS_WHY_SIZE];
@@ -1283,6 +1315,7 @@ int main(void)
       cmocka_unit_test(reload_judges_by_the_new_files),
       cmocka_unit_test(rfc5280_5_a_reload_ends_what_is_revoked_or_not_trusted),
       cmocka_unit_test(certificate_that_is_trusted_itself_stays),
+      cmocka_unit_test(rfc5280_6_1_an_authority_is_told_from_its_namesake),
       cmocka_unit_test(rfc5280_6_1_a_reload_ends_what_has_expired),
       cmocka_unit_test(raw_keys_go_by_another_name_or_not_at_all_after_a_reload),
       cmocka_unit_test(refused_files_leave_all_as_it_was),

@@ -1350,6 +1350,43 @@ static void rfc7641_4_5_2_a_change_between_bursts_reaches_all(void **state)
   assert_true(copal_ep_deadline(f->ep) > f->now);
 }
 
+/* Observe numbers that are used up faster than the clock moves end up at a limit, where two changes
+ * of one instant have the same one. RFC 7641 section 4.4. */
+static void rfc7641_4_2_no_burst_sends_what_a_change_has_replaced(void **state)
+{
+  fixture *f = *state;
+  gather_crowd(f);
+  f->now += ms;
+  asked->subject.sequence = (uint32_t)(f->now >> 5) + f->cfg.sequence_base + (1 << 11);
+  change(f, asked, "a1");
+  expect_burst(f, 1, 2, "a1");
+  change(f, asked, "a2");
+  expect_burst(f, 3, 4, "a2");
+}
+
+static void rfc7252_4_2_what_is_repeated_after_bursts_is_the_same_message(void **state)
+{
+  fixture *f = *state;
+  uint16_t mids[CROWD + 1] = {0};
+  gather_crowd(f);
+  change(f, asked, "a1");
+  for (uint8_t i = 1; i <= CROWD; i++) {
+    mids[i] = expect_con_to(f, i, "a1").mid;
+    if (i % 2 == 0)
+      go_on(f);
+  }
+  f->now += 3 * second + 100 * ms;
+  copal_ep_expire(f->ep, f->now);
+  assert_int_equal(f->sent_count - f->sent_seen, CROWD);
+  for (; f->sent_seen < f->sent_count; f->sent_seen++) {
+    const fx_datagram *sent = &f->sent[f->sent_seen];
+    const uint8_t i = sent->path.remote.ip[15];
+    assert_in_range(i, 1, CROWD);
+    assert_int_equal(sent->bytes[2] << 8 | sent->bytes[3], mids[i]);
+    mids[i] = 0; /* each once */
+  }
+}
+
 static void rfc7641_4_4_who_registers_between_bursts_sees_rising_numbers(void **state)
 {
   fixture *f = *state;
@@ -1857,6 +1894,8 @@ int main(void)
       TEST(rfc7641_4_5_1_a_longer_round_trip_counts_by_an_eighth),
       TEST(many_observers_are_told_in_bursts),
       TEST(rfc7641_4_5_2_a_change_between_bursts_reaches_all),
+      TEST(rfc7641_4_2_no_burst_sends_what_a_change_has_replaced),
+      TEST(rfc7252_4_2_what_is_repeated_after_bursts_is_the_same_message),
       TEST(rfc7641_4_4_who_registers_between_bursts_sees_rising_numbers),
       TEST(who_leaves_between_bursts_holds_up_nobody),
       TEST(a_subject_that_ends_between_bursts_tells_all_and_goes),
