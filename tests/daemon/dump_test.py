@@ -450,6 +450,23 @@ class LoadAfterCrash(Case):
             self.assertIn(b"1", c.ask(GET, "/new"))
             self.assertEqual(d.stop()[0], 0)
 
+    def test_recovery_keeps_the_past_without_knowing_how_much(self):
+        config = self.dir("history.conf")
+        with open(config, "w", encoding="ascii") as f:
+            f.write("resources = { history = 10; }\n")
+        with self.serve(self.data, "--config", config) as d, Client(d.port) as c:
+            for value in (b"first", b"second", b"third"):
+                self.assertIn(c.ask(PUT, "/h", value)[1], (CREATED, CHANGED))
+            d.process.kill()
+            d.process.wait()
+        self.assertEqual(self.load(lines=['{"copald_dump":1,"revision":9}',
+                                          '{"end":true,"resources":0}'])[0], 1)
+        with self.serve(self.data, "--config", config) as d, Client(d.port) as c:
+            answer = c.ask(GET, "/h", query=["history"])
+            for value in (b"first", b"second", b"third"):
+                self.assertIn(value, answer)
+            self.assertEqual(d.stop()[0], 0)
+
     def test_damaged_journal_is_named_and_nothing_is_loaded(self):
         self.crash()
         journal = os.path.join(self.data, "journal")
