@@ -20,9 +20,10 @@
 #include "transport/udp.h"
 
 enum {
-  CONF_TEXT_SIZE = 1024, /* of a text with its final 0 */
-  CONF_SHARDS_MAX = 64,  /* beyond that resources_open() would need to be told */
-  CONF_SOCKETS_MAX = 256 /* of an address: a byte names one in connection IDs */
+  CONF_TEXT_SIZE = 1024,   /* of a text with its final 0 */
+  CONF_HISTORY_MAX = 1000, /* former representations of a resource */
+  CONF_SHARDS_MAX = 64,    /* beyond that resources_open() would need to be told */
+  CONF_SOCKETS_MAX = 256   /* of an address: a byte names one in connection IDs */
 };
 
 /* Strings in memory of their own. */

@@ -183,7 +183,7 @@ const conf_key conf_keys[] = {
     COUNT("resources", "count", store_resources, 1, UINT64_MAX),
     BYTES("resources", "memory", store_bytes, 4096, UINT64_MAX),
     BYTES("resources", "disk", store_disk, 4u << 20, UINT64_C(1) << 46),
-    COUNT("resources", "history", history, 0, 1000),
+    COUNT("resources", "history", history, 0, CONF_HISTORY_MAX),
 };
 /* clang-format on */
 

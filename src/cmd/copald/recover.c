@@ -6,10 +6,9 @@
 
 #include "copal/error.h"
 #include "server/clock.h"
+#include "server/conf.h"
 #include "store/journal/journal.h"
 #include "store/journal/state.h"
-
-enum { HISTORY_ALL = 1000 }; /* the most that resources.history can be */
 
 static int fail(char why[LMDB_WHY_SIZE], const char *dir, const char *what)
 {
@@ -36,7 +35,7 @@ static int settle(const char *dir, uint64_t disk, FILE *err, char why[LMDB_WHY_S
 {
   store *s;
   const journal_store_cfg cfg = {
-      .common = {.byte_max = disk, .history = HISTORY_ALL, .now = clock_now()}};
+      .common = {.byte_max = disk, .history = CONF_HISTORY_MAX, .now = clock_now()}};
   const int rc = journal_store_open(dir, &cfg, &s, why);
   if (rc != 0)
     return rc;

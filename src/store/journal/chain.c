@@ -232,7 +232,7 @@ static int read_batch(scan *x, copal_span bytes, const batch_header *h, char why
     const bool has_body = rec.kind == BATCH_PUT;
     const chain_place body = {
         .in = x->s, .offset = has_body ? (uint64_t)(rec.rec.item.body.ptr - x->file.ptr) : at};
-    const int rc = x->r->on_record(x->r, h->number, &rec, &body);
+    const int rc = x->r->on_record != NULL ? x->r->on_record(x->r, h->number, &rec, &body) : 0;
     if (rc != 0)
       return fail_errno(why, rc, "its changes cannot be taken over");
   }
@@ -364,19 +364,9 @@ int chain_read(chain *c, chain_reader *r, char why[CHAIN_WHY_SIZE])
   return sync_all(c, why);
 }
 
-static int pass_over(chain_reader *r, uint64_t number, const batch_record *rec,
-                     const chain_place *body)
-{
-  (void)r;
-  (void)number;
-  (void)rec;
-  (void)body;
-  return 0;
-}
-
 int chain_discard(chain *c, uint64_t applied, char why[CHAIN_WHY_SIZE])
 {
-  chain_reader r = {.on_record = pass_over, .applied = applied};
+  chain_reader r = {.applied = applied};
   const int rc = chain_read(c, &r, why);
   if (rc != 0)
     return rc;

@@ -56,7 +56,7 @@ int chain_open(chain *c, const char *dir, uint64_t store_id, uint64_t segment_si
 /* What reading finds. */
 typedef struct chain_reader {
   /* A record of a batch that the checkpoint does not have, lent; `body` says where in the journal
-   * its body is. Returns 0 or -errno, which ends the reading. */
+   * its body is. Returns 0 or -errno, which ends the reading. NULL: batches are counted only. */
   int (*on_record)(struct chain_reader *r, uint64_t batch, const batch_record *rec,
                    const chain_place *body);
   uint64_t applied; /* all batches up to this one are in the checkpoint */

@@ -9,17 +9,6 @@
 #include "store/journal/journal.h"
 #include "store/journal/state.h"
 
-/* Nothing is taken over. */
-static int pass_over(chain_reader *r, uint64_t number, const batch_record *rec,
-                     const chain_place *body)
-{
-  (void)r;
-  (void)number;
-  (void)rec;
-  (void)body;
-  return 0;
-}
-
 static int read_state(const env *e, journal_state *state)
 {
   MDB_txn *txn;
@@ -40,7 +29,7 @@ static int check_files(const env *e, const char *dir, const journal_state *state
   int rc = chain_open(&c, dir, e->record.epoch, CHAIN_SEGMENT_MIN, CHAIN_CHECK, damage);
   if (rc != 0)
     return rc == -ENOENT && !state->is_open ? 0 : rc;
-  chain_reader reader = {.on_record = pass_over, .applied = state->applied};
+  chain_reader reader = {.applied = state->applied};
   report->bytes = c.bytes;
   if (c.oldest == NULL && state->is_open) {
     snprintf(damage, CHAIN_WHY_SIZE, "the journal is missing");
