@@ -64,19 +64,45 @@ func request(code byte, id uint16, payload string) []byte {
 	return m
 }
 
+// A nibble of an option's head with the bytes that extend it. RFC 7252 section 3.1.
+func number(nibble byte, rest []byte) (int, []byte) {
+	switch {
+	case nibble < 13:
+		return int(nibble), rest
+	case nibble == 13 && len(rest) >= 1:
+		return 13 + int(rest[0]), rest[1:]
+	case nibble == 14 && len(rest) >= 2:
+		return 269 + int(rest[0])<<8 + int(rest[1]), rest[2:]
+	}
+	log.Fatalf("not an option: %d %x", nibble, rest)
+	return 0, nil
+}
+
+// What stands behind the options, whose values may hold any byte. RFC 7252 section 3.1.
+func payloadOf(rest []byte) string {
+	for len(rest) > 0 {
+		head := rest[0]
+		rest = rest[1:]
+		if head == 0xff {
+			return string(rest)
+		}
+		length := 0
+		_, rest = number(head>>4, rest)
+		length, rest = number(head&15, rest)
+		if length > len(rest) {
+			log.Fatalf("cut option: %x", rest)
+		}
+		rest = rest[length:]
+	}
+	return ""
+}
+
 // The code and payload of a piggybacked response.
 func read(answer []byte, id uint16) (string, string) {
 	if len(answer) < 5 || answer[0] != 0x61 || answer[4] != byte(id) {
 		log.Fatalf("not the answer: %x", answer)
 	}
-	payload := ""
-	for i, c := range answer[5:] {
-		if c == 0xff {
-			payload = string(answer[5+i+1:])
-			break
-		}
-	}
-	return fmt.Sprintf("%d.%02d", answer[1]>>5, answer[1]&31), payload
+	return fmt.Sprintf("%d.%02d", answer[1]>>5, answer[1]&31), payloadOf(answer[5:])
 }
 
 func main() {
