@@ -171,6 +171,7 @@ static const metric table[] = {
     RARE("sessions_forged", sessions.ended[DTLS_END_FORGED]),
     RARE("sessions_exhausted", sessions.ended[DTLS_END_EXHAUSTED]),
     RARE("sessions_revoked", sessions.ended[DTLS_END_REVOKED]),
+    RARE("sessions_without_room", sessions.ended[DTLS_END_NO_ROOM]),
     RARE("sessions", dtls_usage.sessions),
     RARE("handshakes", dtls_usage.handshakes),
 

@@ -117,24 +117,27 @@ static const char *end_text(dtls_end why)
   case DTLS_END_FORGED: return "too many forged records";
   case DTLS_END_EXHAUSTED: return "its keys are worn out";
   case DTLS_END_REVOKED: return "its peer was taken out of the credentials";
+  case DTLS_END_NO_ROOM: return "no room for the name or the groups its peer has now";
   case DTLS_END_COUNT: break;
   }
   return "";
 }
 
 /* Somebody was put out: the operator wants to see that. */
-static void log_revoked(secure *s, const copal_path *path, copal_time now)
+static void log_put_out(secure *s, const copal_path *path, dtls_end why, copal_time now)
 {
+  const log_level level = why == DTLS_END_REVOKED ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR;
   dtls_about about;
-  if (!log_is_on(s->parts.log, LOG_LEVEL_INFO) || !dtls_describe(s->dtls, path->session, &about))
+  if (!log_is_on(s->parts.log, level) || !dtls_describe(s->dtls, path->session, &about))
     return;
   const identity *who = identity_of(s->parts.shared->people, about.identity);
   char peer[UDP_ADDR_TEXT_SIZE], name[IDENTITY_NAME_MAX + 16];
   udp_addr_format(&path->remote, peer);
   snprintf(name, sizeof name, "%s:%.*s", identity_kind_name(who->kind), (int)who->name.len,
            (const char *)who->name.ptr);
-  const log_field fields[] = {log_text("peer", peer), log_text("identity", name)};
-  log_limited(s->parts.log, LOG_LEVEL_INFO, "session_revoked", peer, fields, 2, now);
+  const log_field fields[] = {log_text("peer", peer), log_text("identity", name),
+                              log_text("reason", end_text(why))};
+  log_limited(s->parts.log, level, "session_revoked", peer, fields, 3, now);
 }
 
 static void on_renamed(dtls_app *a, copal_time now)
@@ -150,8 +153,8 @@ static void on_close(dtls_app *a, const copal_path *path, dtls_end why, copal_ti
   if (s->ep == NULL)
     return; /* all is being closed */
   copal_ep_forget(s->ep, path, now);
-  if (why == DTLS_END_REVOKED)
-    log_revoked(s, path, now);
+  if (why == DTLS_END_REVOKED || why == DTLS_END_NO_ROOM)
+    log_put_out(s, path, why, now);
   log_session(s, LOG_LEVEL_DEBUG, "session_closed", path, log_text("reason", end_text(why)), now);
 }
 

@@ -134,8 +134,8 @@ typedef struct dtls_credentials {
   /* Judges again, after a reload, somebody whom vouch() or readmit() has given a number, without
    * asking anybody. Returns COPAL_OK with the number to go on with: the same one, or another that
    * is held until release(), too, for the identity is known by another name or in other groups now.
-   * COPAL_ENOTFOUND: it is not admitted any more. Other errors: nobody can tell now. NULL: all that
-   * were vouched for stay. */
+   * COPAL_ENOTFOUND: it is not admitted any more. Other errors: what it is now cannot be given a
+   * number, and it is not to go on as what it was. NULL: all that were vouched for stay. */
   int (*readmit)(struct dtls_credentials *c, uint32_t identity, uint32_t *now);
 
   /* Lets go of a number that vouch() or readmit() gave. */

@@ -59,7 +59,8 @@ typedef struct dtls_app {
    * thread. Called from any thread. NULL: nobody looks keys up elsewhere. */
   void (*on_answer)(struct dtls_app *a, uint32_t session);
 
-  /* dtls_readmit() is through, and sessions have other identities than before. May be NULL. */
+  /* Sessions have other identities than before: called when dtls_readmit() is through, or has been
+   * at it for a second. May be NULL. */
   void (*on_renamed)(struct dtls_app *a, copal_time now);
 } dtls_app;
 

@@ -57,7 +57,8 @@ struct dtls {
   const dtls_about *leaving; /* of the session on_close() is being told of; NULL: of none */
   struct {
     uint32_t slot, left; /* the next to look at; how many more */
-    bool has_renamed;    /* somebody has another number since the walk began */
+    bool has_renamed;    /* somebody has another number, and the owner has not been told */
+    copal_time tell_by;  /* it is told then, in the midst of a walk, too */
     copal_time due;      /* COPAL_NEVER: nothing is to be done */
   } readmit;
   uint32_t ended_count;

@@ -201,6 +201,7 @@ static void say_goodbye(dtls *d, dtls_session *s, dtls_end why)
   case DTLS_END_LOCAL:
   case DTLS_END_EVICTED:
   case DTLS_END_IDLE:
+  case DTLS_END_NO_ROOM:
   case DTLS_END_FORGED: send_alert(d, s, ALERT_WARNING, ALERT_CLOSE_NOTIFY); return;
   case DTLS_END_PEER:
   case DTLS_END_REPLACED:

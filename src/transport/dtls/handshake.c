@@ -332,8 +332,8 @@ static int vouch_again(handshake *h)
     c->release(c, h->identity);
     h->identity = now;
   }
-  h->is_refused = rc == COPAL_ENOTFOUND;
-  return h->is_refused ? rc : COPAL_OK;
+  h->is_refused = rc < 0; /* and when there is no room: nobody keeps groups he has lost */
+  return rc;
 }
 
 static int vouch(handshake *h, dtls_claim *claim)

@@ -13,6 +13,10 @@ enum {
 
 static const copal_dur pause = COPAL_MILLISECOND;
 
+/* So long the owner waits at most to hear of other names: reloads that follow each other faster
+ * than a walk takes do not put it off. */
+static const copal_dur untold_max = COPAL_SECOND;
+
 void dtls_readmit(dtls *d, copal_time now)
 {
   if (d->cfg.credentials->readmit == NULL)
@@ -28,6 +32,8 @@ static void rename_peer(dtls *d, dtls_session *s, uint32_t identity)
   const uint32_t before = s->identity;
   s->identity = identity;
   d->cfg.credentials->release(d->cfg.credentials, before);
+  if (!d->readmit.has_renamed)
+    d->readmit.tell_by = d->now + untold_max;
   d->readmit.has_renamed = true;
 }
 
@@ -40,7 +46,9 @@ static void judge(dtls *d, dtls_session *s)
   const int rc = c->readmit(c, s->identity, &now);
   if (rc == COPAL_ENOTFOUND)
     dtls_session_end(d->sessions, s, DTLS_END_REVOKED);
-  else if (rc == COPAL_OK && now != s->identity)
+  else if (rc < 0)
+    dtls_session_end(d->sessions, s, DTLS_END_NO_ROOM); /* it may have lost rights: not as before */
+  else if (now != s->identity)
     rename_peer(d, s, now);
 }
 
@@ -57,7 +65,7 @@ void readmit_run(dtls *d)
   }
   established_settle(d);
   d->readmit.due = d->readmit.left > 0 ? d->now + pause : COPAL_NEVER;
-  if (d->readmit.left > 0 || !d->readmit.has_renamed)
+  if (!d->readmit.has_renamed || (d->readmit.left > 0 && d->now < d->readmit.tell_by))
     return;
   d->readmit.has_renamed = false;
   if (d->cfg.app->on_renamed != NULL)

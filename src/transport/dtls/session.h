@@ -104,6 +104,7 @@ typedef enum dtls_end {
   DTLS_END_FORGED,    /* too many records that were not authentic */
   DTLS_END_EXHAUSTED, /* as many records sealed as the keys are good for */
   DTLS_END_REVOKED,   /* the peer was taken out of the credentials */
+  DTLS_END_NO_ROOM,   /* the peer is somebody else now, whom there is no room to register */
   DTLS_END_COUNT,
 } dtls_end;
 

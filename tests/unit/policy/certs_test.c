@@ -324,13 +324,25 @@ static int vouch_key(certs *c, gnutls_x509_privkey_t key, dtls_objection *o, uin
   return rc;
 }
 
+/* The files of a server with that certificate of its own. */
+static certs_cfg with_own(wish w)
+{
+  w.key = own_key;
+  return (certs_cfg){.certificate = put_crt("own.pem", make_crt(w)),
+                     .key = put_key("own.key", own_key),
+                     .clients = CERTS_CLIENTS_REQUIRED};
+}
+
+static certs_cfg with_own_and_ca(const char *ca)
+{
+  certs_cfg cfg = with_own((wish){.cn = "server"});
+  cfg.ca = ca;
+  return cfg;
+}
+
 static certs *open_server(void)
 {
-  return open_certs((certs_cfg){
-      .certificate = put_crt("own.pem", make_crt((wish){.key = own_key, .cn = "server"})),
-      .key = put_key("own.key", own_key),
-      .ca = put_ca("ca.pem", ca_crt),
-      .clients = CERTS_CLIENTS_REQUIRED});
+  return open_certs(with_own_and_ca(put_ca("ca.pem", ca_crt)));
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -540,11 +552,9 @@ static void rfc5280_6_1_chain_leads_to_the_ca(void **state)
 
 static void rfc5280_5_revoked_certificates_are_refused(void **state)
 {
-  certs *c =
-      open_certs((certs_cfg){.certificate = put_crt("own.pem", make_crt((wish){.key = own_key})),
-                             .key = put_key("own.key", own_key),
-                             .ca = put_ca("ca.pem", ca_crt),
-                             .crl = put_crl("crl.pem", make_crl(ca_crt, ca_key, 9, -1), false)});
+  certs_cfg cfg = with_own_and_ca(put_ca("ca.pem", ca_crt));
+  cfg.crl = put_crl("crl.pem", make_crl(ca_crt, ca_key, 9, -1), false);
+  certs *c = open_certs(cfg);
   (void)state;
   assert_refused(c, make_crt((wish){.serial = 9}), NULL, DTLS_REFUSAL_REVOKED,
                  "the certificate of 'dev-1' is revoked");
@@ -584,9 +594,7 @@ static void identities_are_what_the_rule_selects(void **state)
   };
   char text[FINGERPRINT_TEXT];
   (void)state;
-  certs_cfg cfg = {.certificate = put_crt("own.pem", make_crt((wish){.key = own_key})),
-                   .key = put_key("own.key", own_key),
-                   .ca = put_ca("ca.pem", ca_crt)};
+  certs_cfg cfg = with_own_and_ca(put_ca("ca.pem", ca_crt));
   for (size_t i = 0; i < COUNT(cases); i++) {
     cfg.name = cases[i].name;
     certs *c = open_certs(cfg);
@@ -927,18 +935,10 @@ static void names_that_are_none_of_hosts_do_no_harm(void **state)
   static const char *const names[] = {"B\xc3\xbcro Server", "*.example", "a b", "", "x'\"\\"};
   (void)state;
   for (size_t i = 0; i < COUNT(names); i++) {
-    certs *c = open_certs((certs_cfg){
-        .certificate = put_crt("own.pem", make_crt((wish){.key = own_key, .cn = names[i]})),
-        .key = put_key("own.key", own_key),
-        .clients = CERTS_CLIENTS_NONE});
+    certs *c = open_certs(with_own((wish){.cn = names[i]}));
     certs_close(c);
   }
-  certs_close(open_certs((certs_cfg){
-      .certificate = put_crt(
-          "own.pem",
-          make_crt((wish){.key = own_key, .dns = "*.Example", .uri = "coaps://[::1]:5684"})),
-      .key = put_key("own.key", own_key),
-      .clients = CERTS_CLIENTS_NONE}));
+  certs_close(open_certs(with_own((wish){.dns = "*.Example", .uri = "coaps://[::1]:5684"})));
 }
 
 static void reload_takes_other_names_of_files(void **state)
@@ -954,10 +954,8 @@ static void reload_takes_other_names_of_files(void **state)
   assert_true(face->refuses_raw_keys(face));
   char print[FINGERPRINT_TEXT];
   print_of(peer_key, print);
-  certs_cfg names = {.certificate = put_crt("own.pem", make_crt((wish){.key = own_key})),
-                     .key = put_key("own.key", own_key),
-                     .ca = put_ca("ca.pem", ca_crt),
-                     .raw_peers = put_text("peers", print)};
+  certs_cfg names = with_own_and_ca(put_ca("ca.pem", ca_crt));
+  names.raw_peers = put_text("peers", print);
   assert_int_equal(certs_reload(c, &names, why), COPAL_OK);
   gnutls_certificate_credentials_t own = face->certificates_take(face);
   assert_non_null(own);
@@ -1007,11 +1005,8 @@ static void rfc5280_5_a_reload_ends_what_is_revoked_or_not_trusted(void **state)
   dtls_objection o;
   uint32_t good, bad;
   (void)state;
-  certs_cfg cfg = {.certificate = put_crt("own.pem", make_crt((wish){.key = own_key})),
-                   .key = put_key("own.key", own_key),
-                   .ca = put_ca("ca.pem", ca_crt),
-                   .crl = put_crl("crl.pem", make_crl(ca_crt, ca_key, 99, 10), false),
-                   .clients = CERTS_CLIENTS_REQUIRED};
+  certs_cfg cfg = with_own_and_ca(put_ca("ca.pem", ca_crt));
+  cfg.crl = put_crl("crl.pem", make_crl(ca_crt, ca_key, 99, 10), false);
   certs *c = open_certs(cfg);
   gnutls_x509_crt_t crt = make_crt((wish){.serial = 20}), other = make_crt((wish){.serial = 21});
   assert_int_equal(vouch_crt(c, crt, NULL, &o, &good), COPAL_OK);
@@ -1051,11 +1046,7 @@ static void rfc5280_6_1_an_authority_is_told_from_its_namesake(void **state)
       make_crt((wish){.cn = "ca", .key = other_ca_key, .signer = other_ca_key, .is_ca = true});
   gnutls_x509_crt_t crt = make_crt((wish){.serial = 20});
   (void)put_ca("ca.pem", next);
-  certs *c =
-      open_certs((certs_cfg){.certificate = put_crt("own.pem", make_crt((wish){.key = own_key})),
-                             .key = put_key("own.key", own_key),
-                             .ca = add_ca("ca.pem", ca_crt, true),
-                             .clients = CERTS_CLIENTS_REQUIRED});
+  certs *c = open_certs(with_own_and_ca(add_ca("ca.pem", ca_crt, true)));
   assert_int_equal(vouch_crt(c, crt, NULL, &o, &who), COPAL_OK);
   assert_int_equal(readmit_once(c, who), COPAL_OK);
   (void)put_ca("ca.pem", next);
@@ -1075,11 +1066,7 @@ static void certificate_that_is_trusted_itself_stays(void **state)
   (void)state;
   gnutls_x509_crt_t crt =
       make_crt((wish){.is_ca = true, .key = peer_key, .signer = peer_key, .cn = "alone"});
-  certs *c =
-      open_certs((certs_cfg){.certificate = put_crt("own.pem", make_crt((wish){.key = own_key})),
-                             .key = put_key("own.key", own_key),
-                             .ca = put_ca("ca.pem", crt),
-                             .clients = CERTS_CLIENTS_REQUIRED});
+  certs *c = open_certs(with_own_and_ca(put_ca("ca.pem", crt)));
   assert_int_equal(vouch_crt(c, crt, NULL, &o, &who), COPAL_OK);
   assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
   assert_int_equal(readmit_once(c, who), COPAL_OK);

@@ -20,17 +20,6 @@ enum { CLIENT = 1, SOON = 2000000, LATE = 60000000, MTU_MIN = 256, MTU_MAX = 150
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-/* Both sides have heard the other. */
-static void assert_talking(talk *t)
-{
-  talk_say(t, CLIENT, "from client");
-  talk_run(t, SOON);
-  assert_string_equal(t->sides[TALK_SERVER].text, "from client");
-  talk_say(t, TALK_SERVER, "from server");
-  talk_run(t, SOON);
-  assert_string_equal(t->sides[CLIENT].text, "from server");
-}
-
 /* ------------------------------------------------------------------------------------------------
  * on the way */
 
@@ -57,7 +46,7 @@ static void rfc6347_4_2_3_chain_passes_at_each_mtu(void **state)
     assert_true(t->copy_len <= mtu);
     most = t->tampered > most ? t->tampered : most;
     fewest = t->tampered < fewest ? t->tampered : fewest;
-    assert_talking(t);
+    talk_assert_heard(t, CLIENT);
     talk_close(t);
   }
   assert_in_range(fewest, 6, 8);
@@ -84,7 +73,7 @@ static void rfc6347_4_2_4_chain_in_pieces_survives_loss_repetition_and_reorderin
       talk_run(t, SOON);
     if (t->sides[TALK_SERVER].opened == 0)
       fail_msg("seed %u: the server has no session", (unsigned)seed);
-    assert_talking(t);
+    talk_assert_heard(t, CLIENT);
     talk_close(t);
   }
 }
@@ -285,7 +274,7 @@ static void client_that_shows_nothing_may_be_nobody(void **state)
   t->sides[TALK_SERVER].credentials.admits_nobody = true;
   talk_connect(t, CLIENT);
   assert_true(talk_shake(t, CLIENT, SOON));
-  assert_talking(t);
+  talk_assert_heard(t, CLIENT);
   const talk_side *server = &t->sides[TALK_SERVER];
   assert_int_equal(dtls_identity(server->dtls, server->session), 1 + DTLS_CLAIM_NONE);
   talk_close(t);

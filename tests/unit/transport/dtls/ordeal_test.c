@@ -23,18 +23,6 @@ enum {
   HANDSHAKES_DEFAULT = 2000,
 };
 
-static void assert_talking(talk *t, int client)
-{
-  talk_side *server = &t->sides[TALK_SERVER], *c = &t->sides[client];
-  talk_say(t, client, "from client");
-  talk_run(t, SOON);
-  assert_string_equal(server->text, "from client");
-  talk_say(t, TALK_SERVER, "from server");
-  talk_run(t, SOON);
-  assert_string_equal(c->text, "from server");
-  server->text[0] = c->text[0] = '\0';
-}
-
 /* ------------------------------------------------------------------------------------------------
  * networks */
 
@@ -54,7 +42,7 @@ static void shake_in(const talk_cfg *cfg)
   for (int i = 0; i < 10 && t->sides[TALK_SERVER].opened == 0; i++)
     talk_run(t, SOON);
   assert_true(t->sides[TALK_SERVER].opened >= 1);
-  assert_talking(t, CLIENT);
+  talk_assert_heard(t, CLIENT);
   talk_close(t);
 }
 
@@ -138,7 +126,7 @@ static bool converse(bool is_in_order, bool has_cid, unsigned at)
   if (client->opened > 0 && client->failed == 0 && is_in_order) {
     talk_run(t, LATE); /* a session that was made is there for both, or the flight is repeated */
     if (t->sides[TALK_SERVER].session != 0)
-      assert_talking(t, CLIENT);
+      talk_assert_heard(t, CLIENT);
   }
   attempt = 1;
   talk_restart_client(t, CLIENT);
@@ -147,7 +135,7 @@ static bool converse(bool is_in_order, bool has_cid, unsigned at)
   if (!talk_shake(t, CLIENT, SOON))
     fail_msg("ended at %u: no session afterwards", at);
   assert_int_equal(before, 0);
-  assert_talking(t, CLIENT);
+  talk_assert_heard(t, CLIENT);
   talk_close(t);
   return has_ended;
 }
@@ -262,7 +250,7 @@ static void rfc6347_4_2_1_a_prefix_does_not_keep_others_out(void **state)
   t->sides[CLIENT].addr.ip[14]++; /* the neighbour */
   talk_connect(t, CLIENT);
   assert_true(talk_shake(t, CLIENT, SOON));
-  assert_talking(t, CLIENT);
+  talk_assert_heard(t, CLIENT);
   talk_close(t);
 }
 

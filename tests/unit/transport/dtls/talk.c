@@ -19,7 +19,7 @@
 #include "copal/error.h"
 #include "transport/dtls/saved.h"
 
-enum { LATENCY = 5000, JITTER = 60000, LANE = 3 };
+enum { LATENCY = 5000, JITTER = 60000, LANE = 3, SOON = 2000000 };
 
 static copal_time virtual_now = 1000 * (copal_time)COPAL_SECOND;
 
@@ -565,4 +565,25 @@ void talk_say(talk *t, int from, const char *text)
     return;
   memcpy(room.ptr, text, strlen(text));
   sink->commit(sink, &path, strlen(text));
+}
+
+talk *talk_open_session(const talk_cfg *cfg)
+{
+  enum { CLIENT = 1 };
+  talk *t = talk_open(cfg);
+  talk_connect(t, CLIENT);
+  assert_true(talk_shake(t, CLIENT, SOON));
+  return t;
+}
+
+void talk_assert_heard(talk *t, int client)
+{
+  talk_side *server = &t->sides[TALK_SERVER], *c = &t->sides[client];
+  talk_say(t, client, "from client");
+  talk_run(t, SOON);
+  assert_string_equal(server->text, "from client");
+  talk_say(t, TALK_SERVER, "from server");
+  talk_run(t, SOON);
+  assert_string_equal(c->text, "from server");
+  server->text[0] = c->text[0] = '\0';
 }

@@ -104,6 +104,13 @@ struct talk {
 
 /* A server and a client. */
 talk *talk_open(const talk_cfg *cfg);
+
+/* The same, and they have a session. */
+talk *talk_open_session(const talk_cfg *cfg);
+
+/* Asserts that both sides hear what the other says. */
+void talk_assert_heard(talk *t, int client);
+
 void talk_close(talk *t);
 
 /* Adds one more client; returns its index. */
