@@ -75,7 +75,7 @@ typedef struct server_parts {
 } server_parts;
 
 enum {
-  SERVER_WHY_SIZE = 256,
+  SERVER_WHY_SIZE = 448,
   SERVER_YIELDED = 1,
 };
 

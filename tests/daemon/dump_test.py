@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -478,6 +479,43 @@ class LoadAfterCrash(Case):
             '{"end":true,"resources":1}'])
         self.assertEqual(code, 1)
         self.assertIn("the journal is missing", err)
+
+
+class JournalAhead(Case):
+    """A data.mdb that was closed, put back beside a journal that has gone on without it."""
+
+    def setUp(self):
+        super().setUp()
+        with self.serve(self.data) as d, Client(d.port) as c:
+            self.assertEqual(c.ask(PUT, "/a", b"1")[1], CREATED)
+            self.assertEqual(d.stop()[0], 0)
+        shutil.copy(os.path.join(self.data, "data.mdb"), self.dir("old.mdb"))
+        with self.serve(self.data) as d, Client(d.port) as c:
+            self.assertEqual(c.ask(PUT, "/b", b"2")[1], CREATED)
+            d.stop(signal.SIGKILL)
+        shutil.copy(self.dir("old.mdb"), os.path.join(self.data, "data.mdb"))
+
+    def refused(self, *args, data=""):
+        code, out, err = run(*args, data=data)
+        self.assertEqual(code, 1, err)
+        for part in (self.data[:90], ".seg", "data.mdb does not know of", "move the folder 'journal' away"):
+            self.assertIn(part, err)
+        return out
+
+    def test_every_command_refuses_it(self):
+        self.assertEqual(self.refused("--dump", self.data), "")
+        self.refused("--backup", self.data, self.dir("copy"))
+        self.assertFalse(os.path.exists(self.dir("copy")))
+        self.refused("--check", self.data)
+        dump = '{"copald_dump":1}\n{"path":"/z","text":"x"}\n{"end":true,"resources":1}\n'
+        self.refused("--load", self.data, "--merge", data=dump)
+        for store in ("journal", "lmdb"):
+            self.refused("--data", self.data, "--store", store, "--listen", "coap://127.0.0.1:0")
+
+    def test_moving_it_away_goes_on_without_it(self):
+        os.rename(os.path.join(self.data, "journal"), self.dir("journal"))
+        self.assertEqual(run("--check", self.data)[0], 0)
+        self.assertEqual(resources(self.dump(self.data)).keys(), {"/a"})
 
 
 class BackupOfLmdb(Backup):

@@ -188,9 +188,9 @@ static int add_journal(const backup *b, const env *e, MDB_txn *txn)
 /* True when what was read of the journal begins where the copy ends. */
 static int check_fit(const backup *b, const env *e, MDB_txn *txn)
 {
-  journal_state state = {.is_open = false};
+  journal_state state;
   const int rc = journal_state_get(e, txn, &state);
-  if (rc != 0 && rc != MDB_NOTFOUND)
+  if (rc != 0)
     return rc;
   const tail *t = &b->from.tail;
   return state.is_open == t->is_open && state.applied == t->applied ? 0 : TAIL_MOVED;

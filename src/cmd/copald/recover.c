@@ -8,26 +8,12 @@
 #include "server/clock.h"
 #include "server/conf.h"
 #include "store/journal/journal.h"
-#include "store/journal/state.h"
+#include "store/journal/look.h"
 
 static int fail(char why[LMDB_WHY_SIZE], const char *dir, const char *what)
 {
   snprintf(why, LMDB_WHY_SIZE, "%.100s: %s", dir, what);
   return COPAL_EFORMAT;
-}
-
-/* Whether the database is not all of it. */
-static int look(const env *e, const char *dir, bool *is_open, char why[LMDB_WHY_SIZE])
-{
-  MDB_txn *txn;
-  journal_state state = {.is_open = false};
-  int rc = mdb_txn_begin(e->mdb, NULL, MDB_RDONLY, &txn);
-  if (rc == 0) {
-    rc = journal_state_get(e, txn, &state);
-    mdb_txn_abort(txn);
-  }
-  *is_open = rc == 0 && state.is_open;
-  return rc == 0 || rc == MDB_NOTFOUND ? 0 : fail(why, dir, mdb_strerror(rc));
 }
 
 /* A start and an orderly end. How much of the past is to be kept is not known here: all of it. */
@@ -52,7 +38,7 @@ static int open_closed(env *e, const char *dir, uint64_t disk, bool *is_open,
   int rc = env_open(e, dir, disk, ENV_SERVE, why);
   if (rc != 0)
     return rc;
-  rc = look(e, dir, is_open, why);
+  rc = journal_look_closed(e, dir, is_open, why);
   if (rc != 0 || *is_open)
     env_close(e);
   return rc;

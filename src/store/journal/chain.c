@@ -140,11 +140,12 @@ static int take_segment(chain *c, const char *name, char why[CHAIN_WHY_SIZE])
   const ssize_t n = pread(s->fd, header, sizeof header, 0);
   if (n < 0 || !segment_get_header(s, copal_span_of(header, (size_t)n), c->store_id)) {
     segment_close(s);
-    return n < 0 ? fail_errno(why, -EIO, name)
-                 : fail(why, COPAL_EFORMAT,
-                        "the journal: the header of %s is damaged, of another store, or of a newer "
-                        "copald; see 'copald --check'",
-                        name);
+    return n < 0
+               ? fail_errno(why, -EIO, name)
+               : fail(why, COPAL_EFORMAT,
+                      "the journal: the header of %s is damaged, of another store, or of a newer "
+                      "copald; move the file away if it does not belong here, or restore a backup",
+                      name);
   }
   insert(c, s);
   return 0;
@@ -280,7 +281,8 @@ static int check_tail(scan *x, char why[CHAIN_WHY_SIZE])
     if (batch_get_header(scan_rest(x, at), s->salt, &h) && h.number > x->next)
       return fail(why, COPAL_EFORMAT,
                   "the journal: %s is damaged at %" PRIu64 ": batch %" PRIu64
-                  " cannot be read, and batch %" PRIu64 " follows; see 'copald --check'",
+                  " cannot be read, and batch %" PRIu64 " follows; restore a backup, or cut the "
+                  "file there to go on without these changes and later ones",
                   s->name, s->end, x->next, h.number);
   return 0;
 }
@@ -319,11 +321,12 @@ static int check_join(scan *x, const segment *before, char why[CHAIN_WHY_SIZE])
   if (before == NULL)
     return fail(why, COPAL_EFORMAT,
                 "the journal: batches %" PRIu64 " to %" PRIu64
-                " are missing in front of %s; see 'copald --check'",
+                " are missing in front of %s; put their files back, or restore a backup",
                 x->next, x->s->first - 1, x->s->name);
   return fail(why, COPAL_EFORMAT,
               "the journal: %s is damaged at %" PRIu64 ": batch %" PRIu64
-              " cannot be read, and batch %" PRIu64 " follows in %s; see 'copald --check'",
+              " cannot be read, and batch %" PRIu64 " follows in %s; restore a backup, or cut the "
+              "file there and move later ones away to go on without their changes",
               before->name, before->end, x->next, x->s->first, x->s->name);
 }
 
@@ -364,17 +367,24 @@ int chain_read(chain *c, chain_reader *r, char why[CHAIN_WHY_SIZE])
   return sync_all(c, why);
 }
 
+int chain_read_closed(chain *c, chain_reader *r, char why[CHAIN_WHY_SIZE])
+{
+  const int rc = chain_read(c, r, why);
+  if (rc != 0 || r->batches == 0)
+    return rc;
+  return fail(why, COPAL_EFORMAT,
+              "the journal has %" PRIu64 " batches, up to %s, that data.mdb does not know of: that "
+              "is an older copy, or of another store; put the right one there, or move the folder "
+              "'" DIR_NAME "' away to go on without them",
+              r->batches, c->newest->name);
+}
+
 int chain_discard(chain *c, uint64_t applied, char why[CHAIN_WHY_SIZE])
 {
   chain_reader r = {.applied = applied};
-  const int rc = chain_read(c, &r, why);
+  const int rc = chain_read_closed(c, &r, why);
   if (rc != 0)
     return rc;
-  if (r.batches > 0)
-    return fail(why, COPAL_EFORMAT,
-                "the journal: %s and what follows has %" PRIu64
-                " batches that data.mdb does not know of: is it an older one?",
-                c->oldest->name, r.batches);
   while (c->oldest != NULL) {
     segment *s = c->oldest;
     c->oldest = s->next;

@@ -17,7 +17,7 @@
 #include "store/store.h"
 
 enum {
-  CHAIN_WHY_SIZE = 256,
+  CHAIN_WHY_SIZE = 320,
   CHAIN_SEGMENT_MIN = 64 << 10, /* bytes; smaller ones are not tried on a full disk */
 };
 
@@ -70,10 +70,14 @@ typedef struct chain_reader {
  * that were acknowledged; or -errno. */
 int chain_read(chain *c, chain_reader *r, char why[CHAIN_WHY_SIZE]);
 
+/* Reads a journal that the database says is closed, and has all of up to `applied`. Returns as
+ * chain_read(); COPAL_EFORMAT also when there are batches behind: then the database is not the one
+ * that they were written for. */
+int chain_read_closed(chain *c, chain_reader *r, char why[CHAIN_WHY_SIZE]);
+
 /* Deletes the segments, which the database says it does not need: left over when opening or closing
- * was cut short, or come back by a power loss. Returns 0; COPAL_EFORMAT with a sentence in `why`,
- * and nothing deleted, when there are batches behind `applied`: then the database is not the one
- * they were written for; or -errno. */
+ * was cut short, or come back by a power loss. Returns 0; or as chain_read_closed(), with nothing
+ * deleted. */
 int chain_discard(chain *c, uint64_t applied, char why[CHAIN_WHY_SIZE]);
 
 /* Appends a batch and makes it durable. Returns 0 with its number in `*number`; -ENOSPC, -EDQUOT,

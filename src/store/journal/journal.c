@@ -12,6 +12,7 @@
 
 #include "copal/error.h"
 #include "store/journal/engine.h"
+#include "store/journal/look.h"
 #include "store/journal/read.h"
 
 enum {
@@ -420,7 +421,7 @@ static int recover_record(chain_reader *reader, uint64_t number, const batch_rec
   return 0;
 }
 
-static int recover(journal_store *s, char why[LMDB_WHY_SIZE])
+static int recover(journal_store *s, char why[CHAIN_WHY_SIZE])
 {
   recovery r = {.reader = {.on_record = recover_record, .applied = s->applied}, .s = s};
   const int rc = chain_read(&s->chain, &r.reader, why);
@@ -511,28 +512,31 @@ static int read_database(journal_store *s)
 
 /* The journal of a store that was closed cleanly has nothing that the database has not: what files
  * there are were to be deleted. That of another must be there. */
+static int take_over(journal_store *s, bool is_open, const char *dir, char why[CHAIN_WHY_SIZE])
+{
+  int rc = chain_open(&s->chain, dir, s->env.record.epoch, s->own.segment_size, CHAIN_SERVE, why);
+  if (rc == 0 && !is_open)
+    rc = chain_discard(&s->chain, s->applied, why);
+  if (rc != 0)
+    return rc;
+  if (!is_open || s->chain.oldest != NULL)
+    return recover(s, why);
+  snprintf(why, CHAIN_WHY_SIZE, "%s", JOURNAL_IS_MISSING);
+  return COPAL_EFORMAT;
+}
+
 static int open_chain(journal_store *s, const char *dir, char why[LMDB_WHY_SIZE])
 {
-  journal_state state = {.is_open = false};
-  const int rc = journal_state_get(&s->env, s->standby, &state);
-  if (rc != 0 && rc != MDB_NOTFOUND) {
-    snprintf(why, LMDB_WHY_SIZE, "%s: the record of the journal in the database is damaged", dir);
-    return COPAL_EFORMAT;
+  journal_state state;
+  char what[CHAIN_WHY_SIZE] = JOURNAL_RECORD_IS_DAMAGED;
+  int rc = COPAL_EFORMAT;
+  if (journal_state_get(&s->env, s->standby, &state) == 0) {
+    s->applied = state.applied;
+    rc = take_over(s, state.is_open, dir, what);
   }
-  s->applied = state.applied;
-  int err = chain_open(&s->chain, dir, s->env.record.epoch, s->own.segment_size, CHAIN_SERVE, why);
-  if (err == 0 && !state.is_open)
-    err = chain_discard(&s->chain, s->applied, why);
-  if (err != 0)
-    return err;
-  if (state.is_open && s->chain.oldest == NULL) {
-    snprintf(why, LMDB_WHY_SIZE,
-             "%s: the journal is missing, and it has changes that are not in "
-             "the database; see 'copald --check'",
-             dir);
-    return COPAL_EFORMAT;
-  }
-  return recover(s, why);
+  if (rc != 0)
+    snprintf(why, LMDB_WHY_SIZE, "%.100s: %s", dir, what);
+  return rc;
 }
 
 /* Everything into the database; on a full disk the second attempt begins with what gives room. */

@@ -30,19 +30,33 @@ static uint32_t checksum(const uint8_t *bytes)
   return crc32c(0, copal_span_of(bytes + AT_FORMAT, JOURNAL_STATE_SIZE - AT_FORMAT));
 }
 
-int journal_state_get(const env *e, MDB_txn *txn, journal_state *s)
+static int get(const env *e, MDB_txn *txn, journal_state *s)
 {
   MDB_val key = env_val(copal_span_str(STATE_KEY));
   MDB_val value;
   const int rc = mdb_get(txn, e->main, &key, &value);
+  *s = (journal_state){.is_open = false};
   if (rc != 0)
-    return rc;
+    return rc == MDB_NOTFOUND ? 0 : rc;
   const uint8_t *p = value.mv_data;
   if (value.mv_size != JOURNAL_STATE_SIZE || get_uint(p, 4) != checksum(p) ||
       get_uint(p + AT_FORMAT, 4) != JOURNAL_FORMAT)
     return EILSEQ;
   *s = (journal_state){.is_open = p[AT_OPEN] != 0, .applied = get_uint(p + AT_APPLIED, 8)};
   return 0;
+}
+
+int journal_state_get(const env *e, MDB_txn *txn, journal_state *s)
+{
+  MDB_txn *own;
+  if (txn != NULL)
+    return get(e, txn, s);
+  int rc = mdb_txn_begin(e->mdb, NULL, MDB_RDONLY, &own);
+  if (rc != 0)
+    return rc;
+  rc = get(e, own, s);
+  mdb_txn_abort(own);
+  return rc;
 }
 
 int journal_state_put(const env *e, MDB_txn *txn, const journal_state *s)

@@ -16,8 +16,8 @@ typedef struct journal_state {
   uint64_t applied; /* number of the last batch that the database has */
 } journal_state;
 
-/* Reads it. Returns 0; MDB_NOTFOUND: there never was a journal; EILSEQ: it is damaged or of a newer
- * copald; or another error of LMDB. */
+/* Reads it in a transaction, NULL: one of its own. A journal that there never was is a closed one.
+ * Returns 0; EILSEQ: it is damaged or of a newer copald; or LMDB's error. */
 int journal_state_get(const env *e, MDB_txn *txn, journal_state *s);
 
 /* Writes it. Returns 0 or LMDB's error. */

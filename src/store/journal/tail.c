@@ -11,8 +11,8 @@
 
 #include "copal/error.h"
 #include "store/journal/chain.h"
+#include "store/journal/look.h"
 #include "store/journal/settle.h"
-#include "store/journal/state.h"
 #include "store/keytree.h"
 
 /* ------------------------------------------------------------------------------------------------
@@ -74,55 +74,35 @@ static int take_record(chain_reader *reader, uint64_t number, const batch_record
   return 0;
 }
 
-static int read_chain(tail *t, const env *e, const char *dir, char why[LMDB_WHY_SIZE])
+static int read_journal(tail *t, const env *e, const journal_state *state, const char *dir,
+                        char why[LMDB_WHY_SIZE])
 {
-  chain c;
-  char what[CHAIN_WHY_SIZE] = "";
-  int rc = chain_open(&c, dir, e->record.epoch, CHAIN_SEGMENT_MIN, CHAIN_CHECK, what);
-  if (rc == 0) {
-    tail_reader r = {.reader = {.on_record = take_record, .applied = t->applied}, .t = t};
-    rc = c.oldest != NULL ? chain_read(&c, &r.reader, what) : -ENOENT;
-    if (c.oldest == NULL)
-      snprintf(what, sizeof what, "the journal is missing; see 'copald --check'");
-    t->rev = r.reader.rev;
-    chain_close(&c, false);
-  }
-  if (rc != 0)
-    snprintf(why, LMDB_WHY_SIZE, "%.100s: %.150s", dir, what);
+  uint64_t bytes;
+  tail_reader r = {.reader = {.on_record = take_record}, .t = t};
+  const int rc = journal_look(e, state, dir, &r.reader, &bytes, why);
+  t->rev = r.reader.rev;
   return rc;
-}
-
-static int read_state(const env *e, MDB_txn *txn, journal_state *state)
-{
-  *state = (journal_state){.is_open = false};
-  const int rc = journal_state_get(e, txn, state);
-  return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 /* Whether the database has gone on since the snapshot. */
 static bool has_moved(const tail *t, const env *e)
 {
-  MDB_txn *txn;
   journal_state now;
-  if (mdb_txn_begin(e->mdb, NULL, MDB_RDONLY, &txn) != 0)
-    return true;
-  const int rc = read_state(e, txn, &now);
-  mdb_txn_abort(txn);
-  return rc != 0 || now.is_open != t->is_open || now.applied != t->applied;
+  return journal_state_get(e, NULL, &now) != 0 || now.is_open != t->is_open ||
+         now.applied != t->applied;
 }
 
 int tail_read(tail *t, const env *e, MDB_txn *txn, const char *dir, char why[LMDB_WHY_SIZE])
 {
   journal_state state;
   *t = (tail){.items = NULL};
-  if (read_state(e, txn, &state) != 0) {
-    snprintf(why, LMDB_WHY_SIZE, "%.100s: the record of the journal in the database is damaged",
-             dir);
+  if (journal_state_get(e, txn, &state) != 0) {
+    snprintf(why, LMDB_WHY_SIZE, "%.100s: " JOURNAL_RECORD_IS_DAMAGED, dir);
     return COPAL_EFORMAT;
   }
   t->is_open = state.is_open;
   t->applied = t->last = state.applied;
-  int rc = state.is_open ? read_chain(t, e, dir, why) : 0;
+  int rc = read_journal(t, e, &state, dir, why);
   if (has_moved(t, e))
     rc = TAIL_MOVED;
   if (rc != 0)

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "copal/error.h"
-#include "store/journal/state.h"
+#include "store/journal/look.h"
 #include "store/keytree.h"
 #include "store/lmdb/dbkey.h"
 #include "store/lmdb/engine.h"
@@ -519,26 +519,28 @@ static uint64_t system_clock(clockid_t id)
 }
 
 /* The journal may have changes that the database has not: another engine knows what to do. */
-static int check_journal(const lmdb_store *s, char why[LMDB_WHY_SIZE])
+static int check_journal(const lmdb_store *s, const char *dir, char why[LMDB_WHY_SIZE])
 {
-  journal_state journal = {.is_open = false};
-  const int rc = journal_state_get(&s->env, s->standby, &journal);
-  if (rc == MDB_NOTFOUND || (rc == 0 && !journal.is_open))
-    return 0;
+  bool is_open;
+  const int rc = journal_look_closed(&s->env, dir, &is_open, why);
+  if (rc != 0 || !is_open)
+    return rc;
   snprintf(why, LMDB_WHY_SIZE,
-           "the store has a journal that was not closed; open it with store = \"journal\" once");
+           "%.100s: the store has a journal that was not closed; open it with store = "
+           "\"journal\" once",
+           dir);
   return COPAL_EFORMAT;
 }
 
 /* What needs the directory open. */
-static int start(lmdb_store *s, char why[LMDB_WHY_SIZE])
+static int start(lmdb_store *s, const char *dir, char why[LMDB_WHY_SIZE])
 {
   int rc = space_init(&s->space, &s->env);
   if (rc == 0)
     rc = mdb_txn_begin(s->env.mdb, NULL, MDB_RDONLY, &s->standby);
   MDB_stat stat;
   if (rc == 0)
-    rc = check_journal(s, why);
+    rc = check_journal(s, dir, why);
   if (rc == 0)
     rc = mdb_stat(s->standby, s->env.items, &stat);
   if (rc == 0) {
@@ -579,7 +581,7 @@ int lmdb_store_open(const char *dir, const lmdb_store_cfg *cfg, store **out,
   pthread_cond_init(&s->settled, NULL);
   int rc = env_open(&s->env, dir, s->cfg.byte_max, ENV_SERVE, why);
   if (rc == 0)
-    rc = start(s, why);
+    rc = start(s, dir, why);
   if (rc != 0) {
     lmdb_close(&s->base);
     return rc;

@@ -64,7 +64,7 @@ typedef struct lmdb_store_counts {
   uint64_t reads_failed;      /* reads that could not be made: no memory, or a damaged record */
 } lmdb_store_counts;
 
-enum { LMDB_WHY_SIZE = 256, LMDB_COUNT_COUNT = 10 };
+enum { LMDB_WHY_SIZE = 448, LMDB_COUNT_COUNT = 10 };
 
 /* Names them for store_counts_now(). */
 void lmdb_store_name_counts(const lmdb_store_counts *c, store_count counts[LMDB_COUNT_COUNT]);
