@@ -15,6 +15,7 @@
 
 #include "copal/error.h"
 #include "server/clock.h"
+#include "server/errand.h"
 #include "server/groups.h"
 #include "server/listener.h"
 #include "server/mailbox.h"
@@ -26,6 +27,7 @@
 enum { KEYS_TEXT_SIZE = 1024 };
 
 struct server {
+  errand refresh; /* first: of the configuration, to shards that have not got the newest */
   server_parts parts;
   shard_common common;
   shard **shards;       /* common.count */
@@ -173,6 +175,8 @@ static int open_all(server *s)
   /* Each shard can have one report of each kind in the box at once. */
   if (rc == 0)
     rc = mailbox_open(8 * (size_t)s->common.count, &s->common.reports);
+  if (rc == 0 && errand_init(&s->refresh, s->common.count) < 0)
+    rc = -ENOMEM;
   if (rc == 0 && fanout_open(s->parts.store, &s->common.fanout) < 0)
     rc = -ENOMEM;
   if (rc == 0)
@@ -185,6 +189,12 @@ static int open_all(server *s)
   return start(s);
 }
 
+static int refresh_shard(errand *e, uint32_t index)
+{
+  const server *s = (const server *)e;
+  return shard_reload(s->shards[index], s->parts.conf);
+}
+
 int server_open(const server_parts *parts, server **out, char why[SERVER_WHY_SIZE])
 {
   why[0] = '\0';
@@ -192,6 +202,7 @@ int server_open(const server_parts *parts, server **out, char why[SERVER_WHY_SIZ
   if (s == NULL)
     return -ENOMEM;
   s->parts = *parts;
+  s->refresh.tell = refresh_shard;
   s->signals = -1;
   s->common = (shard_common){.conf = parts->conf,
                              .router = parts->router,
@@ -304,11 +315,22 @@ static void log_sum(server *s)
 
 void server_refresh(server *s)
 {
-  for (uint32_t i = 0; i < s->common.count; i++) {
-    if (shard_reload(s->shards[i], s->parts.conf) < 0)
-      LOG(s->parts.log, LOG_LEVEL_ERROR, "reload_failed", log_number("shard", i),
-          log_text("error", "the shard takes no messages"));
-  }
+  const uint32_t left = errand_begin(&s->refresh, clock_now());
+  if (left > 0)
+    LOG(s->parts.log, LOG_LEVEL_WARN, "reload_delayed", log_number("shards", left),
+        log_text("hint", "they take no messages now, and are told as soon as they do"));
+}
+
+/* Shards that are busy get the configuration as it is when they take messages again. */
+static void refresh_rest(server *s)
+{
+  if (s->refresh.next == COPAL_NEVER)
+    return;
+  if (s->is_draining || s->has_yielded)
+    errand_drop(&s->refresh);
+  else if (errand_run(&s->refresh, clock_now()) == 0)
+    LOG(s->parts.log, LOG_LEVEL_INFO, "reload_complete",
+        log_number("attempts", s->refresh.attempts));
 }
 
 /* Takes over what can change live; the rest of the present configuration stays. */
@@ -510,6 +532,7 @@ static bool is_busy(const server *s)
 static int wait_ms(const server *s)
 {
   copal_time until = is_starting(s) ? s->parts.upgrade->deadline : COPAL_NEVER;
+  until = s->refresh.next < until ? s->refresh.next : until;
   for (server_section *n = s->parts.sections; n != NULL && is_busy(s); n = n->next) {
     const copal_time due = n->deadline != NULL ? n->deadline(n) : COPAL_NEVER;
     until = due < until ? due : until;
@@ -544,6 +567,7 @@ int server_run(server *s)
       read_signals(s);
     if ((fds[1].revents & POLLIN) != 0)
       read_reports(s);
+    refresh_rest(s);
     run_sections(s);
   }
   stop_threads(s);
@@ -562,6 +586,7 @@ void server_close(server *s)
     close(s->signals);
   fanout_close(s->common.fanout);
   mailbox_close(s->common.reports);
+  errand_wipe(&s->refresh);
   free(s->shards);
   free(s);
 }

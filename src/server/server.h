@@ -95,7 +95,8 @@ int server_run(server *s);
 uint32_t server_shard_count(const server *s);
 shard *server_shard(server *s, uint32_t index);
 
-/* Hands what can change live to the shards once more; failures are logged. */
+/* Hands what can change live to the shards once more. One that takes no messages now is told later,
+ * which is logged. */
 void server_refresh(server *s);
 
 /* Where datagrams arrive: a shard, and which of its sockets of that address. */

@@ -98,6 +98,7 @@ int shard_reload(shard *s, const conf *c)
   if (rc < 0) {
     conf_strings_wipe(&m->names);
     access_release(m->admitted.rules);
+    explicit_bzero(&m->secure, sizeof m->secure);
     free(m);
   }
   return rc;
