@@ -46,7 +46,7 @@ static void let_go(certs *c, gnutls_certificate_credentials_t own)
   pthread_mutex_lock(&c->lock);
   for (edition **at = &c->editions; *at != NULL; at = &(*at)->next) {
     edition *e = *at;
-    if (e->own != own)
+    if (!certs_shows(e, own))
       continue;
     e->holders--;
     if (e->holders == 0 && e != c->editions) {
@@ -118,12 +118,12 @@ static void release(dtls_credentials *face, uint32_t who)
 }
 
 /* A server that has nothing to show does not ask for anything either. */
-static gnutls_certificate_credentials_t take(dtls_credentials *face)
+static gnutls_certificate_credentials_t take(dtls_credentials *face, copal_span server_name)
 {
   certs *c = (certs *)face;
   edition *e = hold(c);
   if (c->cfg.is_client || e->facts.certificates > 0 || e->facts.raw_key[0] != '\0')
-    return e->own;
+    return certs_shown_to(e, server_name);
   let_go(c, e->own);
   return NULL;
 }

@@ -35,11 +35,19 @@ typedef struct certs_authority {
   int64_t expires; /* seconds since 1970 */
 } certs_authority;
 
+/* What is shown to who wants a server by one of these names. */
+typedef struct certs_shown {
+  gnutls_certificate_credentials_t own;
+  struct certs_names *names; /* in lower case */
+} certs_shown;
+
 /* What the files said at a time; lives while a handshake uses it. */
 typedef struct edition {
   struct edition *next;
   unsigned holders;
-  gnutls_certificate_credentials_t own;
+  gnutls_certificate_credentials_t own; /* all of it; the first certificate goes first */
+  size_t shown_count;
+  certs_shown *shown;               /* each certificate alone, when there are several */
   gnutls_x509_trust_list_t trusted; /* NULL: no certificate is */
   size_t key_count, key_cap;
   known_key *keys; /* sorted by their first FINGERPRINT_MIN bytes */
@@ -67,6 +75,12 @@ void certs_drop(gnutls_datum_t *d);
 /* Reads a certificate of ours and its key; our raw public key. As edition_read(). */
 int certs_read_pair(edition *e, const certs_pair *files, bool is_client, char why[CERTS_WHY_SIZE]);
 int certs_read_raw_key(edition *e, const char *path, char why[CERTS_WHY_SIZE]);
+
+/* What to show to who wants that server, RFC 6066 section 3: names have no case, RFC 4343. And
+ * whether these credentials are of the edition; and the end of those in `shown`. */
+gnutls_certificate_credentials_t certs_shown_to(const edition *e, copal_span server_name);
+bool certs_shows(const edition *e, gnutls_certificate_credentials_t own);
+void certs_free_shown(edition *e);
 
 /* Reads all files. Returns 0, COPAL_EINVAL or COPAL_ENOSPC with `why`. */
 int edition_read(const certs_cfg *cfg, edition **e, char why[CERTS_WHY_SIZE]);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <gnutls/abstract.h>
 
@@ -45,15 +46,15 @@ static int read_key(const char *path, gnutls_datum_t *pem, gnutls_x509_privkey_t
 /* ------------------------------------------------------------------------------------------------
  * names */
 
-/* Names of hosts that a certificate is for, as clients send them. */
-typedef struct host_names {
-  int count;
+/* Names of hosts that a certificate is for. */
+typedef struct certs_names {
+  size_t count;
   char texts[NAMES_MAX][NAME_SIZE];
-} host_names;
+} certs_names;
 
-/* Keeps a name in lower case, as clients send it; others that a Common Name may hold, or a cut one,
- * are no names of hosts. */
-static void add_name(host_names *names, const char *text, size_t len)
+/* Keeps a name in lower case; others that a Common Name may hold, or a cut one, are no names of
+ * hosts. */
+static void add_name(certs_names *names, const char *text, size_t len)
 {
   if (names->count == NAMES_MAX || len == 0 || len >= NAME_SIZE)
     return;
@@ -68,7 +69,7 @@ static void add_name(host_names *names, const char *text, size_t len)
   names->count++;
 }
 
-static void add_host_of(host_names *names, const char *text, size_t len)
+static void add_host_of(certs_names *names, const char *text, size_t len)
 {
   copal_uri u;
   if (copal_uri_parse(copal_span_of(text, len), &u, NULL) == COPAL_OK && !u.host_is_ipv4 &&
@@ -78,7 +79,7 @@ static void add_host_of(host_names *names, const char *text, size_t len)
 
 /* DNS names and the hosts of CoAP URIs, or the Common Name when there is no SubjectAltName: as
  * certs_is_for() has it. */
-static void list_names(gnutls_x509_crt_t crt, host_names *names)
+static void list_names(gnutls_x509_crt_t crt, certs_names *names)
 {
   char text[NAME_SIZE];
   bool has_alternatives = false;
@@ -147,18 +148,13 @@ static void note_own(certs_facts *f, gnutls_x509_crt_t crt)
   write_subject(crt, f->expiring);
 }
 
-/* Hands a chain and its key to the library, with the names it is for; what it does not take is
- * freed. Returns as the library does. */
-static int hand_over(edition *e, const pair_read *p)
+/* Hands a chain and its key to the library; what it does not take is freed. Returns as the library
+ * does. */
+static int hand_over(gnutls_certificate_credentials_t own, const pair_read *p)
 {
-  host_names names;
-  const char *pointers[NAMES_MAX];
   gnutls_pcert_st chain[CHAIN_MAX];
   unsigned count = p->count;
   gnutls_privkey_t key = NULL;
-  list_names(p->crts[0], &names);
-  for (int i = 0; i < names.count; i++)
-    pointers[i] = names.texts[i];
   int rc = gnutls_pcert_import_x509_list(chain, p->crts, &count, GNUTLS_X509_CRT_LIST_SORT);
   if (rc < 0)
     return rc;
@@ -166,8 +162,7 @@ static int hand_over(edition *e, const pair_read *p)
   if (rc >= 0)
     rc = gnutls_privkey_import_x509(key, p->key, GNUTLS_PRIVKEY_IMPORT_COPY);
   if (rc >= 0)
-    rc = gnutls_certificate_set_key(e->own, names.count > 0 ? pointers : NULL, names.count, chain,
-                                    (int)count, key);
+    rc = gnutls_certificate_set_key(own, NULL, 0, chain, (int)count, key);
   if (rc >= 0)
     return rc;
   if (key != NULL)
@@ -175,6 +170,55 @@ static int hand_over(edition *e, const pair_read *p)
   while (count > 0)
     gnutls_pcert_deinit(&chain[--count]);
   return rc;
+}
+
+/* One of several is shown alone to who wants it by name. */
+static int show_alone(edition *e, const pair_read *p)
+{
+  if (e->shown == NULL)
+    return 0;
+  certs_shown *s = &e->shown[e->shown_count++];
+  s->names = malloc(sizeof *s->names);
+  if (s->names == NULL)
+    return GNUTLS_E_MEMORY_ERROR;
+  list_names(p->crts[0], s->names);
+  const int rc = gnutls_certificate_allocate_credentials(&s->own);
+  return rc < 0 ? rc : hand_over(s->own, p);
+}
+
+static bool has_name(const certs_names *names, copal_span wanted)
+{
+  for (size_t i = 0; i < names->count; i++)
+    if (strlen(names->texts[i]) == wanted.len &&
+        strncasecmp(names->texts[i], (const char *)wanted.ptr, wanted.len) == 0)
+      return true;
+  return false;
+}
+
+gnutls_certificate_credentials_t certs_shown_to(const edition *e, copal_span server_name)
+{
+  for (size_t i = 0; i < e->shown_count && server_name.len > 0; i++)
+    if (has_name(e->shown[i].names, server_name))
+      return e->shown[i].own;
+  return e->own;
+}
+
+bool certs_shows(const edition *e, gnutls_certificate_credentials_t own)
+{
+  for (size_t i = 0; i < e->shown_count; i++)
+    if (e->shown[i].own == own)
+      return true;
+  return e->own == own;
+}
+
+void certs_free_shown(edition *e)
+{
+  for (size_t i = 0; i < e->shown_count; i++) {
+    if (e->shown[i].own != NULL)
+      gnutls_certificate_free_credentials(e->shown[i].own);
+    free(e->shown[i].names);
+  }
+  free(e->shown);
 }
 
 static int import_chain(pair_read *p, char why[CERTS_WHY_SIZE])
@@ -201,7 +245,9 @@ static int read_pair(edition *e, pair_read *p, bool is_client, char why[CERTS_WH
     rc = check_own(p, is_client, why);
   if (rc < 0)
     return rc;
-  const int n = hand_over(e, p);
+  int n = hand_over(e->own, p);
+  if (n >= 0)
+    n = show_alone(e, p);
   if (n == GNUTLS_E_CERTIFICATE_KEY_MISMATCH) {
     snprintf(why, CERTS_WHY_SIZE, "%s: the key is that of another certificate: %s",
              p->files->certificate, p->files->key);
@@ -254,14 +300,23 @@ static int derive_public(gnutls_x509_privkey_t key, gnutls_datum_t *pem, gnutls_
   return rc;
 }
 
+static int add_raw_key(gnutls_certificate_credentials_t own, const gnutls_datum_t *spki,
+                       const gnutls_datum_t *pem)
+{
+  return gnutls_certificate_set_rawpk_key_mem(own, spki, pem, GNUTLS_X509_FMT_PEM, NULL, 0, NULL, 0,
+                                              GNUTLS_PKCS_PLAIN);
+}
+
+/* It has no name: it is shown beside each certificate. */
 static int set_raw_key(edition *e, gnutls_x509_privkey_t key, const gnutls_datum_t *pem)
 {
   gnutls_datum_t spki = {NULL, 0}, der = {NULL, 0};
   fingerprint print;
   int rc = derive_public(key, &spki, &der);
   if (rc >= 0)
-    rc = gnutls_certificate_set_rawpk_key_mem(e->own, &spki, pem, GNUTLS_X509_FMT_PEM, NULL, 0,
-                                              NULL, 0, GNUTLS_PKCS_PLAIN);
+    rc = add_raw_key(e->own, &spki, pem);
+  for (size_t i = 0; rc >= 0 && i < e->shown_count; i++)
+    rc = add_raw_key(e->shown[i].own, &spki, pem);
   if (rc >= 0)
     rc = fingerprint_of(copal_span_of(der.data, der.size), &print) ? 0 : GNUTLS_E_MEMORY_ERROR;
   if (rc >= 0)

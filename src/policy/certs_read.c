@@ -251,6 +251,10 @@ static int check(const certs_cfg *cfg, char why[CERTS_WHY_SIZE])
 static int read_all(edition *e, const certs_cfg *cfg, char why[CERTS_WHY_SIZE])
 {
   int rc = check(cfg, why);
+  if (rc == COPAL_OK && cfg->more_count > 0) {
+    e->shown = calloc(cfg->more_count + 1, sizeof *e->shown);
+    rc = e->shown != NULL ? COPAL_OK : COPAL_ENOSPC;
+  }
   if (rc == COPAL_OK && certs_is_named(cfg->certificate))
     rc = certs_read_pair(e, &(certs_pair){cfg->certificate, cfg->key}, cfg->is_client, why);
   for (size_t i = 0; rc == COPAL_OK && i < cfg->more_count; i++)
@@ -285,6 +289,7 @@ void edition_free(edition *e)
 {
   if (e->own != NULL)
     gnutls_certificate_free_credentials(e->own);
+  certs_free_shown(e);
   if (e->trusted != NULL)
     gnutls_x509_trust_list_deinit(e->trusted, 1);
   free(e->keys);

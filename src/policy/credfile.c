@@ -252,10 +252,10 @@ static void release(dtls_credentials *c, uint32_t who)
 /* ------------------------------------------------------------------------------------------------
  * what is passed on */
 
-static gnutls_certificate_credentials_t take(dtls_credentials *c)
+static gnutls_certificate_credentials_t take(dtls_credentials *c, copal_span server_name)
 {
   dtls_credentials *next = ((credfile *)c)->next;
-  return next->certificates_take(next);
+  return next->certificates_take(next, server_name);
 }
 
 static void give(dtls_credentials *c, gnutls_certificate_credentials_t taken)

@@ -385,6 +385,7 @@ class ServerNames(Daemon):
     def test_rfc6066_3_name_chooses_the_certificate(self):
         self.assertEqual(self.shown("-servername", "localhost"), "lamp")
         self.assertEqual(self.shown("-servername", "lamp.example"), "lamp")  # of a coaps URI
+        self.assertEqual(self.shown("-servername", "LAMP.Example"), "lamp")  # RFC 4343
         self.assertEqual(self.shown("-servername", "other.example"), "other")
         self.assertEqual(self.shown("-servername", "unknown.example"), "other")
         self.assertEqual(self.shown("-noservername"), "other")

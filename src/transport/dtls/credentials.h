@@ -109,9 +109,11 @@ typedef struct dtls_credentials {
   /* The identity hint to send, or NULL. RFC 4279 section 5.2. */
   const char *psk_hint;
 
-  /* Takes the certificates and raw public keys to show; GnuTLS picks by SNI. Given back with
+  /* Takes the certificates and raw public keys to show to who wants the server of that name (RFC
+   * 6066 section 3), which may be any bytes, in any case; empty: any server. Given back with
    * certificates_give() when the handshake is over. NULL, or an answer of NULL: there are none. */
-  gnutls_certificate_credentials_t (*certificates_take)(struct dtls_credentials *c);
+  gnutls_certificate_credentials_t (*certificates_take)(struct dtls_credentials *c,
+                                                        copal_span server_name);
   void (*certificates_give)(struct dtls_credentials *c, gnutls_certificate_credentials_t taken);
 
   /* Clients without a certificate may finish a handshake (as nobody). */

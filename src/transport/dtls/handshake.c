@@ -393,11 +393,11 @@ static int vouch_at_end(handshake *h)
 /* ------------------------------------------------------------------------------------------------
  * opening and closing */
 
-static int set_certificates(handshake *h)
+static int set_certificates(handshake *h, copal_span server_name)
 {
   dtls_credentials *c = h->kit->cfg.credentials;
   if (c->certificates_take != NULL)
-    h->certificates = c->certificates_take(c);
+    h->certificates = c->certificates_take(c, server_name);
   if (h->certificates == NULL)
     return 0;
   gnutls_session_set_verify_function(h->tls, on_certificate);
@@ -466,7 +466,8 @@ static int set_up(handshake *h, const handshake_start *start)
   gnutls_session_set_ptr(h->tls, h);
   rc = gnutls_priority_set(h->tls, priorities_now(h->kit));
   if (rc >= 0)
-    rc = set_certificates(h);
+    rc = set_certificates(h, cfg->is_client ? copal_span_none()
+                                            : hello_server_name(start->hello->extensions));
   if (rc >= 0)
     rc = cfg->is_client ? set_up_client(h, start->server_name) : set_up_server(h, start->hello);
   if (rc >= 0)

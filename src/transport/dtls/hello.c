@@ -8,7 +8,9 @@
 enum {
   RANDOM_SIZE = 32,
   SESSION_ID_MAX = 32,
-  SEQ_HIGH = 2, /* bytes of a sequence number beyond 32 bits */
+  SEQ_HIGH = 2,        /* bytes of a sequence number beyond 32 bits */
+  EXT_SERVER_NAME = 0, /* RFC 6066 section 1.1 */
+  NAME_OF_HOST = 0,    /* RFC 6066 section 3 */
 };
 
 bool hello_next(copal_span *content, hello_message *m)
@@ -73,6 +75,22 @@ bool hello_extension_find(copal_span extensions, uint16_t type, copal_span *data
       return true;
   }
   return false;
+}
+
+copal_span hello_server_name(copal_span extensions)
+{
+  copal_span data;
+  if (!hello_extension_find(extensions, EXT_SERVER_NAME, &data))
+    return copal_span_none();
+  copal_rd rd = copal_rd_init(data);
+  copal_rd list = copal_rd_sub(&rd, copal_rd_u16(&rd));
+  while (list.left > 0) {
+    const uint8_t type = copal_rd_u8(&list);
+    const copal_span name = copal_rd_span(&list, copal_rd_u16(&list));
+    if (list.err == COPAL_OK && type == NAME_OF_HOST)
+      return name;
+  }
+  return copal_span_none();
 }
 
 uint16_t hello_server_suite(copal_span body)

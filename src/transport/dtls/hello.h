@@ -66,6 +66,10 @@ bool hello_client_read(const dtls_record *rec, hello_client *h);
 /* Finds an extension. False when there is none. RFC 5246 section 7.4.1.4. */
 bool hello_extension_find(copal_span extensions, uint16_t type, copal_span *data);
 
+/* The name of the host that a client wants, as it was sent, or an empty span. RFC 6066 section 3.
+ */
+copal_span hello_server_name(copal_span extensions);
+
 /* The cipher suite of a ServerHello, or 0. RFC 5246 section 7.4.1.3. */
 uint16_t hello_server_suite(copal_span body);
 

@@ -930,6 +930,42 @@ static void further_certificates_belong_to_their_keys(void **state)
   certs_close(c);
 }
 
+static bool is_shown(certs *c, const char *name, gnutls_certificate_credentials_t wanted)
+{
+  dtls_credentials *face = certs_credentials(c);
+  gnutls_certificate_credentials_t own = face->certificates_take(face, copal_span_str(name));
+  face->certificates_give(face, own);
+  return own == wanted;
+}
+
+static void rfc6066_3_name_in_any_case_chooses_the_certificate(void **state)
+{
+  const certs_pair lamp = {put_crt("other.pem", make_crt((wish){.cn = "x", .dns = "Lamp.example"})),
+                           put_key("other.key", peer_key)};
+  certs_cfg cfg = with_own((wish){.cn = "server.example"});
+  (void)state;
+  cfg.more_count = 1;
+  cfg.more = &lamp;
+  cfg.raw_key = put_key("own.key", own_key);
+  certs *c = open_certs(cfg);
+  dtls_credentials *face = certs_credentials(c);
+  gnutls_certificate_credentials_t all = face->certificates_take(face, copal_span_none());
+  gnutls_certificate_credentials_t own =
+      face->certificates_take(face, copal_span_str("lamp.example"));
+  face->certificates_give(face, all);
+  face->certificates_give(face, own);
+  assert_ptr_not_equal(all, own);
+  assert_true(is_shown(c, "LAMP.EXAMPLE", own));
+  assert_true(is_shown(c, "lAMP.eXAMPLE", own));
+  assert_false(is_shown(c, "SERVER.example", own));
+  assert_false(is_shown(c, "Server.Example", all)); /* that of its own, alone */
+  assert_true(is_shown(c, "lamp.example.", all));
+  assert_true(is_shown(c, "lamp.exampl", all));
+  assert_true(is_shown(c, "", all));
+  assert_true(is_shown(c, "x", all)); /* a Common Name beside a SubjectAltName */
+  certs_close(c);
+}
+
 static void names_that_are_none_of_hosts_do_no_harm(void **state)
 {
   static const char *const names[] = {"B\xc3\xbcro Server", "*.example", "a b", "", "x'\"\\"};
@@ -950,14 +986,14 @@ static void reload_takes_other_names_of_files(void **state)
   (void)state;
   certs *c = open_certs((certs_cfg){.clients = CERTS_CLIENTS_REQUIRED});
   dtls_credentials *face = certs_credentials(c);
-  assert_null(face->certificates_take(face));
+  assert_null(face->certificates_take(face, copal_span_none()));
   assert_true(face->refuses_raw_keys(face));
   char print[FINGERPRINT_TEXT];
   print_of(peer_key, print);
   certs_cfg names = with_own_and_ca(put_ca("ca.pem", ca_crt));
   names.raw_peers = put_text("peers", print);
   assert_int_equal(certs_reload(c, &names, why), COPAL_OK);
-  gnutls_certificate_credentials_t own = face->certificates_take(face);
+  gnutls_certificate_credentials_t own = face->certificates_take(face, copal_span_none());
   assert_non_null(own);
   face->certificates_give(face, own);
   assert_false(face->refuses_raw_keys(face));
@@ -1156,10 +1192,10 @@ static void editions_live_as_long_as_handshakes_use_them(void **state)
   gnutls_x509_crt_t *chain = NULL;
   unsigned count = 0;
   (void)state;
-  gnutls_certificate_credentials_t old = face->certificates_take(face);
+  gnutls_certificate_credentials_t old = face->certificates_take(face, copal_span_none());
   assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
   assert_int_equal(certs_reload(c, NULL, why), COPAL_OK);
-  gnutls_certificate_credentials_t new = face->certificates_take(face);
+  gnutls_certificate_credentials_t new = face->certificates_take(face, copal_span_none());
   assert_ptr_not_equal(old, new);
   assert_int_equal(gnutls_certificate_get_x509_crt(old, 0, &chain, &count), 0);
   assert_int_equal(count, 1);
@@ -1188,7 +1224,7 @@ static void *visit(void *arg)
   const dtls_claim claim = {.kind = DTLS_CLAIM_X509, .count = 1, .items = &v->der};
   while (!atomic_load(v->is_over)) {
     uint32_t who, now;
-    gnutls_certificate_credentials_t own = face->certificates_take(face);
+    gnutls_certificate_credentials_t own = face->certificates_take(face, copal_span_none());
     if (face->vouch(face, &claim, &who) == COPAL_OK) {
       v->refused += face->readmit(face, who, &now) != COPAL_OK;
       face->release(face, who);
@@ -1297,6 +1333,7 @@ int main(void)
       cmocka_unit_test(clients_that_show_nothing_are_judged_by_the_rule),
       cmocka_unit_test(pre_shared_keys_are_asked_for_elsewhere),
       cmocka_unit_test(further_certificates_belong_to_their_keys),
+      cmocka_unit_test(rfc6066_3_name_in_any_case_chooses_the_certificate),
       cmocka_unit_test(names_that_are_none_of_hosts_do_no_harm),
       cmocka_unit_test(reload_takes_other_names_of_files),
       cmocka_unit_test(reload_judges_by_the_new_files),

@@ -160,8 +160,10 @@ static int psk_own(dtls_credentials *face, dtls_own_psk *own)
   return COPAL_OK;
 }
 
-static gnutls_certificate_credentials_t certificates_take(dtls_credentials *face)
+static gnutls_certificate_credentials_t certificates_take(dtls_credentials *face,
+                                                          copal_span server_name)
 {
+  (void)server_name;
   return ((talk_credentials *)face)->certificates;
 }
 
