@@ -107,6 +107,7 @@ int reading_on_fetch(resources *s, const handler_req *req, const ask *a)
                               .fetch_format = a->content_format,
                               .fetch = req->coap->msg->payload,
                               .accept = reply_to(req).accept};
+  questions_keep(s->questions, req, a->content_format, body.len);
   const int err = answer_view(s, req, a, &view);
   free(body.ptr);
   return err;

@@ -69,15 +69,26 @@ static bool is_named(const handler_req *req, const ask *a)
   return false;
 }
 
-/* A request whose body is there as a whole; `message` is what came of it last, `body` who has the
+/* What is known of a body that came in blocks. */
+typedef struct blocks {
+  lender *body;        /* who has it */
+  bool must_be_absent; /* If-None-Match came with a block before the last */
+  bool has_format;     /* the body came with a request before, and this Content-Format */
+  uint16_t format;
+} blocks;
+
+/* A request whose body is there as a whole; `message` is what came of it last, `b` is about the
  * body when it came in blocks. */
-static int on_whole(resources *s, const handler_req *req, const handler_req *message, lender *body)
+static int on_whole(resources *s, const handler_req *req, const handler_req *message, blocks b)
 {
   ask a;
   problem why;
   if (!body_is_acceptable(req, &why) || !ask_parse(&a, req->coap, &why))
     return resources_refuse(req, &why);
-  a.body = body;
+  a.body = b.body;
+  a.if_none_match |= b.must_be_absent;
+  if (b.has_format)
+    a.content_format = b.format;
   if (is_named(req, &a))
     a.id = opids_name(s->opids, message);
   if (!is_read(req) && ask_is_hopeless(&a))
@@ -111,16 +122,32 @@ static int refuse_block(const resources *s, const handler_req *req, int err)
   return resources_refuse(req, &why);
 }
 
-/* The last block of a body whose others are not here: perhaps they were, before a crash. */
+/* The last block of a body whose others are not here: perhaps they were, before a crash. Whether
+ * the change had a condition, its first block alone may have said. */
 static int on_late_block(resources *s, const handler_req *req)
 {
   ask a;
   problem why;
-  if (!ask_parse(&a, req->coap, &why) || !is_named(req, &a))
+  if (is_read(req) || !ask_parse(&a, req->coap, &why))
     return refuse_block(s, req, COPAL_EINCOMPLETE);
   a.id = opids_name(s->opids, req);
   problem_of_block(s, req, COPAL_EINCOMPLETE, &why);
   return change_refuse_unless_done(s, req, &a, &why);
+}
+
+/* True when the first block of a body says under which conditions all of it is to be taken, and
+ * they do not hold: there is no need to send the others. */
+static bool is_in_vain(const handler_req *req)
+{
+  ask a;
+  problem why;
+  store_item item;
+  if (is_read(req) || req->coap->block1.num != 0 || !ask_parse(&a, req->coap, &why) ||
+      !(a.if_match || a.if_none_match))
+    return false;
+  const store_status found = store_get(req->env->store, req->key, &item, req->now);
+  return (found == STORE_OK || found == STORE_ABSENT) &&
+         !ask_holds(&a, found == STORE_OK ? &item : NULL);
 }
 
 /* One block of a body: the last one has the request carried out. */
@@ -128,6 +155,8 @@ static int on_block(resources *s, const handler_req *req)
 {
   upload *whole;
   copal_span body;
+  if (is_in_vain(req))
+    return resources_refuse_condition(req);
   const int err = uploads_take(s->uploads, req, &whole, &body);
   if (err == COPAL_EINCOMPLETE && !req->coap->block1.more)
     return on_late_block(s, req);
@@ -143,7 +172,8 @@ static int on_block(resources *s, const handler_req *req)
   msg.payload = body;
   coap.msg = &msg;
   assembled.coap = &coap;
-  const int result = on_whole(s, &assembled, req, upload_lender(whole));
+  const blocks b = {.body = upload_lender(whole), .must_be_absent = upload_must_be_absent(whole)};
+  const int result = on_whole(s, &assembled, req, b);
   upload_forget(whole);
   return result;
 }
@@ -166,9 +196,24 @@ static int on_qblock(resources *s, const handler_req *req)
   coap.msg = &msg;
   assembled.coap = &coap;
   assembled.note = note;
-  const int result = on_whole(s, &assembled, req, qbody_lender(whole));
+  const int result = on_whole(s, &assembled, req, (blocks){.body = qbody_lender(whole)});
   qbody_handled(whole, result);
   return result;
+}
+
+/* A further block of the answer to what was asked before. RFC 7959 section 2.7. */
+static int on_further(resources *s, const handler_req *req)
+{
+  copal_msg msg = *req->coap->msg;
+  copal_req coap = *req->coap;
+  handler_req whole = *req;
+  blocks b = {.has_format = true};
+  const int err = questions_recall(s->questions, req, &msg.payload, &b.format);
+  if (err < 0)
+    return refuse_block(s, req, err);
+  coap.msg = &msg;
+  whole.coap = &coap;
+  return on_whole(s, &whole, req, b);
 }
 
 static int resources_on_request(service *base, const handler_req *req)
@@ -183,12 +228,14 @@ static int resources_on_request(service *base, const handler_req *req)
   if (req->key.len > req->env->limits->key_max)
     return problem_reply(req, COPAL_CODE_BAD_REQUEST, "Path too long: at most %u bytes",
                          (unsigned)req->env->limits->key_max);
+  if (questions_is_further(req))
+    return on_further(s, req);
   const copal_block b = req->coap->block1;
   const bool is_part =
       req->coap->has_block1 &&
       (b.num != 0 || b.more || req->coap->msg->payload.len > copal_block_size(b.szx));
   if (!is_part)
-    return on_whole(s, req, req, NULL);
+    return on_whole(s, req, req, (blocks){.body = NULL});
   return req->coap->is_qblock1 ? on_qblock(s, req) : on_block(s, req);
 }
 
@@ -197,6 +244,7 @@ static size_t resources_count(service *base, service_count out[SERVICE_COUNT_MAX
   const resources_counts c = resources_counts_now(base);
   const uploads_counts u = uploads_counts_now(((resources *)base)->uploads);
   const qbodies_counts q = qbodies_counts_now(((resources *)base)->qbodies);
+  const questions_counts f = questions_counts_now(((resources *)base)->questions);
   const registrations_counts r = registrations_counts_now(((resources *)base)->registrations);
   const service_count counts[] = {
       {"pending_refused", c.pending_refused},
@@ -221,6 +269,11 @@ static size_t resources_count(service *base, service_count out[SERVICE_COUNT_MAX
       {"qblock_bodies_failed", q.failed},
       {"qblock_blocks_repeated", q.repeated},
       {"qblock_blocks_beyond", q.beyond},
+      {"questions_open", f.open},
+      {"questions_recalled", f.recalled},
+      {"questions_missing", f.missing},
+      {"questions_evicted", f.evicted},
+      {"questions_failed", f.failed},
       {"registrations_saved", r.saved},
       {"registrations_removed", r.removed},
       {"registrations_unsaved", r.unsaved},
@@ -257,6 +310,7 @@ static void close_parts(resources *s)
   opids_close(s->opids);
   uploads_close(s->uploads);
   qbodies_close(s->qbodies);
+  questions_close(s->questions);
 }
 
 static void resources_close(service *base)
@@ -275,8 +329,9 @@ static bool open_parts(resources *s)
   s->opids = opids_open();
   s->uploads = uploads_open(&s->cfg.uploads);
   s->qbodies = qbodies_open(&s->cfg.qbodies);
+  s->questions = questions_open(&s->cfg.questions);
   return s->pendings != NULL && s->subjects != NULL && s->registrations != NULL &&
-         s->opids != NULL && s->uploads != NULL && s->qbodies != NULL;
+         s->opids != NULL && s->uploads != NULL && s->qbodies != NULL && s->questions != NULL;
 }
 
 service *resources_open(const resources_cfg *cfg)

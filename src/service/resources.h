@@ -11,6 +11,7 @@
 
 #include "server/handler.h"
 #include "service/qbodies.h"
+#include "service/questions.h"
 #include "service/uploads.h"
 
 /* Limits; a field that is zero takes the default named. */
@@ -20,6 +21,7 @@ typedef struct resources_cfg {
   uint32_t retry_s;     /* Max-Age of 5.03, seconds; default 1 */
   uploads_cfg uploads;
   qbodies_cfg qbodies;
+  questions_cfg questions;
 } resources_cfg;
 
 /* What happened since the service was opened, all shards together. */

@@ -10,6 +10,7 @@
 #include "service/pending.h"
 #include "service/problem.h"
 #include "service/qbodies.h"
+#include "service/questions.h"
 #include "service/registrations.h"
 #include "service/resources.h"
 #include "service/subjects.h"
@@ -25,6 +26,7 @@ typedef struct resources {
   opids *opids;
   uploads *uploads;
   qbodies *qbodies;
+  questions *questions;
   pthread_mutex_t counts_lock;
   resources_counts counts;
 } resources;

@@ -25,10 +25,11 @@ struct upload {
   lender lender;                /* first */
   struct upload *newer, *older; /* by the last block */
   ordering order;
-  uint64_t kept;  /* bytes counted against the budget */
-  bool is_busy;   /* a shard writes into `body`, without the lock */
-  bool is_doomed; /* taken out of the table meanwhile: that shard frees it */
-  staging body;   /* of the shard that has made it busy */
+  uint64_t kept;       /* bytes counted against the budget */
+  bool is_busy;        /* a shard writes into `body`, without the lock */
+  bool is_doomed;      /* taken out of the table meanwhile: that shard frees it */
+  bool must_be_absent; /* one of its blocks came with If-None-Match */
+  staging body;        /* of the shard that has made it busy */
   copal_time touched;
   /* What tells uploads apart. */
   copal_path path;
@@ -97,8 +98,14 @@ static bool is_path_telling(const copal_req *req)
          copal_req_lacks(req, COPAL_OPT_URI_QUERY) && copal_req_lacks(req, COPAL_OPT_REQUEST_TAG);
 }
 
-/* The path and the telling options as one string, in the request's arena unless it is the path. */
-static bool make_name(const handler_req *req, copal_span *name)
+static bool has_if_none_match(const copal_req *req)
+{
+  copal_span value;
+  return !copal_req_lacks(req, COPAL_OPT_IF_NONE_MATCH) &&
+         copal_opt_find(req->msg->options, COPAL_OPT_IF_NONE_MATCH, &value);
+}
+
+bool uploads_name(const handler_req *req, copal_span *name)
 {
   *name = req->key;
   if (is_path_telling(req->coap))
@@ -399,6 +406,7 @@ static int enter(uploads *t, const handler_req *req, copal_span name, upload **u
   err = ordering_take(&(*u)->order, req->coap, req->env->limits->body_max, step);
   if (err == COPAL_OK)
     err = reserve(t, *u, step, req->coap->msg->payload.len);
+  (*u)->must_be_absent = has_if_none_match(req->coap) || ((*u)->must_be_absent && !step->is_first);
   t->counts.broken += err == COPAL_EINCOMPLETE;
   (*u)->is_busy = err == COPAL_OK;
   return err;
@@ -438,7 +446,7 @@ int uploads_take(uploads *t, const handler_req *req, upload **whole, copal_span 
   copal_span name;
 
   *whole = NULL;
-  if (!make_name(req, &name))
+  if (!uploads_name(req, &name))
     return COPAL_ENOSLOT;
   pthread_mutex_lock(&t->lock);
   int err = enter(t, req, name, &u, &step);
@@ -461,6 +469,11 @@ int uploads_take(uploads *t, const handler_req *req, upload **whole, copal_span 
   if (u != NULL)
     destroy(u);
   return err;
+}
+
+bool upload_must_be_absent(const upload *whole)
+{
+  return whole->must_be_absent;
 }
 
 lender *upload_lender(upload *whole)

@@ -10,6 +10,7 @@
 #ifndef SERVICE_UPLOADS_H
 #define SERVICE_UPLOADS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "copal/assembly.h"
@@ -52,12 +53,21 @@ typedef struct upload upload;
  * error to answer with: COPAL_EINCOMPLETE, COPAL_ETOOBIG, COPAL_EBLOCK, COPAL_ENOSLOT. */
 int uploads_take(uploads *u, const handler_req *req, upload **whole, copal_span *body);
 
+/* True when a block of it came with If-None-Match, which only the first one does. RFC 7959 section
+ * 2.10. */
+bool upload_must_be_absent(const upload *whole);
+
 /* Who has the body of a finished upload. */
 lender *upload_lender(upload *whole);
 
 /* The request has been handled: frees the upload, or leaves that to who has taken its lender. Safe
  * on NULL. */
 void upload_forget(upload *whole);
+
+/* What tells apart the transfers of a client beside the method: the path and the options that
+ * count, as one string, in the request's arena unless it is the path. Returns false without room.
+ */
+bool uploads_name(const handler_req *req, copal_span *name);
 
 uploads_counts uploads_counts_now(uploads *u);
 

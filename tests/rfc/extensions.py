@@ -10,8 +10,8 @@ import subprocess
 
 import wire
 from peer import Peer, check, equal, one_of, table
-from wire import (ACCEPT, ACK, BLOCK2, CON, CONTENT_FORMAT, ETAG, GET, IF_MATCH, NON, NO_RESPONSE,
-                  OCTETS, POST, PROBLEM_DETAILS, PUT, SIZE2)
+from wire import (ACCEPT, ACK, BLOCK2, CON, CONTENT_FORMAT, ETAG, FETCH, GET, IF_MATCH, NON,
+                  NO_RESPONSE, OCTETS, POST, PROBLEM_DETAILS, PUT, SENML_ETCH_JSON, SENML_JSON, SIZE2)
 
 # Block2 -----------------------------------------------------------------------------------------
 
@@ -291,3 +291,68 @@ def rfc7252_1_2_one_store_behind_ipv4_and_ipv6(p):
     other = Peer(("::1", p.address[1]), p.name)
     p.others.append(other)
     equal(other.get(path).payload, b"value", "payload")
+
+
+# FETCH, whose answers may be long -----------------------------------------------------------------
+
+
+def pack(p, count=60):
+    """A SenML pack of so many records, one by one, and a fetch document for all of them."""
+    path = p.path("pack")
+    records = b",".join(b'{"n":"urn:dev:x:%d","v":%d}' % (i, i) for i in range(count))
+    p.made("pack", b"[" + records + b"]", [(CONTENT_FORMAT, SENML_JSON)])
+    document = b",".join(b'{"n":"urn:dev:x:%d"}' % i for i in range(count))
+    return path, b"[" + document + b"]"
+
+
+def fetch_further(p, path, got, pairs=(), payload=b""):
+    """The other blocks of an answer, asked for one by one. Returns the whole."""
+    out = got.payload
+    while got.uint(BLOCK2, 0) & 8:
+        block = got.uint(BLOCK2)
+        want = (block >> 4) + 1
+        got = p.ask(FETCH, path, [(BLOCK2, want << 4 | block & 7)] + list(pairs), payload)
+        equal((got.code, got.uint(BLOCK2) >> 4), ("2.05", want), "code and number")
+        out += got.payload
+    return out
+
+
+FORMAT = [(CONTENT_FORMAT, SENML_ETCH_JSON)]
+
+
+@table(("said_again", True, FORMAT), ("not_said_again", False, FORMAT), ("bare", False, []))
+def rfc7959_2_7_blocks_of_an_answer_to_fetch(p, is_again, pairs):
+    path, document = pack(p, 30)
+    got = p.ask(FETCH, path, FORMAT + [(BLOCK2, 2)], document)
+    whole = p.ask(FETCH, path, FORMAT, document).payload
+    equal(fetch_further(p, path, got, pairs, document if is_again else b""), whole, "body")
+
+
+def rfc7959_2_7_answer_in_blocks_to_a_fetch_in_blocks(p):
+    path, document = pack(p)
+    for num in range(0, len(document), 256):
+        more = num + 256 < len(document)
+        pairs = FORMAT + [(wire.BLOCK1, num >> 4 | more << 3 | 4)]
+        got = p.ask(FETCH, path, pairs, document[num:num + 256])
+    equal(got.code, "2.05", "code")
+    check(got.uint(BLOCK2) == 8 | 6, "no Block2 of 1024 bytes")
+    check(b'"v":59}' in fetch_further(p, path, got, FORMAT), "the last record is missing")
+
+
+def rfc7959_2_7_further_block_of_what_was_not_asked_yields_4_08(p):
+    path, document = pack(p, 30)
+    equal(p.another().ask(FETCH, path, FORMAT + [(BLOCK2, 2)], document).code, "2.05", "code")
+    equal(p.ask(FETCH, path, FORMAT + [(BLOCK2, 1 << 4 | 2)]).code, "4.08", "code")
+
+
+def rfc7959_2_6_further_blocks_of_a_notification_to_a_fetch(p):
+    path, document = pack(p, 30)
+    pairs = FORMAT + [(BLOCK2, 2), (wire.OBSERVE, b"")]
+    check(p.ask(FETCH, path, pairs, document, token=b"w").opt(wire.OBSERVE) is not None, "Observe")
+    records = b'[{"n":"urn:dev:x:1","v":5},%s]' % b",".join(
+        b'{"n":"urn:dev:x:%d","v":7}' % i for i in range(2, 12))
+    equal(p.another().put(path, records, [(CONTENT_FORMAT, SENML_JSON)]).code, "2.04", "code")
+    got = p.need()
+    p.send(wire.head(ACK, 0, got.mid))
+    equal(got.token, b"w", "token")
+    check(b'x:11","v":7}' in fetch_further(p, path, got, FORMAT), "the last record is missing")

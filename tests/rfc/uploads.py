@@ -164,3 +164,35 @@ def rfc7959_2_5_patch_in_blocks_is_applied(p):
         got = p.ask(PATCH, path, pairs, patch[num * 64:num * 64 + 64])
     equal(got.code, "2.04", "code of the last block")
     equal(p.get(path).payload.replace(b" ", b""), b'{"a":2}', "document")
+
+
+# If-None-Match goes with the first block only -----------------------------------------------------
+
+
+def creating(p, path, data, num, first_pairs):
+    """Block `num` of a body as a client sends it that creates and does not replace."""
+    return block(p, path, data, num, 4, pairs=first_pairs if num == 0 else [])
+
+
+@table(("if_none_match", [(wire.IF_NONE_MATCH, b"")]), ("if_match", [(wire.IF_MATCH, b"12345678")]))
+def rfc7959_2_10_condition_that_does_not_hold_refuses_the_first_block(p, pairs):
+    path = p.made()
+    equal(creating(p, path, body(400), 0, pairs).code, "4.12", "code of block 0")
+    equal(p.get(path).payload, b"value", "representation")
+
+
+def rfc7959_2_10_if_none_match_of_the_first_block_holds_for_the_whole(p):
+    path, data, pairs = p.path(), body(400), [(wire.IF_NONE_MATCH, b"")]
+    equal(creating(p, path, data, 0, pairs).code, "2.31", "code of block 0")
+    equal(p.another().put(path, b"of another").code, "2.01", "code of PUT")
+    equal(creating(p, path, data, 1, pairs).code, "4.12", "code of the last block")
+    equal(p.get(path).payload, b"of another", "representation")
+
+
+def rfc7959_2_10_if_none_match_of_an_upload_begun_anew_is_forgotten(p):
+    path, data, pairs = p.path(), body(400), [(wire.IF_NONE_MATCH, b"")]
+    equal(creating(p, path, data, 0, pairs).code, "2.31", "code of block 0")
+    equal(p.another().put(path, b"of another").code, "2.01", "code of PUT")
+    equal(creating(p, path, data, 0, []).code, "2.31", "code of block 0")
+    equal(creating(p, path, data, 1, []).code, "2.04", "code of the last block")
+    equal(fetch(p, path), data, "body")

@@ -186,6 +186,7 @@ static int open_parts(parts *p, const conf *c, const logger *log, char why[SERVE
                   .lifetime = c->upload_lifetime,
                   .dir = c->upload_dir},
       .qbodies = {.params = c->qblock, .byte_max = c->upload_bytes, .dir = c->upload_dir},
+      .questions = {.block = c->block},
   };
   router_init(&p->router);
   const int opened = storage_open(&p->storage, c, log, why);
