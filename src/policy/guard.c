@@ -239,6 +239,7 @@ static uint32_t period_of(copal_time now)
   return seconds(now) / PROBE_PERIOD_S;
 }
 
+/* Who asks a group is not probed: all its members would speak at once, RFC 7252 section 8.2. */
 static bool probe(copal_guard *hook, const copal_path *path, uint16_t *mid, copal_time now)
 {
   guard *g = (guard *)hook;
@@ -246,6 +247,8 @@ static bool probe(copal_guard *hook, const copal_path *path, uint16_t *mid, copa
   if (!g->has_drawn && (path->flags & COPAL_PATH_UNPROVEN) == 0)
     return false;
   g->has_drawn = false;
+  if ((path->flags & COPAL_PATH_GROUP) != 0)
+    return false;
   *mid = probe_mid(g, path, period_of(now));
   return true;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "copal/error.h"
+#include "server/clock.h"
 #include "server/groups.h"
 #include "transport/udp.h"
 
@@ -20,6 +22,7 @@ enum {
   INTERFACES_MAX = 64,
   PORT_DEFAULT = 5683, /* RFC 7252 section 6.1 */
   TEXT_SIZE = 80,
+  ANY_INTERFACE = 0,
 };
 
 /* A membership that the roster has made. */
@@ -39,6 +42,7 @@ typedef struct group_socket {
 struct roster {
   memberships hook; /* first */
   const conf *conf;
+  logger *log;
   size_t count;
   group_socket *sockets;
   pthread_mutex_t lock; /* guards the list */
@@ -119,17 +123,33 @@ static bool note(roster *r, int fd, uint32_t interface, const copal_addr *group)
   return true;
 }
 
-static bool join_on(roster *r, int fd, uint32_t interface, const copal_addr *group)
+/* Returns 0 or -errno. */
+static int join_on(roster *r, int fd, uint32_t interface, const copal_addr *group)
 {
   const int rc = ask_kernel(MCAST_JOIN_GROUP, fd, group, interface);
   if (rc == -EADDRINUSE)
-    return true; /* the configuration has joined it, and will keep it */
-  if (rc < 0)
-    return false;
-  if (note(r, fd, interface, group))
-    return true;
+    return 0; /* the configuration has joined it, and will keep it */
+  if (rc < 0 || note(r, fd, interface, group))
+    return rc;
   (void)ask_kernel(MCAST_LEAVE_GROUP, fd, group, interface);
-  return false;
+  return -ENOMEM;
+}
+
+/* Leaves a group; on all interfaces when none is named. */
+static void leave_on(roster *r, uint32_t interface, const copal_addr *group)
+{
+  for (joined **at = &r->list; *at != NULL;) {
+    joined *j = *at;
+    if (memcmp(&j->group, group, sizeof *group) != 0 ||
+        (interface != ANY_INTERFACE && j->interface != interface)) {
+      at = &j->next;
+      continue;
+    }
+    /* Fails when the interface has gone, and the membership with it. */
+    (void)ask_kernel(MCAST_LEAVE_GROUP, j->fd, group, j->interface);
+    *at = j->next;
+    free(j);
+  }
 }
 
 static bool is_for(const group_socket *s, const copal_addr *group)
@@ -145,14 +165,31 @@ static bool has_socket_for(const roster *r, const copal_addr *group)
   return false;
 }
 
-/* By every socket that takes group requests. Returns the number of memberships. */
-static size_t join_all(roster *r, uint32_t interface, const copal_addr *group)
+static void tell_not_joined(const roster *r, const copal_addr *group, uint32_t interface, int rc)
 {
-  size_t done = 0;
-  for (size_t i = 0; i < r->count; i++)
+  char address[UDP_ADDR_TEXT_SIZE];
+  char name[IF_NAMESIZE] = "";
+  if (r->log == NULL)
+    return;
+  if_indextoname(interface, name);
+  udp_addr_format(group, address);
+  const log_field fields[] = {log_text("group", address), log_text("interface", name),
+                              log_text("error", strerror(-rc))};
+  log_limited(r->log, LOG_LEVEL_WARN, "group_not_joined", name, fields, 3, clock_now());
+}
+
+/* By every socket that takes group requests, or by none: each hears some of the clients only. */
+static bool join_all(roster *r, uint32_t interface, const copal_addr *group)
+{
+  int rc = 0;
+  for (size_t i = 0; i < r->count && rc == 0; i++)
     if (is_for(&r->sockets[i], group))
-      done += join_on(r, r->sockets[i].fd, interface, group);
-  return done;
+      rc = join_on(r, r->sockets[i].fd, interface, group);
+  if (rc == 0)
+    return true;
+  tell_not_joined(r, group, interface, rc);
+  leave_on(r, interface, group);
+  return false;
 }
 
 static int join(memberships *hook, const copal_addr *group)
@@ -174,30 +211,21 @@ static void leave(memberships *hook, const copal_addr *group)
 {
   roster *r = (roster *)hook;
   pthread_mutex_lock(&r->lock);
-  for (joined **at = &r->list; *at != NULL;) {
-    joined *j = *at;
-    if (memcmp(&j->group, group, sizeof *group) != 0) {
-      at = &j->next;
-      continue;
-    }
-    /* Fails when the interface has gone, and the membership with it. */
-    (void)ask_kernel(MCAST_LEAVE_GROUP, j->fd, group, j->interface);
-    *at = j->next;
-    free(j);
-  }
+  leave_on(r, ANY_INTERFACE, group);
   pthread_mutex_unlock(&r->lock);
 }
 
 /* ------------------------------------------------------------------------------------------------
  * the roster */
 
-roster *roster_open(const conf *c)
+roster *roster_open(const conf *c, logger *log)
 {
   roster *r = calloc(1, sizeof *r);
   if (r == NULL)
     return NULL;
   r->hook = (memberships){parse, join, leave};
   r->conf = c;
+  r->log = log;
   pthread_mutex_init(&r->lock, NULL);
   return r;
 }

@@ -9,11 +9,13 @@
 
 #include "server/conf.h"
 #include "server/handler.h"
+#include "server/log.h"
 
 typedef struct roster roster;
 
-/* `c` is lent: whose interfaces are to be used. Returns NULL without memory. */
-roster *roster_open(const conf *c);
+/* `c` is lent: whose interfaces are to be used; and `log`, which is told of interfaces on which a
+ * group cannot be joined, or NULL. Returns NULL without memory. */
+roster *roster_open(const conf *c, logger *log);
 
 /* After the shards. Safe on NULL. */
 void roster_close(roster *r);

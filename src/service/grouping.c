@@ -76,11 +76,18 @@ static bool is_group_name(const char *text)
   return at > text && at - text <= NAME_MAX_LEN && is_port(at);
 }
 
+/* NULL when it is no string, or has a NUL within. */
+static const char *text_of(const json_t *value)
+{
+  const char *text = json_string_value(value);
+  return text != NULL && strlen(text) == json_string_length(value) ? text : NULL;
+}
+
 /* One membership; its address goes to `set`, which has room. */
 static bool take_membership(const grouping *g, const json_t *object, group_set *set, problem *why)
 {
-  const char *name = json_string_value(json_object_get(object, "n"));
-  const char *address = json_string_value(json_object_get(object, "a"));
+  const char *name = text_of(json_object_get(object, "n"));
+  const char *address = text_of(json_object_get(object, "a"));
   const size_t count = (name != NULL) + (size_t)(address != NULL);
   if (!json_is_object(object) || count == 0 || json_object_size(object) != count)
     return is_bad(why, "A membership is an object with the strings \"n\", \"a\" or both");

@@ -164,11 +164,11 @@ static int watcher_permit(server_watcher *w, char why[UPGRADE_WHY_SIZE])
  * serving */
 
 /* The resource for group memberships, off unless it is wanted. RFC 7390 section 2.6.2. */
-static int open_grouping(parts *p, const conf *c)
+static int open_grouping(parts *p, const conf *c, logger *log)
 {
   if (c->has_membership == CONF_OFF)
     return COPAL_OK;
-  p->roster = roster_open(c);
+  p->roster = roster_open(c, log);
   if (p->roster != NULL)
     p->grouping = grouping_open(roster_memberships(p->roster));
   if (p->grouping == NULL)
@@ -176,7 +176,7 @@ static int open_grouping(parts *p, const conf *c)
   return router_mount_at(&p->router, GROUPING_PATH, p->grouping);
 }
 
-static int open_parts(parts *p, const conf *c, const logger *log, char why[SERVER_WHY_SIZE])
+static int open_parts(parts *p, const conf *c, logger *log, char why[SERVER_WHY_SIZE])
 {
   const resources_cfg resources_conf = {
       .pending_max = c->pending,
@@ -202,7 +202,7 @@ static int open_parts(parts *p, const conf *c, const logger *log, char why[SERVE
   int rc = router_mount_at(&p->router, "/", p->resources);
   if (rc == COPAL_OK)
     rc = router_mount_at(&p->router, "/.well-known/core", p->wellknown);
-  return rc < 0 ? rc : open_grouping(p, c);
+  return rc < 0 ? rc : open_grouping(p, c, log);
 }
 
 /* After the server: ports first, then the store, then what followed it. */

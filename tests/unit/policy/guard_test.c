@@ -144,6 +144,21 @@ static void rfc9175_2_4_reset_to_a_probe_verifies(void **state)
   guard_close(g);
 }
 
+static void rfc7252_8_2_who_asks_a_group_is_not_probed(void **state)
+{
+  (void)state;
+  guard *g = open_guard();
+  copal_guard *hook = guard_hook(g);
+  copal_path path = source(1);
+  const copal_path other = source(2);
+  uint16_t mid;
+  path.flags |= COPAL_PATH_GROUP;
+  assert_true(may_send(g, &path, BURST / 2, start));
+  assert_false(hook->probe(hook, &path, &mid, start));
+  assert_false(hook->probe(hook, &other, &mid, start)); /* which has drawn nothing */
+  guard_close(g);
+}
+
 static void rfc9175_2_4_guessing_a_probe_spends_the_budget(void **state)
 {
   (void)state;
@@ -206,6 +221,7 @@ int main(void)
       cmocka_unit_test(rfc9175_2_3_echo_that_is_old_forged_or_cut_is_refused),
       cmocka_unit_test(rfc9175_2_4_acknowledgement_verifies),
       cmocka_unit_test(rfc9175_2_4_reset_to_a_probe_verifies),
+      cmocka_unit_test(rfc7252_8_2_who_asks_a_group_is_not_probed),
       cmocka_unit_test(rfc9175_2_4_guessing_a_probe_spends_the_budget),
       cmocka_unit_test(loopback_secure_and_trusted_sources_are_not_limited),
       cmocka_unit_test(networks_are_parsed_strictly),

@@ -64,7 +64,7 @@ static int set_up(void **state)
   (void)state;
   memset(&book, 0, sizeof book);
   conf_init(&settings);
-  parser = roster_open(&settings);
+  parser = roster_open(&settings, NULL);
   book.real = roster_memberships(parser);
   book.hook = (memberships){book_parse, book_join, book_leave};
   book.refused_port = 9;
@@ -194,6 +194,8 @@ static void malformed_memberships_are_bad_requests(void **state)
       "{\"a\":\"[ff02::1%lo]\"}",
       "{\"a\":\"[fe80::1]\"}",
       "{\"n\":\"\"}",
+      "{\"n\":\"a\\u0000b\"}",
+      "{\"a\":\"224.0.2.1\\u0000\"}",
       "{\"n\":\"a..b\"}",
       "{\"n\":\"a b\"}",
       "{\"n\":\"a:b\"}",
