@@ -19,8 +19,8 @@ enum { LINE_SIZE = 1024 };
 typedef struct psk_entry {
   uint8_t identity[DTLS_PSK_IDENTITY_MAX];
   size_t identity_len;
-  char name[2 * DTLS_PSK_IDENTITY_MAX + 2]; /* as the file writes it */
-  size_t order;                             /* line */
+  char name[IDENTITY_NAME_MAX + 1]; /* see pskfile.h */
+  size_t order;                     /* line */
   dtls_psks psks;
 } psk_entry;
 
@@ -74,21 +74,35 @@ static int compare(const void *a, const void *b)
   return x->identity_len < y->identity_len ? -1 : 1;
 }
 
+/* One name for one identity, however the file writes it: text is its own name, unless it looks like
+ * what stands for other bytes. */
+static const char *name_it(psk_entry *e)
+{
+  const copal_span text = copal_span_of(e->identity, e->identity_len);
+  if (e->identity[0] != '#' && identity_name_is_valid(text)) {
+    memcpy(e->name, e->identity, e->identity_len);
+    e->name[e->identity_len] = '\0';
+    return NULL;
+  }
+  if (1 + 2 * e->identity_len > IDENTITY_NAME_MAX)
+    return "an identity that is not UTF-8 text has up to 127 bytes";
+  e->name[0] = '#';
+  for (size_t i = 0; i < e->identity_len; i++)
+    snprintf(e->name + 1 + 2 * i, 3, "%02x", e->identity[i]);
+  return NULL;
+}
+
 static const char *read_identity(psk_entry *e, const char *text)
 {
   const size_t len = strlen(text);
-  int n = -1;
   if (len == 0)
     return "there is no identity in front of the colon";
-  if (len >= sizeof e->name)
-    return "the identity is longer than 128 bytes";
-  memcpy(e->name, text, len + 1);
   if (text[0] == '#') {
-    n = decode_hex(text + 1, e->identity, sizeof e->identity);
+    const int n = decode_hex(text + 1, e->identity, sizeof e->identity);
     if (n <= 0)
       return "what follows # is not an identity in hexadecimal";
     e->identity_len = (size_t)n;
-    return NULL;
+    return name_it(e);
   }
   if (len > sizeof e->identity)
     return "the identity is longer than 128 bytes";
@@ -96,7 +110,7 @@ static const char *read_identity(psk_entry *e, const char *text)
     return "the identity is not UTF-8 text; write it in hexadecimal behind #";
   memcpy(e->identity, text, len);
   e->identity_len = len;
-  return NULL;
+  return name_it(e);
 }
 
 static const char *read_key(psk_entry *e, const char *text)
@@ -393,8 +407,11 @@ int pskfile_reload(pskfile *f, char why[PSKFILE_WHY_SIZE])
 
 int pskfile_choose(pskfile *f, const char *name)
 {
+  psk_entry wanted;
+  if (read_identity(&wanted, name) != NULL)
+    return COPAL_ENOTFOUND;
   for (size_t i = 0; i < f->table.count; i++)
-    if (strcmp(f->table.entries[i].name, name) == 0) {
+    if (compare(&f->table.entries[i], &wanted) == 0) {
       f->own = &f->table.entries[i];
       return COPAL_OK;
     }

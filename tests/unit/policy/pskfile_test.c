@@ -148,6 +148,53 @@ static void pskfile_admits_again_who_is_still_in_it(void **state)
   identities_close(all);
 }
 
+/* What an identity is called once it has come in. */
+static void assert_called(const char *line, copal_span bytes, const char *name)
+{
+  char why[PSKFILE_WHY_SIZE];
+  identities *all = identities_open(8);
+  pskfile *f;
+  uint32_t who = 0;
+  write_file(line);
+  assert_int_equal(pskfile_open(path, all, &f, why), COPAL_OK);
+  dtls_credentials *c = pskfile_credentials(f);
+  gnutls_datum_t item = {(unsigned char *)(uintptr_t)bytes.ptr, (unsigned)bytes.len};
+  const dtls_claim claim = {.kind = DTLS_CLAIM_PSK, .count = 1, .items = &item};
+  assert_int_equal(c->vouch(c, &claim, &who), COPAL_OK);
+  assert_true(copal_span_is_equal(identity_of(all, who)->name, copal_span_str(name)));
+  identity_release(all, who);
+  pskfile_close(f);
+  identities_close(all);
+}
+
+static void an_identity_has_one_name_however_the_file_writes_it(void **state)
+{
+  char why[PSKFILE_WHY_SIZE];
+  pskfile *f;
+  (void)state;
+  assert_called("dev-1:00\n", copal_span_str("dev-1"), "dev-1");
+  assert_called("#6465762d31:00\n", copal_span_str("dev-1"), "dev-1");
+  assert_called("#6465762D31:00\n", copal_span_str("dev-1"), "dev-1");
+  assert_called("#00FF:00\n", copal_span_of("\0\xff", 2), "#00ff");
+  assert_called("#2330306666:00\n", copal_span_str("#00ff"), "#2330306666"); /* not those bytes */
+  write_file("a:00\n#62:01\n");
+  assert_int_equal(pskfile_open(path, NULL, &f, why), COPAL_OK);
+  assert_int_equal(pskfile_choose(f, "b"), COPAL_OK);
+  assert_int_equal(pskfile_choose(f, "#61"), COPAL_OK);
+  assert_int_equal(pskfile_choose(f, "#63"), COPAL_ENOTFOUND);
+  pskfile_close(f);
+}
+
+static void identities_whose_names_are_too_long_are_refused(void **state)
+{
+  char line[400] = "#";
+  (void)state;
+  for (size_t i = 0; i < 128; i++)
+    strcat(line, "ff");
+  strcat(line, ":00\n");
+  refuse(line, ":1: an identity that is not UTF-8 text has up to 127 bytes");
+}
+
 static int make_file(void **state)
 {
   (void)state;
@@ -170,6 +217,8 @@ int main(void)
       cmocka_unit_test(pskfile_reload_keeps_the_keys_when_it_fails),
       cmocka_unit_test(pskfile_vouches_for_its_identities_only),
       cmocka_unit_test(pskfile_admits_again_who_is_still_in_it),
+      cmocka_unit_test(an_identity_has_one_name_however_the_file_writes_it),
+      cmocka_unit_test(identities_whose_names_are_too_long_are_refused),
   };
   return cmocka_run_group_tests(tests, make_file, remove_file);
 }
