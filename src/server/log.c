@@ -60,6 +60,25 @@ static size_t utf8_len(const unsigned char *s)
   return n;
 }
 
+/* The number of the character that a valid sequence of up to three bytes stands for. */
+static unsigned utf8_value(const unsigned char *s, size_t n)
+{
+  if (n == 1)
+    return s[0];
+  return n == 2 ? (s[0] & 0x1fu) << 6 | (s[1] & 0x3fu)
+                : (s[0] & 0x0fu) << 12 | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu);
+}
+
+/* What may end a line, move a cursor or turn text around where the log is read: control characters,
+ * also those of ISO 6429 beyond ASCII; invisible ones; separators of lines; and those that set the
+ * direction of text. A stranger's name must not make a line look like another. */
+static bool is_unsafe(unsigned c)
+{
+  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c ||
+         (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+         (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+}
+
 /* A quoted string that is valid JSON whatever the bytes. RFC 8259 section 7. */
 static void put_quoted(line *l, const char *text)
 {
@@ -70,10 +89,11 @@ static void put_quoted(line *l, const char *text)
     if (n == 0) {
       put_text(l, "\\ufffd");
       s++;
-    } else if (*s < 0x20 || *s == 0x7f) {
-      char escape[8];
-      snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*s++);
+    } else if (n < 4 && is_unsafe(utf8_value(s, n))) {
+      char escape[16];
+      snprintf(escape, sizeof escape, "\\u%04x", utf8_value(s, n));
       put_text(l, escape);
+      s += n;
     } else {
       if (*s == '"' || *s == '\\')
         put_char(l, '\\');

@@ -137,6 +137,10 @@ class Explain(WithRules):
         for status, question, said in ((0, "psk:dev-1 PUT /devices/dev-1/t", ":1: allow psk:dev-*"),
                                        (1, "psk:dev-1 PUT /devices/dev-2/t", "4.03"),
                                        (1, "anonymous PUT /public/a", "4.01"),
+                                       (1, "psk:dev-1 PUT /devices/dev-1/../x", "4.00"),
+                                       (1, "psk:dev-1 PUT /devices/dev-1/%2e", "4.00"),
+                                       (1, "anonymous GET /public/" + 256 * "a", "4.02"),
+                                       (0, "anonymous GET /public/...", ":2: allow anyone"),
                                        (0, "anonymous GET /public/a", ":2: allow anyone")):
             with self.subTest(question):
                 code, out, err = daemon.run("--access", self.rules, "--explain", question)

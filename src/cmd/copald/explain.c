@@ -10,7 +10,11 @@
 #include "copal/uri.h"
 #include "policy/credfile.h"
 
-enum { DENIED = 1, TEXT_SIZE = 4096 };
+enum {
+  DENIED = 1,
+  TEXT_SIZE = 4096,
+  SEGMENT_MAX = 255, /* bytes of a Uri-Path option, RFC 7252 section 5.10 */
+};
 
 /* The question, taken apart. */
 typedef struct question {
@@ -18,6 +22,7 @@ typedef struct question {
   uint8_t over;
   unsigned right;
   copal_span key;
+  const char *refused; /* what no request can have in its path; NULL: nothing */
   char name[LINES_ITEM_MAX + 1];
   char groups[IDENTITY_GROUPS_MAX + 1];
   char method[LINES_ITEM_MAX + 1];
@@ -56,6 +61,17 @@ static bool read_identity(lines *l, question *q)
   return false;
 }
 
+/* Why a request with such a segment is refused before any rule is asked, or NULL. RFC 7252 section
+ * 5.10.1. */
+static const char *wrong_with(copal_span segment)
+{
+  if (copal_span_is_equal(segment, copal_span_str(".")) ||
+      copal_span_is_equal(segment, copal_span_str("..")))
+    return "4.00 (Bad Request): no path has a segment \".\" or \"..\"";
+  return segment.len > SEGMENT_MAX ? "4.02 (Bad Option): no segment is longer than 255 bytes"
+                                   : NULL;
+}
+
 /* Writes the canonical form of a path. */
 static bool read_path(lines *l, question *q)
 {
@@ -70,8 +86,11 @@ static bool read_path(lines *l, question *q)
     copal_wr decoded = copal_wr_init((copal_mspan){plain, sizeof plain});
     if (copal_uri_decode(copal_span_of(at + 1, len), &decoded) < 0)
       return false;
+    const copal_span segment = copal_wr_done(&decoded);
+    if (q->refused == NULL)
+      q->refused = wrong_with(segment);
     copal_wr_u8(&w, '/');
-    copal_uri_put_segment(&w, copal_wr_done(&decoded));
+    copal_uri_put_segment(&w, segment);
     at += 1 + len;
   }
   q->key = copal_wr_done(&w);
@@ -98,6 +117,7 @@ static bool read_over(lines *l, question *q)
 static bool read_question(const char *text, question *q)
 {
   mistakes m = {.count = 0};
+  q->refused = NULL;
   lines l = {.file = "--explain", .left = copal_span_str(text), .mistakes = &m};
   if (!lines_next(&l) || !read_identity(&l, q) || !lines_item(&l, ""))
     return false;
@@ -156,6 +176,10 @@ int explain(const conf *c, const char *text, FILE *out, FILE *err)
             "'psk:dev-1 PUT /devices/dev-1/t' or 'anonymous GET /'\n",
             text);
     return EXIT_USAGE;
+  }
+  if (q.refused != NULL) {
+    fprintf(out, "denied with %s\n", q.refused);
+    return DENIED;
   }
   if (rules == NULL) {
     fprintf(out, "allowed\nthere are no access rules: --access FILE, or access_file in the "

@@ -65,6 +65,11 @@ static void log_bytes_that_are_no_utf8_are_replaced(void **state)
       {"\xf4\x90\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd"},
       {"\xff", "\\ufffd"},
       {"\x7f", "\\u007f"},
+      {"a\xc2\x9b\x33m", "a\\u009b3m"}, /* controls of ISO 6429 */
+      {"\xc2\xa0", "\xc2\xa0"},
+      {"\xe2\x80\xa8", "\\u2028"}, /* ends a line where the log is read */
+      {"a\xe2\x80\xae\xd7\x90", "a\\u202e\xd7\x90"},
+      {"\xe2\x81\xa6\xef\xbb\xbf", "\\u2066\\ufeff"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     char expected[64];
