@@ -10,6 +10,7 @@
 
 #include "copal/error.h"
 #include "copal/link.h"
+#include "service/linkvalues.h"
 #include "store/keylist.h"
 
 /* Links with one value of one attribute. Its key is name, NUL, value. */
@@ -21,7 +22,10 @@ typedef struct group {
   uint8_t key[];
 } group;
 
-enum { NUMBER_SIZE = 8 };
+enum {
+  NUMBER_SIZE = 8,
+  SCRATCH_NEAR = 512, /* bytes of scratch that lie on the stack */
+};
 
 /* A link: "<key>" and its attributes. Its text stands behind its groups. */
 typedef struct link {
@@ -98,69 +102,7 @@ static void unlock(linkindex *x)
 }
 
 /* ------------------------------------------------------------------------------------------------
- * attributes as group keys */
-
-/* Attributes whose value is a list of words, each a value of its own: RFC 6690 section 4.1. */
-static bool is_word_list(copal_span name)
-{
-  static const char *const names[] = {"rt", "if", "rel", "rev"};
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-    if (copal_span_is_equal(name, copal_span_str(names[i])))
-      return true;
-  return false;
-}
-
-/* Called for each value of each attribute of a link. Returns false to stop. */
-typedef bool see_value(void *ctx, copal_span name, copal_span value);
-
-static bool each_word(copal_span name, copal_span words, see_value *see, void *ctx)
-{
-  size_t at = 0;
-  while (at < words.len) {
-    size_t end = at;
-    while (end < words.len && words.ptr[end] != ' ')
-      end++;
-    if (end > at && !see(ctx, name, copal_span_of(words.ptr + at, end - at)))
-      return false;
-    at = end + 1;
-  }
-  return true;
-}
-
-/* Drops the backslashes of a quoted string; `out` has room for the value. */
-static copal_span unescape(copal_span value, uint8_t *out)
-{
-  size_t len = 0;
-  for (size_t i = 0; i < value.len; i++) {
-    if (value.ptr[i] == '\\' && i + 1 < value.len)
-      i++;
-    out[len++] = value.ptr[i];
-  }
-  return copal_span_of(out, len);
-}
-
-/* Sees the values of all attributes. `scratch` has room for the link. */
-static bool each_value(const copal_link *l, uint8_t *scratch, see_value *see, void *ctx)
-{
-  size_t pos = 0;
-  copal_link_attr attr;
-  while (copal_link_attr_next(l, &pos, &attr)) {
-    const copal_span value = unescape(attr.value, scratch);
-    const bool goes_on = is_word_list(attr.name) ? each_word(attr.name, value, see, ctx)
-                                                 : see(ctx, attr.name, value);
-    if (!goes_on)
-      return false;
-  }
-  return true;
-}
-
-static bool count_value(void *ctx, copal_span name, copal_span value)
-{
-  (void)name;
-  (void)value;
-  ++*(uint32_t *)ctx;
-  return true;
-}
+ * groups; who changes them holds the lock for writing */
 
 /* Writes a group key; `out` has room. */
 static copal_span group_key(uint8_t *out, copal_span name, copal_span value)
@@ -172,9 +114,6 @@ static copal_span group_key(uint8_t *out, copal_span name, copal_span value)
     memcpy(out + name.len + 1, value.ptr, value.len);
   return copal_span_of(out, name.len + 1 + value.len);
 }
-
-/* ------------------------------------------------------------------------------------------------
- * changes; the caller holds the lock for writing */
 
 static group *group_find(const linkindex *x, copal_span key)
 {
@@ -199,7 +138,7 @@ static void group_touch(linkindex *x, group *g, uint64_t before)
 {
   g->generation = x->generation;
   if (g->links.sum != before)
-    keylist_reweigh(&x->groups, group_name(g), before);
+    keylist_reweigh(&x->groups, g, before);
   if (g->links.count > 0)
     return;
   keylist_remove(&x->groups, group_name(g));
@@ -225,7 +164,7 @@ static bool file_value(void *ctx, copal_span name, copal_span value)
   if (g == NULL)
     return false;
   const uint64_t before = g->links.sum;
-  const bool is_in = keylist_insert(&g->links, f->l);
+  const bool is_in = keylist_append(&g->links, f->l);
   if (is_in) {
     f->l->groups[f->l->group_count++] = g;
     g->newest = f->x->added;
@@ -253,34 +192,80 @@ static copal_link link_view(const uint8_t *text, size_t len, size_t key_len)
                       .attrs = copal_span_of(text + head, len - head)};
 }
 
-static link *link_make(uint64_t number, copal_span key, copal_span text, uint32_t group_max)
+/* A link in no list yet. NULL without memory. */
+static link *link_make(copal_span key, copal_span text, uint32_t group_max)
 {
   link *l = malloc(sizeof *l + group_max * sizeof l->groups[0] + text.len);
   if (l == NULL)
     return NULL;
   *l = (link){.text_len = (uint32_t)text.len, .key_len = (uint32_t)key.len, .group_max = group_max};
-  for (int i = 0; i < NUMBER_SIZE; i++)
-    l->number[i] = (uint8_t)(number >> (8 * (NUMBER_SIZE - 1 - i)));
   memcpy(&l->groups[group_max], text.ptr, text.len);
   return l;
 }
 
-/* Adds a link whose key is not there. `scratch` has room for twice the text. */
-static int link_add(linkindex *x, copal_span key, copal_span text, uint8_t *scratch)
+static void link_number_next(linkindex *x, link *l)
 {
-  uint32_t group_max = 0;
-  const copal_link view = link_view(text.ptr, text.len, key.len);
-  each_value(&view, scratch, count_value, &group_max);
-  x->added++;
-  link *l = link_make(x->added, key, text, group_max);
-  if (l == NULL || !keylist_insert(&x->links, l)) {
-    free(l);
+  const uint64_t number = ++x->added;
+  for (int i = 0; i < NUMBER_SIZE; i++)
+    l->number[i] = (uint8_t)(number >> (8 * (NUMBER_SIZE - 1 - i)));
+}
+
+/* A new link with what is known of it. */
+typedef struct adding {
+  copal_link view;
+  linkvalues values;
+  uint8_t *scratch; /* room for twice the text: for values, then for group keys */
+  link *l;
+} adding;
+
+/* Puts a link that is listed by path into its groups. Returns false without memory. */
+static bool file_link(linkindex *x, const adding *a)
+{
+  link_number_next(x, a->l);
+  filing f = {.x = x, .l = a->l, .key = a->scratch + a->l->text_len};
+  if (a->values.count > LINKVALUES_KEPT)
+    return linkvalues_each(&a->view, a->scratch, file_value, &f);
+  for (uint32_t i = 0; i < a->values.count; i++)
+    if (!file_value(&f, a->values.first[i].name, a->values.first[i].value))
+      return false;
+  return true;
+}
+
+static bool is_same_text(const link *a, const link *b)
+{
+  return a->text_len == b->text_len && memcmp(text_of(a), text_of(b), a->text_len) == 0;
+}
+
+static void remove_key(linkindex *x, copal_span key)
+{
+  link *l = keylist_find(&x->links, key);
+  if (l == NULL)
+    return;
+  x->generation++;
+  link_drop(x, l);
+}
+
+/* Adds the link or puts it in the place of another of its key; it is given in any case. */
+static int put_link(linkindex *x, const adding *a)
+{
+  link *other = keylist_insert_or_find(&x->links, a->l);
+  if (other != NULL && other != a->l && is_same_text(other, a->l)) {
+    free(a->l);
+    return COPAL_OK;
+  }
+  x->generation++;
+  if (other != NULL && other != a->l) {
+    link_drop(x, other);
+    other = keylist_insert(&x->links, a->l) ? a->l : NULL;
+  }
+  if (other == NULL) {
+    remove_key(x, link_key(a->l));
+    free(a->l);
     return COPAL_ENOSPC;
   }
-  filing f = {.x = x, .l = l, .key = scratch + text.len};
-  if (each_value(&view, scratch, file_value, &f))
+  if (file_link(x, a))
     return COPAL_OK;
-  link_drop(x, l);
+  link_drop(x, a->l);
   return COPAL_ENOSPC;
 }
 
@@ -288,31 +273,30 @@ int linkindex_put(linkindex *x, copal_span key, copal_span text)
 {
   if (text.len > UINT32_MAX / 2)
     return COPAL_ENOSPC;
-  uint8_t *scratch = malloc(2 * text.len + 1);
-  int err = COPAL_OK;
-  lock_to_write(x);
-  link *old = keylist_find(&x->links, key);
-  const bool is_same =
-      old != NULL && copal_span_is_equal(copal_span_of(text_of(old), old->text_len), text);
-  if (!is_same) {
-    x->generation++;
-    if (old != NULL)
-      link_drop(x, old);
-    err = scratch != NULL ? link_add(x, key, text, scratch) : COPAL_ENOSPC;
+  uint8_t near[SCRATCH_NEAR];
+  const bool is_near = 2 * text.len <= sizeof near;
+  adding a = {.view = link_view(text.ptr, text.len, key.len),
+              .scratch = is_near ? near : malloc(2 * text.len)};
+  if (a.scratch != NULL) {
+    linkvalues_read(&a.values, &a.view, a.scratch);
+    a.l = link_make(key, text, a.values.count);
   }
+  int err = COPAL_ENOSPC;
+  lock_to_write(x);
+  if (a.l != NULL)
+    err = put_link(x, &a);
+  else
+    remove_key(x, key);
   unlock(x);
-  free(scratch);
+  if (!is_near)
+    free(a.scratch);
   return err;
 }
 
 void linkindex_remove(linkindex *x, copal_span key)
 {
   lock_to_write(x);
-  link *l = keylist_find(&x->links, key);
-  if (l != NULL) {
-    x->generation++;
-    link_drop(x, l);
-  }
+  remove_key(x, key);
   unlock(x);
 }
 

@@ -22,6 +22,7 @@
 enum {
   MERGE_MAX_DEFAULT = 256 << 10,
   LINK_ROOM = 64,       /* of a link beside its path and the resource's attributes */
+  TEXT_NEAR = 512,      /* bytes of a link that lie on the stack */
   SLICE_DEFAULT = 1024, /* when the client names no block size, RFC 7959 section 2.2 */
   FILLING_RETRY_S = 1,  /* Max-Age of the answer while the index is being filled */
 };
@@ -63,8 +64,9 @@ static void count_dropped(wellknown *k)
 
 static void add_resource(wellknown *k, copal_span key, const store_item *item)
 {
+  uint8_t near[TEXT_NEAR];
   const size_t room = key.len + item->attrs.len + LINK_ROOM;
-  uint8_t *text = malloc(room);
+  uint8_t *text = room <= sizeof near ? near : malloc(room);
   copal_wr w = copal_wr_init((copal_mspan){text, text != NULL ? room : 0});
   if (text != NULL)
     put_link(&w, k, key, item);
@@ -73,7 +75,8 @@ static void add_resource(wellknown *k, copal_span key, const store_item *item)
     linkindex_remove(k->index, key); /* better no link than a wrong one */
     count_dropped(k);
   }
-  free(text);
+  if (text != near)
+    free(text);
 }
 
 /* A path with an empty segment in front ("//host/a") would name another host as link target. RFC

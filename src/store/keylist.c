@@ -3,7 +3,6 @@
  * few bytes are unused whatever the order of insertions. */
 #include "store/keylist.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,15 +183,28 @@ static void inner_close(inner *in, uint32_t at)
 /* ------------------------------------------------------------------------------------------------
  * inserting */
 
+/* An object on its way to its place. */
+typedef struct placing {
+  void *item;
+  copal_span key;
+  bool is_last; /* its key is behind all others: nothing is compared */
+  void *there;  /* the object that has the key already, when that ended it */
+} placing;
+
+static bool lies_before(const keylist *l, const void *item, const placing *p)
+{
+  return p->is_last || is_before(l, item, p->key, KEYTREE_BEHIND);
+}
+
 /* Where to split a full node: behind the last entry but one when the end is what grows, so that
  * what comes in order leaves full nodes behind. */
-static uint32_t split_at(const keylist *l, const node *n, const void *least, copal_span key)
+static uint32_t split_at(const keylist *l, const node *n, const void *least, const placing *p)
 {
-  return is_before(l, least, key, KEYTREE_BEFORE) ? n->count - 1u : n->count / 2u;
+  return lies_before(l, least, p) ? n->count - 1u : n->count / 2u;
 }
 
 /* Splits a full child of a node that is not. Returns false without memory. */
-static bool split_child(keylist *l, node **at, uint32_t i, copal_span key)
+static bool split_child(keylist *l, node **at, uint32_t i, const placing *p)
 {
   if (!node_grow(at))
     return false;
@@ -200,7 +212,7 @@ static bool split_child(keylist *l, node **at, uint32_t i, copal_span key)
   node *child = in->branches[i].child;
   const void *last = child->height == 0 ? leaf_of(child)->items[child->count - 1]
                                         : inner_of(child)->branches[child->count - 1].least;
-  node *right = node_split(child, split_at(l, child, last, key));
+  node *right = node_split(child, split_at(l, child, last, p));
   if (right == NULL)
     return false;
   (void)node_resize(&in->branches[i].child, (child->count + STEP - 1u) / STEP * STEP);
@@ -224,30 +236,40 @@ static bool raise_root(keylist *l)
   return true;
 }
 
-/* Inserts below a node that is not full. Returns false without memory. */
-static bool insert_below(keylist *l, node **at, void *item, copal_span key)
+static bool insert_into_leaf(const keylist *l, node **at, placing *p)
 {
-  if ((*at)->height == 0) {
-    if (!node_grow(at))
-      return false;
-    leaf *f = leaf_of(*at);
-    const uint32_t i = leaf_search(l, f, key, KEYTREE_BEFORE);
-    memmove(f->items + i + 1, f->items + i, (f->head.count - i) * sizeof(void *));
-    f->items[i] = item;
-    f->head.count++;
-    return true;
+  leaf *f = leaf_of(*at);
+  const uint32_t i = p->is_last ? f->head.count : leaf_search(l, f, p->key, KEYTREE_BEFORE);
+  if (i < f->head.count && keytree_compare(l->kind->key(f->items[i]), p->key) == 0) {
+    p->there = f->items[i];
+    return false;
   }
-  uint32_t i = inner_search(l, inner_of(*at), key, KEYTREE_BEFORE);
+  if (!node_grow(at))
+    return false;
+  f = leaf_of(*at);
+  memmove(f->items + i + 1, f->items + i, (f->head.count - i) * sizeof(void *));
+  f->items[i] = p->item;
+  f->head.count++;
+  return true;
+}
+
+/* Inserts below a node that is not full. Returns false without memory, or when the key is there. */
+static bool insert_below(keylist *l, node **at, placing *p)
+{
+  if ((*at)->height == 0)
+    return insert_into_leaf(l, at, p);
+  uint32_t i =
+      p->is_last ? (*at)->count - 1u : inner_search(l, inner_of(*at), p->key, KEYTREE_BEHIND);
   if (is_full(inner_of(*at)->branches[i].child)) {
-    if (!split_child(l, at, i, key))
+    if (!split_child(l, at, i, p))
       return false;
-    i += is_before(l, inner_of(*at)->branches[i + 1].least, key, KEYTREE_BEFORE);
+    i += lies_before(l, inner_of(*at)->branches[i + 1].least, p);
   }
   branch *b = &inner_of(*at)->branches[i];
-  if (!insert_below(l, &b->child, item, key))
+  if (!insert_below(l, &b->child, p))
     return false;
   b->least = least_of(b->child);
-  b->sum += weight_of(l, item);
+  b->sum += weight_of(l, p->item);
   return true;
 }
 
@@ -256,22 +278,40 @@ keylist keylist_init(const keylist_kind *kind)
   return (keylist){.kind = kind};
 }
 
-bool keylist_insert(keylist *l, void *item)
+static bool place(keylist *l, placing *p)
 {
   if (l->root == NULL)
     l->root = node_make(0, FIRST_CAP);
   if (l->root == NULL || (is_full(l->root) && !raise_root(l)))
     return false;
-  if (!insert_below(l, &l->root, item, l->kind->key(item))) {
+  if (!insert_below(l, &l->root, p)) {
     if (l->count == 0) {
       free(l->root);
       l->root = NULL;
     }
     return false;
   }
-  l->sum += weight_of(l, item);
+  l->sum += weight_of(l, p->item);
   l->count++;
   return true;
+}
+
+bool keylist_insert(keylist *l, void *item)
+{
+  placing p = {.item = item, .key = l->kind->key(item)};
+  return place(l, &p);
+}
+
+void *keylist_insert_or_find(keylist *l, void *item)
+{
+  placing p = {.item = item, .key = l->kind->key(item)};
+  return place(l, &p) ? item : p.there;
+}
+
+bool keylist_append(keylist *l, void *item)
+{
+  placing p = {.item = item, .is_last = true};
+  return place(l, &p);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -343,10 +383,9 @@ void *keylist_find(const keylist *l, copal_span key)
   return is_there ? f->items[i] : NULL;
 }
 
-void keylist_reweigh(keylist *l, copal_span key, uint64_t before)
+void keylist_reweigh(keylist *l, const void *item, uint64_t before)
 {
-  const void *item = keylist_find(l, key);
-  assert(item != NULL);
+  const copal_span key = l->kind->key(item);
   const uint64_t more = weight_of(l, item) - before; /* sums wrap as it does */
   l->sum += more;
   for (node *n = l->root; n->height > 0;) {

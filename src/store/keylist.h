@@ -37,13 +37,20 @@ keylist keylist_init(const keylist_kind *kind);
  * as it was. */
 bool keylist_insert(keylist *l, void *item);
 
+/* Inserts an object unless another has its key. Returns what has the key then, so `item` itself
+ * when it is new; NULL without memory. */
+void *keylist_insert_or_find(keylist *l, void *item);
+
+/* Inserts an object whose key is behind all others': as keylist_insert(), without a search. */
+bool keylist_append(keylist *l, void *item);
+
 /* Takes the object of that key out. NULL when there is none. */
 void *keylist_remove(keylist *l, copal_span key);
 
 void *keylist_find(const keylist *l, copal_span key);
 
-/* The weight of the object of that key, which must be there, is no longer `before`. */
-void keylist_reweigh(keylist *l, copal_span key, uint64_t before);
+/* The weight of an object of the list is no longer `before`. */
+void keylist_reweigh(keylist *l, const void *item, uint64_t before);
 
 /* First object behind the edge, NULL at the end. */
 void *keylist_first(const keylist *l, copal_span key, keytree_edge edge);

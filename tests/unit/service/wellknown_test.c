@@ -170,6 +170,25 @@ static void rfc6690_2_escaped_values_match_unescaped(void **state)
   assert_listing("title=say \"hi\\\"", "</a>;title=\"say \\\"hi\\\\\\\"\"");
 }
 
+/* More than are kept of one reading, with escapes in several. */
+static void rfc6690_2_each_of_many_values_is_found(void **state)
+{
+  (void)state;
+  char attrs[200] = ";title=\"a\\\"b\";x=\"c\\\"d\"";
+  for (char c = 'a'; c <= 't'; c++) {
+    const size_t len = strlen(attrs);
+    snprintf(attrs + len, sizeof attrs - len, ";%c%c=%c", c, c, c);
+  }
+  char link[220];
+  snprintf(link, sizeof link, "</a>%s", attrs);
+  add("/a", attrs);
+  assert_listing("title=a\"b", link);
+  assert_listing("x=c\"d", link);
+  assert_listing("aa=a", link);
+  assert_listing("tt=t", link);
+  assert_listing("tt=s", "");
+}
+
 static void several_filters_must_all_pass(void **state)
 {
   (void)state;
@@ -523,6 +542,7 @@ int main(void)
       TEST(a_view_is_not_gone_through_without_end),
       TEST(rfc6690_4_1_each_link_stands_once),
       TEST(rfc6690_2_escaped_values_match_unescaped),
+      TEST(rfc6690_2_each_of_many_values_is_found),
       TEST(several_filters_must_all_pass),
       TEST(several_broad_filters_are_4_00_and_broad_prefixes_repeat),
       TEST(rfc6690_4_1_groups_get_no_empty_answer),

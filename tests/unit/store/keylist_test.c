@@ -82,14 +82,19 @@ static void step(keylist *l, unsigned random, unsigned one_in)
     assert_null(keylist_find(l, key_of(i)));
     assert_null(keylist_remove(l, key_of(i)));
     i->weight = weight;
-    assert_true(keylist_insert(l, i));
+    if (random % 2 == 0)
+      assert_true(keylist_insert(l, i));
+    else
+      assert_ptr_equal(keylist_insert_or_find(l, i), i);
     i->is_in = true;
   } else if (random % one_in == 0) {
     const uint64_t before = i->weight;
     i->weight = weight;
-    keylist_reweigh(l, key_of(i), before);
+    keylist_reweigh(l, i, before);
   } else {
     assert_ptr_equal(keylist_find(l, key_of(i)), i);
+    item again = *i;
+    assert_ptr_equal(keylist_insert_or_find(l, &again), i);
     assert_ptr_equal(keylist_remove(l, key_of(i)), i);
     i->is_in = false;
   }
@@ -129,14 +134,14 @@ static void count_drop(void *ctx, void *i)
 static void keylist_ascending_and_descending_keys_stay_in_order(void **state)
 {
   (void)state;
-  for (int direction = 0; direction < 2; direction++) {
+  for (int direction = 0; direction < 3; direction++) { /* the third: appended */
     keylist l = keylist_init(&kind);
     for (int n = 0; n < KEYS; n++) {
-      const int i = direction == 0 ? n : KEYS - 1 - n;
+      const int i = direction != 1 ? n : KEYS - 1 - n;
       snprintf(items[i].name, sizeof items[i].name, "%08d", i);
       items[i].weight = 1;
       items[i].is_in = true;
-      assert_true(keylist_insert(&l, &items[i]));
+      assert_true(direction < 2 ? keylist_insert(&l, &items[i]) : keylist_append(&l, &items[i]));
     }
     seen s = {0};
     keylist_walk(&l, 0, UINT64_MAX, check_order, &s);
