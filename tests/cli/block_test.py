@@ -108,30 +108,36 @@ class Download(unittest.TestCase):
 
 
 class Hasty:
-    """Answers requests in pairs, the second one first; one that stays alone when it comes again."""
+    """Answers requests in pairs, the second one first; one that stays alone when it comes again. What
+    was answered is answered as before: its repetition was under way."""
 
     def __init__(self, handler):
         self.handler, self.held, self.most = handler, [], 0
+        self.answers = {}  # by Message ID
 
     def __call__(self, m, n):
+        if m.mid in self.answers:
+            return self.answers[m.mid]
         is_again = any(h.mid == m.mid for h in self.held)
         if not is_again:
             self.held.append(m)
         self.most = max(self.most, len(self.held))
         if n > 0 and len(self.held) < 2 and not is_again:
             return None
-        answers = [self.handler(h, n) for h in reversed(self.held)]
+        for h in reversed(self.held):
+            self.answers[h.mid] = self.handler(h, n)
+        answers = [self.answers[h.mid] for h in reversed(self.held)]
         self.held = []
         return answers
 
 
 class Window(unittest.TestCase):
-    AGAIN = ("--ack-timeout", "1.5")
+    AGAIN = ("--ack-timeout", "1.5", "--max-retransmit", "6")
 
     def test_one_block_at_a_time_unless_told(self):
         hasty = Hasty(serve(BODY, size=128))
         with Peer(hasty) as p:
-            r = copal("get", "--ack-timeout", "0.05", p.uri())
+            r = copal("get", "--ack-timeout", "0.05", "--max-retransmit", "10", p.uri())
         self.assertEqual((r.returncode, r.stdout == BODY, hasty.most), (0, True, 1))
 
     def test_blocks_in_any_order_are_put_together(self):

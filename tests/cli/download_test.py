@@ -74,7 +74,7 @@ class Files(unittest.TestCase):
     def test_an_interrupted_one_leaves_its_part(self):
         server = Server(ends_at=4)
         server.end = lambda m: None  # silence
-        r = self.get(server, "--ack-timeout", "2", "--max-retransmit", "0")
+        r = self.get(server, "--ack-timeout", "5", "--max-retransmit", "0")
         self.assertEqual(r.returncode, 8)
         self.assertEqual(self.listed(), ["fw.part", "fw.part.etag"])
         self.assertTrue(self.content(".part") == BODY[:4096])

@@ -8,7 +8,7 @@ from harness import (ACK, CON, DELETE, ECHO, EMPTY, GET, MAX_AGE, NO_RESPONSE, N
 
 # What nobody answers may come soon; what somebody answers, when he has had time for it.
 FAST = ("--ack-timeout", "0.05", "--max-retransmit", "2")
-AGAIN = ("--ack-timeout", "1.5")
+AGAIN = ("--ack-timeout", "3")
 
 
 def content(payload=b"hello", options=()):
@@ -108,7 +108,7 @@ class Delivery(unittest.TestCase):
 
     def test_retry_repeats_the_request_as_a_new_one(self):
         with Peer(lambda m, n: m.reply("2.05") if n == 2 else None) as p:
-            r = copal("get", "--timeout", "1.5", "--retry", "3", p.uri())
+            r = copal("get", "--timeout", "4", "--retry", "3", p.uri())
         self.assertEqual(r.returncode, 0)
         self.assertEqual(len({m.mid for m in p.received}), 3)
         self.assertEqual(len({m.token for m in p.received}), 3)
@@ -265,7 +265,7 @@ class Ping(unittest.TestCase):
 
     def test_loss_is_shown_and_one_answer_suffices(self):
         with Peer(lambda m, n: Message(RST, EMPTY, m.mid) if n else None) as p:
-            r = copal("ping", "-c", "2", "--interval", "0.01", "--timeout", "2", p.uri())
+            r = copal("ping", "-c", "2", "--interval", "0.01", "--timeout", "5", p.uri())
         self.assertEqual(r.returncode, 0)
         self.assertIn(b"seq=1 no answer", r.stdout)
         self.assertIn(b"2 sent, 1 answered, 50% loss", r.stdout)

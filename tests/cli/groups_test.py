@@ -17,6 +17,7 @@ from harness import (BLOCK2, CON, CONTENT_FORMAT, COPAL, ECHO, ETAG, NON, URI_PA
 
 COPALD = os.path.join(os.path.dirname(COPAL), "copald")
 GROUP = "224.0.1.187"
+PATIENCE = "10"  # seconds; all of them pass, in all tests together
 
 
 class Member(Peer):
@@ -69,7 +70,7 @@ class Answers(unittest.TestCase):
         for m in self.members:
             m.__enter__()
         try:
-            return copal(command, "--interface", "lo", "-t", "3", *args,
+            return copal(command, "--interface", "lo", "-t", PATIENCE, *args,
                          "coap://%s:%d%s" % (GROUP, port, path))
         finally:
             for m in self.members:
@@ -189,10 +190,23 @@ class Hosts(unittest.TestCase):
             for link in ("lo", "e0"):
                 cls.ip("-n", n, "link", "set", link, "up")
             cls.ip("-n", switch, "link", "set", "p%d" % i, "master", "br0", "up")
-        time.sleep(2.5)  # until the link-local addresses have passed duplicate detection
+        for n in cls.names[:3]:
+            cls.await_addresses(n)
         for n in cls.names[1:3]:
             cls.serve(n)
         cls.fill()
+
+    @classmethod
+    def await_addresses(cls, name):
+        """Until the link-local addresses have passed duplicate detection."""
+        end = time.monotonic() + WAIT_S
+        show = ["ip", "-n", name, "-6", "addr", "show", "dev", "e0", "scope", "link"]
+        while time.monotonic() < end:
+            shown = subprocess.run(show, check=True, capture_output=True).stdout
+            if b"inet6" in shown and b"tentative" not in shown:
+                return
+            time.sleep(0.1)
+        raise AssertionError("no address: %r" % shown)
 
     @classmethod
     def clean(cls):

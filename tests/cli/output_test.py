@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 from harness import (ACK, COPAL, CONTENT_FORMAT, EMPTY, ETAG, LOCATION_PATH, MAX_AGE, OBSERVE, RST,
-                     URI_PATH, URI_QUERY, Message, Peer, copal, uint)
+                     URI_PATH, URI_QUERY, WAIT_S, Message, Peer, copal, uint)
 
 BINARY = bytes(range(256))
 LINKS = (b'</.well-known/core>;ct=40,</t>;rt="temperature c";if="sensor";ct="0 50";sz=12;obs;'
@@ -107,7 +107,7 @@ class FullDisk(unittest.TestCase):
     def run_into_full(*args):
         with open("/dev/full", "w", encoding="utf-8") as full:
             return subprocess.run([COPAL, *args], stdin=subprocess.DEVNULL, stdout=full,
-                                  stderr=subprocess.PIPE, timeout=60)
+                                  stderr=subprocess.PIPE, timeout=WAIT_S)
 
     def check(self, *args):
         r = self.run_into_full(*args)
@@ -148,11 +148,11 @@ class FullDisk(unittest.TestCase):
         with Peer(serve(b"x", 0, [(OBSERVE, b"\x01")])) as p:
             for args in (("get", p.uri("/x")), ("observe", p.uri("/x"), "-c", "1"), ("--version",)):
                 r = subprocess.run(["sh", "-c", 'exec "$0" "$@" <&- >&-', COPAL, *args],
-                                   stderr=subprocess.PIPE, timeout=60)
+                                   stderr=subprocess.PIPE, timeout=WAIT_S)
                 self.assertEqual((r.returncode, r.stderr), (
                     1, b"copal: cannot write standard output: Bad file descriptor\n"), args)
             r = subprocess.run(["sh", "-c", 'exec "$0" "$@" <&-', COPAL, "put", p.uri("/x"), "-d", "-"],
-                               stderr=subprocess.PIPE, timeout=60)
+                               stderr=subprocess.PIPE, timeout=WAIT_S)
         self.assertEqual((r.returncode, r.stderr),
                          (1, b"copal: cannot read standard input: Bad file descriptor\n"))
 
@@ -161,7 +161,7 @@ class FullDisk(unittest.TestCase):
             reader, writer = os.pipe()
             os.close(reader)
             r = subprocess.run([COPAL, "observe", p.uri("/x"), "-c", "1"], stdout=writer,
-                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60)
+                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=WAIT_S)
             os.close(writer)
         self.assertEqual((r.returncode, r.stderr), (1, b""))
 

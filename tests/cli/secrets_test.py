@@ -72,7 +72,7 @@ class Secrets(unittest.TestCase):
         self.assertIn(b"refused, no CoAP server listens there", r.stderr)
 
     def test_coap_needs_no_credentials(self):
-        r = copal("get", "coap://127.0.0.1:9/x", "--timeout", "1",
+        r = copal("get", "coap://127.0.0.1:9/x", "--timeout", "30",
                   env={"COPAL_CA": self.path("none"), "COPAL_PSK_FILE": self.path("none")})
         self.assertEqual(r.returncode, 7, r.stderr)
 

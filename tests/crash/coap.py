@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Just enough CoAP for many requests under way at once, and copald to send them to."""
 import atexit
+import itertools
 import os
 import re
 import select
@@ -20,7 +21,7 @@ NOT_FOUND, PRECONDITION, INTERNAL, UNAVAILABLE = 0x84, 0x8C, 0xA0, 0xA3
 IF_MATCH, ETAG, IF_NONE_MATCH, LOCATION_PATH, URI_PATH, FORMAT, MAX_AGE, URI_QUERY, BLOCK2 = (
     1, 4, 5, 8, 11, 12, 14, 15, 23)
 MERGE_PATCH, JSON = 52, 50
-WAIT_S = 30
+WAIT_S = 60  # only a failure waits so long
 
 
 def extended(n):
@@ -72,23 +73,26 @@ class Answer:
 
 
 class Line:
-    """A socket with requests under way: send(), then receive() until it has them all."""
+    """A socket with requests under way: send(), then receive() until it has them all. Message IDs are of
+    all sockets together: a port may be that of an earlier socket."""
+
+    numbers = itertools.count(int.from_bytes(os.urandom(2), "big"))
 
     def __init__(self, port):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.connect(("127.0.0.1", port))
         self.socket.setblocking(False)
-        self.next, self.under_way = os.urandom(2)[0] << 8, {}
+        self.under_way = {}
 
     def close(self):
         self.socket.close()
 
     def send(self, what, code, options, payload=b""):
-        self.next = self.next + 1 & 0xFFFFFFFF
-        token = struct.pack("!I", self.next)
+        number = next(Line.numbers)
+        token = struct.pack("!I", number)
         self.under_way[token] = what
         try:
-            self.socket.send(encode(code, self.next & 0xFFFF, token, options, payload))
+            self.socket.send(encode(code, number & 0xFFFF, token, options, payload))
         except ConnectionRefusedError:
             pass  # it is dead: nothing will come
 

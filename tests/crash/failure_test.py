@@ -316,7 +316,7 @@ class Failure(unittest.TestCase):
         """More than the first file takes, with many changes under way; then all is there."""
         copald, line = self.start(env=failing(rule))
         known, begun = {}, {}
-        for i in range(ROLL_CHANGES):
+        for i in range(5 * ROLL_CHANGES):  # the file that is next is made beside
             key = f"/r{i % ROLL_KEYS}"
             while key in begun and copald.process.poll() is None:
                 select.select([line.socket], [], [], 0.05)

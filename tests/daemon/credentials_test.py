@@ -57,7 +57,7 @@ class WithFiles(unittest.TestCase):
 
     def put(self, path, *args):
         """The exit status of copal: 0 done, 4 refused by the rules, 7 no session."""
-        return subprocess.run([COPAL, "put", "-d", "x", self.base + path, "-t", "20", *args], capture_output=True,
+        return subprocess.run([COPAL, "put", "-d", "x", self.base + path, "-t", "50", *args], capture_output=True,
                               timeout=daemon.WAIT_S).returncode
 
     def put_with_key(self, path, name, key):

@@ -161,13 +161,15 @@ def response(s, server):
         return answer
 
 
-def exchange(port, *args, to="127.0.0.1", wait=WAIT_S, via=None, **more):
+def exchange(port, *args, to="127.0.0.1", wait=WAIT_S, via=None, mid=None, **more):
     """One request; returns (type, code, message id, payload) of the answer, or None. `via` is a
-    socket to use instead of a new one."""
+    socket to use instead of a new one, which may have the port of an earlier one: what has its
+    Message ID, too, would be taken for a copy."""
+    mid = int.from_bytes(os.urandom(2), "big") if mid is None else mid
     s = via or client()
     s.settimeout(wait)
     try:
-        s.sendto(request(*args, **more), (to, port))
+        s.sendto(request(*args, mid=mid, **more), (to, port))
         answer = response(s, (to, port))
     except (TimeoutError, ConnectionRefusedError):
         return None

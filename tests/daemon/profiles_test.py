@@ -64,7 +64,7 @@ certificate = "server.pem"; key = "server.key"; raw_key = "server.key"; ca = "ca
     def put(self, path, *args, **env):
         full = {k: v for k, v in os.environ.items() if not k.startswith("COPAL_") or k == "COPAL_BUILD_DIR"}
         full.update({"HOME": self.dir, "XDG_CONFIG_HOME": self.path("config"), **env})
-        done = subprocess.run([COPAL, "put", "-d", "x", "-t", "20", self.base + path, *args], capture_output=True, text=True,
+        done = subprocess.run([COPAL, "put", "-d", "x", "-t", "50", self.base + path, *args], capture_output=True, text=True,
                               env=full, timeout=daemon.WAIT_S)
         return done.returncode, done.stderr
 

@@ -298,7 +298,7 @@ class Expiry(Case):
         body = os.urandom(2 * SIZE)
         self.client.put_block(body, 0)
         self.is_code(self.client.receive(), "4.08")
-        self.assertIsNone(self.client.receive(3.2))
+        self.assertIsNone(self.client.receive(6))
         self.client.put_block(body, 1)  # makes a body of its own now
         m = self.client.receive()
         self.is_code(m, "4.08")

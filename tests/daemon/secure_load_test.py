@@ -40,7 +40,7 @@ class OverDtls(unittest.TestCase):
     def load(self, uri, *args, keys=None):
         done = subprocess.run([COPAL, "load", "--json", "--psk-file", keys or self.keys,
                                "--max-retransmit", "8", *args, uri],
-                              capture_output=True, text=True, timeout=daemon.WAIT_S, check=False)
+                              capture_output=True, text=True, timeout=2 * daemon.WAIT_S, check=False)
         return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
     def put(self, uri, body):
@@ -78,6 +78,16 @@ class OverDtls(unittest.TestCase):
             self.assertIn("no secure session", err)
 
     def test_sessions_that_the_server_ends_are_counted_and_opened_again(self):
+        for seconds in (8, 20, 40):  # a slow machine takes its time for the second server
+            seen = self.lose_sessions(seconds)
+            # And a new session may be given up, too.
+            if (seen["faults"]["sessions_lost"] >= 4 and seen["handshakes"] >= 8 and
+                    seen["codes"].get("2.05", 0) > 0 and seen["codes"].get("4.04", 0) > 0):
+                return
+        self.fail(seen)
+
+    def lose_sessions(self, seconds):
+        """What clients of a server say that ends in between."""
         port = daemon.ports.reserve()
         with self.daemon(port) as d:
             uri = self.uri(d, "/x")
@@ -98,15 +108,11 @@ class OverDtls(unittest.TestCase):
             later = threading.Thread(target=restart)
             later.start()
             # What the new server answers is 4.04: it has nothing.
-            _, seen, _ = self.load(uri, "--clients", "4", "--duration", "8", "--warmup", "0.1",
+            _, seen, _ = self.load(uri, "--clients", "4", "--duration", str(seconds), "--warmup", "0.1",
                                    "--ack-timeout", "0.2", "--timeout", "0.5")
             later.join()
-            with again[0]:
-                # On a slow machine a new session may be given up, too.
-                self.assertGreaterEqual(seen["faults"]["sessions_lost"], 4, seen)
-                self.assertGreaterEqual(seen["handshakes"], 8, seen)
-                self.assertGreater(seen["codes"]["2.05"], 0)
-                self.assertGreater(seen["codes"]["4.04"], 0)
+            again[0].__exit__()
+            return seen
 
 
 if __name__ == "__main__":

@@ -230,6 +230,8 @@ class Audience(threading.Thread):
     def take(self, s, m):
         if m[0] >> 4 & 3 == CON:
             s.send(bytes([0x60, 0]) + m[2:4])
+        if m[1] == 0:
+            return  # the response comes separately
         found = [v for n, v in options_of(m) if n == 6]
         if m[0] & 15 != 2 or m[1] != CONTENT or not found:
             self.faults.append(m.hex())
@@ -250,12 +252,13 @@ class Audience(threading.Thread):
 
     def judge(self, test, port):
         """Everybody has heard what is there now."""
-        wanted = {i: exchange(port, GET, "surge", str(i), mid=i)[3] for i in range(self.COUNT)}
-        wait_until(lambda: self.last == wanted or self.faults)
+        def is_heard():
+            return self.last == {i: exchange(port, GET, "surge", str(i))[3] for i in range(self.COUNT)}
+
+        wait_until(lambda: self.faults or is_heard())
         self.is_over = True
         self.join()
         test.assertEqual(self.faults[:5], [])
-        test.assertEqual(self.last, wanted)
         test.assertGreater(self.heard, 2 * self.COUNT)
         for s in self.sockets.values():
             s.close()
@@ -326,7 +329,7 @@ class Failing(unittest.TestCase):
 
     def serves(self, line, body):
         self.assertIn(exchange(line.port, PUT, "a", payload=body)[1], (CREATED, CHANGED))
-        self.assertEqual((CONTENT, body), exchange(line.port, GET, "a", mid=2)[1::2])
+        self.assertEqual((CONTENT, body), exchange(line.port, GET, "a")[1::2])
 
     def test_program_that_is_missing(self):
         with Line() as line:
@@ -458,7 +461,7 @@ class Sockets(unittest.TestCase):
                 line.configure(conf.format(shards))
                 line.upgrade()
                 for i in range(20):
-                    self.assertIsNotNone(exchange(line.port, POST, "log", mid=i, payload=b"1"))
+                    self.assertIsNotNone(exchange(line.port, POST, "log", payload=b"1"))
             line.stop()
 
     def test_datagrams_wait_for_the_new_one(self):

@@ -40,7 +40,7 @@ class CoapClient:
 
     def ask(self, method, path, query=None, payload=None, format=None, accept=None, etag=None,
             non=False):
-        command = [self.program, "-v", "6", "-B", "10", "-m", method.lower()]
+        command = [self.program, "-v", "6", "-B", "60", "-m", method.lower()]
         command += ["-e", payload] if payload is not None else []
         command += ["-t", str(format)] if format is not None else []
         command += ["-A", str(accept)] if accept is not None else []
@@ -201,7 +201,7 @@ def test():
             aiocoap_client(server.uri)
             return
         if name == "libcoap":
-            watched([peers.libcoap("coap-client"), "-s", "20", "-w"], server.uri, server.port)
+            watched([peers.libcoap("coap-client"), "-s", "300", "-w"], server.uri, server.port)
         with client(name, server.uri) as c:
             changes(c, "/i/x")
             children(c, "/i/c")

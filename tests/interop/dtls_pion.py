@@ -71,7 +71,7 @@ class Modes(unittest.TestCase):
         with self.start("psk", "device", "another key", PSK_SUITES[0]) as client:
             self.assertEqual(client.communicate("\n", timeout=TIME_S)[0], "")
             self.assertNotEqual(client.returncode, 0)
-        self.assertEqual(self.server.counters()["handshakes_failed_wrong_key"], 1)
+        self.assertEqual(self.server.settled(handshakes_failed_wrong_key=1)["handshakes_failed_wrong_key"], 1)
 
 
 if __name__ == "__main__":

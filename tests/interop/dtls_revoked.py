@@ -194,6 +194,7 @@ class Revoked(Bed):
         self.write()
         self.begin()
         self.publish("one")
+        self.count("sessions", 0)
         pem, key = world.client
         said = []
         client = threading.Thread(target=lambda: said.append(s_client(

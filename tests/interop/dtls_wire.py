@@ -283,7 +283,7 @@ class Kills(unittest.TestCase):
         uri = "coaps://127.0.0.1:%d/x" % wire.port
         try:
             # Where a handshake is lost for good there is nothing to wait for.
-            patience = "3" if 1 < at < 7 else "20"
+            patience = "3" if 1 < at < 7 else "50" if how == signal.SIGTERM else "20"
             first = copal(keys, "put", uri, "-d", "%d" % at, "--ack-timeout", "0.5", "--timeout", patience)
             again = copal(keys, "put", uri, "-d", "again %d" % at)
             self.assertEqual(again.returncode, 0, (at, how, first, again))

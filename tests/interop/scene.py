@@ -70,8 +70,9 @@ class Process:
         return seen
 
     def errors(self):
-        self.log.seek(0)
-        return self.log.read()[-3000:]
+        # The program writes at the place that this file object has, too: it is not moved.
+        size = os.fstat(self.log.fileno()).st_size
+        return os.pread(self.log.fileno(), size, 0).decode(errors="replace")[-3000:]
 
     def stop(self):
         """Ends it; returns its exit status."""

@@ -20,6 +20,9 @@ import time
 
 sys.dont_write_bytecode = True
 
+sys.path[1:1] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)]
+
+import ports
 import wire
 from peer import WAIT_S, Failure, check, equal, table
 from wire import ACK, CON, NON, RST
@@ -43,6 +46,14 @@ class Stage:
         self.port = self.sock.getsockname()[1]
         self.process = None
         self.peer = None
+
+    def end(self):
+        """Ends the client; what it has sent is not read."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+        while select.select([self.sock], [], [], 0)[0]:
+            self.sock.recv(65535)
 
     def close(self):
         if self.process and self.process.poll() is None:
@@ -184,14 +195,15 @@ def rfc7252_6_1_invalid_uri_is_refused(c, uri):
 
 def rfc7252_4_2_request_is_retransmitted_with_doubling_intervals(c):
     wrong = []
-    for _ in range(ATTEMPTS):
-        c.start("get", "/x", "--ack-timeout", "0.2", "--max-retransmit", "3")
+    for n in range(ATTEMPTS):
+        base = 0.2 * 2 ** (n // 2)  # what blurs short intervals is little of a long one
+        c.start("get", "/x", "--ack-timeout", "%g" % base, "--max-retransmit", "3")
         sent = [c.need() for _ in range(4)]
         equal(len({m.raw for m in sent}), 1, "number of different datagrams")
         gaps = [b.at - a.at for a, b in zip(sent, sent[1:])]
         c.ends(TIMEOUT, b"")
         check(c.recv(0.1) is None, "a fifth transmission")
-        if 0.2 <= gaps[0] <= 0.32 and all(1.8 <= b / a <= 2.2 for a, b in zip(gaps, gaps[1:])):
+        if base <= gaps[0] <= 1.6 * base and all(1.8 <= b / a <= 2.2 for a, b in zip(gaps, gaps[1:])):
             return
         wrong.append(gaps)
     raise Failure("intervals %r" % wrong)
@@ -208,10 +220,15 @@ def rfc7252_4_2_first_interval_is_random(c):
 
 
 def rfc7252_4_2_acknowledgement_ends_the_retransmission(c):
-    c.start("get", "/x", "--ack-timeout", "2")
-    asked = c.need()
-    c.send(wire.head(ACK, 0, asked.mid))
-    check(c.recv(3.5) is None, "retransmitted after the acknowledgement")
+    for seconds in (2, 6, 18):  # a busy machine may let the first one pass
+        c.start("get", "/x", "--ack-timeout", "%d" % seconds, "-t", "200")
+        asked = c.need()
+        c.send(wire.head(ACK, 0, asked.mid))
+        if c.recv(1.75 * seconds) is None:
+            break
+        c.end()
+    else:
+        raise Failure("retransmitted after the acknowledgement")
     c.respond(asked, CON, mid=0x7777)
     equal(c.need().raw, wire.head(ACK, 0, 0x7777), "answer to the separate response")
     c.ends()
@@ -225,13 +242,14 @@ def rfc7252_4_2_reset_ends_the_exchange(c):
 
 def rfc7252_4_2_unreachable_port_ends_the_exchange(c):
     c.sock.close()
+    c.port = ports.reserve()
     c.start("get")
     c.ends(UNREACHABLE, b"")
     c.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
 def rfc7252_4_4_message_id_is_not_reused_by_a_retry(c):
-    c.start("get", "/x", "--ack-timeout", "2", "--max-retransmit", "0", "--retry", "1")
+    c.start("get", "/x", "--ack-timeout", "6", "--max-retransmit", "0", "--retry", "1")
     first, second = c.need(), c.need()
     check(first.mid != second.mid, "the same Message ID for another message")
     c.respond(second)

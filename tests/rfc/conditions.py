@@ -227,13 +227,13 @@ def rfc7252_5_10_4_accept_does_not_hinder_changes(p):
 
 
 def rfc7252_5_10_5_default_max_age_is_60(p):
-    check(55 <= p.get(p.made()).uint(MAX_AGE, 60) <= 60, "Max-Age is not about 60")
+    check(1 <= p.get(p.made()).uint(MAX_AGE, 60) <= 60, "Max-Age is not about 60")
 
 
 @table(*[(str(n), n) for n in (1, 255, 256, 65536, 0xFFFFFFFF)])
 def rfc7252_5_10_5_max_age_of_the_writer_is_returned(p, seconds):
     path = p.made(pairs=[(MAX_AGE, seconds)])
-    check(seconds - 3 <= p.get(path).uint(MAX_AGE, 60) <= seconds, "Max-Age is not %d" % seconds)
+    check(seconds - 60 <= p.get(path).uint(MAX_AGE, 60) <= seconds, "Max-Age is not %d" % seconds)
 
 
 def rfc7252_5_6_1_max_age_0_is_returned_explicitly(p):
@@ -249,13 +249,13 @@ def rfc7252_5_10_5_max_age_counts_down(p):
 def rfc7252_5_10_5_max_age_starts_anew_with_a_change(p):
     path = p.made(pairs=[(MAX_AGE, 3)])
     p.put(path, b"x", [(MAX_AGE, 500)])
-    check(490 < p.get(path).uint(MAX_AGE, 60) <= 500, "Max-Age is not 500")
+    check(440 < p.get(path).uint(MAX_AGE, 60) <= 500, "Max-Age is not 500")
 
 
 def rfc7252_5_9_1_3_valid_carries_max_age(p):
     path = p.made(pairs=[(MAX_AGE, 1000)])
     got = p.get(path, [(ETAG, p.get(path).opt(ETAG))])
-    check(990 < got.uint(MAX_AGE, 60) <= 1000, "Max-Age is not about 1000")
+    check(940 < got.uint(MAX_AGE, 60) <= 1000, "Max-Age is not about 1000")
 
 
 # size -------------------------------------------------------------------------------------------

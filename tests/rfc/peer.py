@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client endpoint on a raw UDP socket, and the checks that tests are written with."""
 
+import itertools
 import os
 import random
 import select
 import socket
+import time
 
 import wire
 from wire import ACK, CON, RST
@@ -38,15 +40,20 @@ def segments(path):
 
 
 class Peer:
-    """One client endpoint: a socket of its own, hence a source port of its own."""
+    """One client endpoint: a socket of its own, hence a source port of its own. Message IDs are of all
+    endpoints together, since the system gives out the port of a closed socket again: the server would
+    take what has the same port and Message ID for a copy (RFC 7252 section 4.5)."""
+
+    mids = itertools.count(random.randrange(0x10000))
 
     def __init__(self, address, name=""):
         self.address = address
         self.family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self.mid = random.randrange(0x10000)
+        self.mid = self.next_mid()
         self.name = name
         self.sock = self._socket()
         self.others = []
+        self.acknowledged = set()
 
     def _socket(self):
         sock = socket.socket(self.family, socket.SOCK_DGRAM)
@@ -69,7 +76,7 @@ class Peer:
         return "/t/%s/%s" % (self.name, leaf)
 
     def next_mid(self):
-        self.mid = (self.mid + 1) & 0xFFFF
+        self.mid = next(Peer.mids) & 0xFFFF
         return self.mid
 
     def send(self, data):
@@ -82,13 +89,20 @@ class Peer:
         return self.sock.recv(65535)
 
     def recv(self, timeout=WAIT_S):
-        data = self.recv_raw(timeout)
+        """The next message, or None. What was acknowledged too late comes again, and does not count."""
+        end = time.monotonic() + timeout
+        while (data := self.recv_raw(max(0, end - time.monotonic()))) in self.acknowledged:
+            self.send(wire.head(ACK, 0, wire.Message(data).mid))
         if data is None:
             return None
         try:
             return wire.Message(data)
         except wire.Malformed as why:
             raise Failure("malformed answer (%s): %s" % (why, data.hex())) from why
+
+    def acknowledge(self, got):
+        self.acknowledged.add(got.raw)
+        self.send(wire.head(ACK, 0, got.mid))
 
     def need(self, timeout=WAIT_S):
         answer = self.recv(timeout)
@@ -118,7 +132,7 @@ class Peer:
                 got = self.need(timeout)
                 check(got.type != ACK, "response in a second acknowledgement")
         if got.type == CON:
-            self.send(wire.head(ACK, 0, got.mid))
+            self.acknowledge(got)
         check(got.type != RST, "the request was rejected with a Reset")
         equal(got.token, asked.token, "token of the response")
         return got

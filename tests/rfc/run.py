@@ -72,8 +72,9 @@ class Server:
         sys.exit("copald %s:\n%s" % (why, self.tail()))
 
     def tail(self):
-        self.log.seek(0)
-        return self.log.read()[-4000:]
+        # copald writes at the place that this file object has, too: it is not moved.
+        size = os.fstat(self.log.fileno()).st_size
+        return os.pread(self.log.fileno(), size, 0).decode()[-4000:]
 
     def stop(self):
         """Ends it with SIGTERM. Returns what is wrong with how it ended, or None."""

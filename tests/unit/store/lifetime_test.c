@@ -169,7 +169,7 @@ static void put_begins_the_lifetime_anew_or_ends_it(void **state)
 
 static void wait_until(bed *b, uint64_t resources)
 {
-  for (int i = 0; i < 4000 && store_usage_now(b->s).resources != resources; i++)
+  for (int i = 0; i < 12000 && store_usage_now(b->s).resources != resources; i++)
     usleep(5000);
   assert_int_equal(store_usage_now(b->s).resources, resources);
 }
@@ -305,7 +305,7 @@ static void names_are_forgotten_and_limited(void **state)
   the_clock.now = b.now;
   bool is_unnamed = true;
   char key[16] = "";
-  for (int i = 0; i < 4000 && is_unnamed; i++) {
+  for (int i = 0; i < 12000 && is_unnamed; i++) {
     usleep(i > 0 ? 5000 : 0);
     snprintf(key, sizeof key, "/y%d", i);
     assert_int_equal(put_named(&b, key, 1), STORE_OK); /* another operation by now */

@@ -501,7 +501,7 @@ static void run_window(bed *b, model *m)
 static void check_sweep(bed *b, const model *m)
 {
   const size_t alive = count_alive(b, m->entries, KEYS, copal_span_none());
-  for (int i = 0; i < 2000 && store_usage_now(b->s).resources != alive; i++) {
+  for (int i = 0; i < 12000 && store_usage_now(b->s).resources != alive; i++) {
     usleep(5000);
     bed_op poke = op_of(b, STORE_DELETE, "none", "");
     poke.op.space = STORE_STATE;
