@@ -81,7 +81,7 @@ void conf_init(conf *c)
                  .patch_max = 1u << 16,
                  .default_max_age_s = 60,
                  .attrs_max = 1024,
-                 .key_max = 1024},
+                 .key_max = STORE_KEY_MAX},
       .pending = 1024,
       .uploads = 1024,
       .uploads_per_client = 16,

@@ -47,7 +47,8 @@ static void save(server_section *hook, server *s)
   const int64_t len = lend(k, s) ? state_save(&k->sections, k->dir, why) : -1;
   take_back(k);
   if (len < 0)
-    LOG(k->log, LOG_LEVEL_ERROR, "state_not_saved", log_text("error", why));
+    LOG(k->log, LOG_LEVEL_ERROR, "state_not_saved", log_text("error", why),
+        log_text("hint", "requests repeated across this restart are known by the store alone"));
   else
     LOG(k->log, LOG_LEVEL_INFO, "state_saved", log_number("bytes", (uint64_t)len),
         log_number("duplicates", k->dups.saved));

@@ -10,9 +10,10 @@
 #include "service/resources_inside.h"
 
 enum {
-  TRIES_MAX = 8,     /* of a name */
-  NAME_LEN = 8,      /* characters of a name drawn, 5 bits each */
-  SEGMENTS_MAX = 64, /* of the location */
+  TRIES_MAX = 8,       /* of a name */
+  NAME_LEN = 8,        /* characters of a name drawn, 5 bits each */
+  SEGMENTS_MAX = 64,   /* of the location */
+  LOCATION_MAX = 1024, /* bytes of it, decoded, so that the answer fits into a datagram */
 };
 
 static void draw_name(copal_entropy *entropy, uint8_t *name)
@@ -84,12 +85,21 @@ static void finish_post(pending *p, const store_result *result)
   change_resubmit(p);
 }
 
-static size_t count_slashes(copal_span key)
+static size_t count_of(copal_span key, char c)
 {
   size_t n = 0;
   for (size_t i = 0; i < key.len; i++)
-    n += key.ptr[i] == '/';
+    n += key.ptr[i] == c;
   return n;
+}
+
+/* Whether a child's path is allowed, and the Location-Path options that name it can be sent. */
+static bool has_room_for_child(const handler_req *req)
+{
+  const copal_span key = req->key;
+  const size_t decoded = key.len - 2 * count_of(key, '%');
+  return key.len + 1 + NAME_LEN <= req->env->limits->key_max &&
+         decoded + 1 + NAME_LEN <= LOCATION_MAX && count_of(key, '/') < SEGMENTS_MAX;
 }
 
 /* The path of a new child, with a name drawn: the collection's path, a slash, the name. */
@@ -135,8 +145,7 @@ int posting_on_request(resources *s, const handler_req *req, const ask *a)
     change_problem(s, &why, STORE_PRECONDITION);
     return change_refuse_unless_done(s, req, a, &why);
   }
-  if (req->key.len + 1 + NAME_LEN > req->env->limits->key_max ||
-      count_slashes(req->key) >= SEGMENTS_MAX)
+  if (!has_room_for_child(req))
     return problem_reply(req, COPAL_CODE_BAD_REQUEST, "The path is too long for a child");
   if (!resources_query_attrs(req, &attrs, &why) ||
       !attrs_read_lifetime(req->coap->msg->options, &lt, &why))

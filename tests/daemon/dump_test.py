@@ -13,9 +13,9 @@ import time
 import unittest
 
 import daemon
-from daemon import CONTENT, CREATED, GET, PUT, Daemon
+from daemon import CONTENT, CREATED, GET, POST, PUT, Daemon
 
-DELETE, DELETED, CHANGED, NOT_FOUND = 0x04, 0x42, 0x44, 0x84
+DELETE, DELETED, CHANGED, NOT_FOUND, BAD_REQUEST = 0x04, 0x42, 0x44, 0x84, 0x80
 BINARY = bytes(range(256))
 
 
@@ -175,6 +175,45 @@ class RoundTrip(Case):
             d.stop()
 
 
+class Keys(Case):
+    """Any path that a datagram can ask for is one of a resource. RFC 7252 section 5.10.1."""
+
+    LONG = ([b"\xff" * 255] * 4, [b"\xff" * 255] * 4 + [b"x"], [b"s" * 255] * 4 + [b"t" * 90], [b""] * 64)
+
+    def ask(self, c, code, segments, payload=b""):
+        c.mid += 1
+        c.socket.send(message(code, c.mid, [(11, s) for s in segments], payload))
+        return c.socket.recv(65536)
+
+    def test_rfc7252_5_10_1_long_paths_survive(self):
+        with self.serve(self.data) as d, Client(d.port) as c:
+            for i, path in enumerate(self.LONG):
+                self.assertEqual(self.ask(c, PUT, path, b"body %d" % i)[1], CREATED)
+            d.stop(signal.SIGKILL)
+        with self.serve(self.data) as d, Client(d.port) as c:
+            for i, path in enumerate(self.LONG):
+                answer = self.ask(c, GET, path)
+                self.assertEqual((answer[1], daemon.payload_of(answer)), (CONTENT, b"body %d" % i))
+            self.assertEqual(d.stop()[0], 0)
+        dump = self.dump(self.data)
+        self.assertEqual(len(resources(dump)), len(self.LONG))
+        self.assertEqual(run("--load", self.dir("copy"), data=dump)[0], 0)
+        self.assertEqual(resources(dump), resources(self.dump(self.dir("copy"))))
+
+    def test_rfc7252_5_10_7_no_child_is_made_that_cannot_be_named(self):
+        with self.serve(self.data) as d, Client(d.port) as c:
+            answer = self.ask(c, POST, [b"\xff" * 255] * 3 + [b"\xff" * 240], b"child")
+            self.assertEqual(answer[1], CREATED)
+            self.assertEqual(sum(n == 8 for n, _ in daemon.options_of(answer)), 5)
+            self.assertEqual(self.ask(c, POST, [b"\xff" * 255] * 4, b"child")[1], BAD_REQUEST)
+            self.assertEqual(d.stop()[0], 0)
+        self.assertEqual(len(resources(self.dump(self.data))), 1)
+
+
+class KeysOfLmdb(Keys):
+    engine = ("--store", "lmdb")
+
+
 class Load(Case):
     def head(self, **more):
         return json.dumps({"copald_dump": 1, "revision": 9, **more})
@@ -220,6 +259,9 @@ class Load(Case):
                 ('{"path":"a","text":"x"}', 'line 2: "path"'),
                 ('{"path":"/a b","text":"x"}', 'line 2: "path"'),
                 ('{"path":"/%61","text":"x"}', 'line 2: "path"'),
+                ('{"path":"/a/../b","text":"x"}', 'line 2: "path"'),
+                ('{"path":"/.","text":"x"}', 'line 2: "path"'),
+                ('{"path":"/' + "s" * 256 + '","text":"x"}', 'line 2: "path"'),
                 ('{"text":"x"}', 'line 2: "path" is missing'),
                 ('{"path":"/a"}', 'line 2: "text" is missing'),
                 ('{"path":"/a","base64":"!"}', 'line 2: "base64"'),
@@ -281,6 +323,29 @@ class Damage(Case):
         self.assertIn("/bin: its record is damaged", err)
         self.assertNotIn("/bin", resources(out))
         self.assertIn("/text", resources(out))
+
+    def test_a_page_that_makes_no_sense_is_named_by_all(self):
+        with self.serve(self.data) as d, Client(d.port) as c:
+            for i in range(40):
+                self.assertEqual(c.ask(PUT, f"/k/{i:02}", b"body %02d " % i + b"x" * 900)[1], CREATED)
+            self.assertEqual(d.stop()[0], 0)
+        page, leaf = 4096, b"\x02\x00"
+        with open(os.path.join(self.data, "data.mdb"), "r+b") as f:
+            content = f.read()
+            at = content.find(b"body 39 ")
+            while at >= 0:
+                flags = at // page * page + 10
+                if content[flags:flags + 2] == leaf:
+                    f.seek(flags)
+                    f.write(bytes(2))
+                at = content.find(b"body 39 ", at + 1)
+        for args in (("--check", self.data), ("--dump", self.data)):
+            code, _, err = run(*args)
+            self.assertEqual(code, 1)
+            self.assertIn(f"{self.data}: data.mdb is damaged: ", err)
+        code, _, err = run("--data", self.data, "--listen", "coap://127.0.0.1:0")
+        self.assertEqual(code, -signal.SIGABRT)
+        self.assertIn(f"{self.data}: data.mdb is damaged: ", err)
 
     def test_no_data_directory(self):
         for action in (("--dump", self.dir("no")), ("--backup", self.dir("no"), self.dir("to"))):

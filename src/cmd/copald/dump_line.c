@@ -12,7 +12,10 @@
 #include "copal/uri.h"
 #include "copal/version.h"
 
-enum { ETAG_TEXT_SIZE = 2 * STORE_ETAG_SIZE + 1 };
+enum {
+  ETAG_TEXT_SIZE = 2 * STORE_ETAG_SIZE + 1,
+  SEGMENT_MAX = 255, /* bytes of a Uri-Path option, RFC 7252 section 5.10 */
+};
 
 /* ------------------------------------------------------------------------------------------------
  * writing */
@@ -178,6 +181,13 @@ static bool get_etag(const json_t *line, dump_item *item, char why[DUMP_WHY_SIZE
   return true;
 }
 
+/* What a Uri-Path option can say. RFC 7252 sections 5.10 and 6.5. */
+static bool is_segment(copal_span s)
+{
+  const bool is_dots = (s.len == 1 || s.len == 2) && memcmp(s.ptr, "..", s.len) == 0;
+  return s.len <= SEGMENT_MAX && !is_dots;
+}
+
 /* Clients ask for the canonical spelling only: another would never be found. */
 static bool is_canonical(copal_span path)
 {
@@ -192,6 +202,8 @@ static bool is_canonical(copal_span path)
       end++;
     copal_wr w = copal_wr_init((copal_mspan){plain, sizeof plain});
     if (copal_uri_decode(copal_span_of(path.ptr + at, end - at), &w) != 0)
+      return false;
+    if (!is_segment(copal_wr_done(&w)))
       return false;
     copal_wr_u8(&out, '/');
     copal_uri_put_segment(&out, copal_wr_done(&w));

@@ -124,6 +124,14 @@ const char *storage_advice(const conf *c, int rc)
            "or keep nothing: --store memory";
   case -EACCES:
   case -EPERM:
+    return "the directory and all files in it must belong to the user that copald runs as; or "
+           "choose "
+           "another: --data DIR; or keep nothing: --store memory";
+  case -ENOSPC:
+  case -EDQUOT:
+    return "make room, or choose a directory on another disk: --data DIR; or keep nothing: "
+           "--store memory";
+  case -EISDIR:
   case -EROFS:
   case -ENOENT:
   case -ENOTDIR:
@@ -152,12 +160,11 @@ static void print_damage(void *ctx, const char *damage)
   fprintf(ctx, "copald: %s\n", damage);
 }
 
-/* A page that leads outside the file ends the walk through it. */
+/* A page that leads outside the file ends the walk through it. LMDB's assertions have been told. */
 static void on_bad_page(int number)
 {
   static const char text[] = "copald: the data file is damaged: a page leads outside of it\n";
-  (void)number;
-  if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+  if (number != SIGABRT && write(STDERR_FILENO, text, sizeof text - 1) < 0)
     _exit(EXIT_RUNTIME);
   _exit(EXIT_RUNTIME);
 }
@@ -167,7 +174,7 @@ void storage_catch_damage(void)
   const struct sigaction action = {.sa_handler = on_bad_page};
   sigaction(SIGBUS, &action, NULL);
   sigaction(SIGSEGV, &action, NULL);
-  sigaction(SIGABRT, &action, NULL); /* LMDB's assertions */
+  sigaction(SIGABRT, &action, NULL);
 }
 
 int storage_check(const char *dir, FILE *out, FILE *err)

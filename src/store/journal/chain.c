@@ -87,7 +87,7 @@ static int open_dir(chain *c, const char *dir, chain_mode mode, char why[CHAIN_W
 {
   const int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (top < 0)
-    return fail(why, -errno, "%s: %s", dir, strerror(errno));
+    return fail(why, -errno, "%s", strerror(errno));
   int rc = 0;
   if (mode != CHAIN_CHECK && mkdirat(top, DIR_NAME, DIRECTORY_MODE) < 0 && errno != EEXIST)
     rc = -errno;
@@ -98,7 +98,7 @@ static int open_dir(chain *c, const char *dir, chain_mode mode, char why[CHAIN_W
     rc = c->dir_fd < 0 ? -errno : 0;
   }
   close(top);
-  return rc == 0 ? 0 : fail(why, rc, "%s/" DIR_NAME ": %s", dir, strerror(-rc));
+  return rc == 0 ? 0 : fail(why, rc, "the folder '" DIR_NAME "': %s", strerror(-rc));
 }
 
 /* Keeps the larger one of two spare files. */

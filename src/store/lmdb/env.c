@@ -45,8 +45,16 @@ static int fail(char why[LMDB_WHY_SIZE], int rc, const char *format, ...)
 static int fail_mdb(char why[LMDB_WHY_SIZE], const char *dir, int rc)
 {
   if (rc > 0)
-    return fail(why, -rc, "%s: %s", dir, strerror(rc));
-  return fail(why, COPAL_EFORMAT, "%s: %s", dir, mdb_strerror(rc));
+    return fail(why, -rc, "%s: " DATA_NAME ": %s", dir, strerror(rc));
+  return fail(why, COPAL_EFORMAT, "%s: " DATA_NAME ": %s", dir, mdb_strerror(rc));
+}
+
+/* LMDB ends the process behind this. */
+static void on_broken_page(MDB_env *mdb, const char *what)
+{
+  const char *dir = "";
+  mdb_env_get_path(mdb, &dir);
+  fprintf(stderr, "copald: %s: " DATA_NAME " is damaged: %s; restore a backup\n", dir, what);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -98,6 +106,8 @@ static int lock_dir(env *e, const char *dir, env_mode mode, char why[LMDB_WHY_SI
   if (snprintf(path, sizeof path, "%s/" LOCK_NAME, dir) >= (int)sizeof path)
     return fail(why, -ENAMETOOLONG, "the name of the data directory is too long");
   e->lock_fd = open(path, (is_check ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC, FILE_MODE);
+  if (e->lock_fd < 0 && errno == ENOTDIR)
+    return fail(why, -ENOTDIR, "%s: is no directory", dir);
   if (e->lock_fd < 0)
     return is_check && errno == ENOENT ? fail(why, -ENOENT, "%s: is no data directory", dir)
                                        : fail(why, -errno, "%s: %s", path, strerror(errno));
@@ -240,6 +250,8 @@ static int open_mdb(env *e, const char *dir, uint64_t map_size, env_mode mode,
       [ENV_SERVE] = 0, [ENV_CHECK] = MDB_RDONLY | MDB_NOLOCK, [ENV_BESIDE] = MDB_RDONLY};
   const unsigned flags = MDB_NOTLS | flags_of[mode];
   int rc = mdb_env_create(&e->mdb);
+  if (rc == 0)
+    rc = mdb_env_set_assert(e->mdb, on_broken_page);
   if (rc == 0)
     rc = mdb_env_set_mapsize(e->mdb, (size_t)map_size);
   if (rc == 0)
