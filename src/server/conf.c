@@ -86,6 +86,7 @@ void conf_init(conf *c)
       .uploads = 1024,
       .uploads_per_client = 16,
       .upload_bytes = 256u << 20,
+      .upload_memory = 16u << 20,
       .upload_lifetime = 247 * COPAL_SECOND,
       .upload_dir = "/var/tmp",
       .store_resources = 1000000,

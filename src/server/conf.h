@@ -153,6 +153,7 @@ typedef struct conf {
 
   uint32_t uploads, uploads_per_client; /* unfinished bodies in blocks */
   uint64_t upload_bytes;                /* of all of them */
+  uint64_t upload_memory;               /* of these, large ones in memory */
   copal_dur upload_lifetime;            /* between two blocks */
   char upload_dir[CONF_TEXT_SIZE];
 

@@ -170,6 +170,7 @@ const conf_key conf_keys[] = {
     COUNT("uploads", "count", uploads, 1, 1u << 20),
     COUNT("uploads", "per_client", uploads_per_client, 1, 1u << 20),
     BYTES("uploads", "size", upload_bytes, 1024, UINT64_MAX),
+    BYTES("uploads", "memory", upload_memory, 0, UINT64_MAX),
     TIME("uploads", "lifetime", upload_lifetime, 1000000, UINT32_MAX),
     TEXT("uploads", "directory", upload_dir, 1),
 

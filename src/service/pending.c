@@ -10,7 +10,8 @@ enum { CACHE_LINE = 64 };
 typedef struct pending_pool {
   _Alignas(CACHE_LINE) const handler_env *owner; /* NULL: no request yet */
   pending *objects;
-  pending *free;
+  pending *free;   /* given back */
+  uint32_t opened; /* of `objects`; the rest has never been touched, so it takes no memory */
 } pending_pool;
 
 struct pendings {
@@ -46,7 +47,7 @@ void pendings_close(pendings *all)
     return;
   for (uint32_t i = 0; i < all->shard_max; i++) {
     pending *objects = all->pools[i].objects;
-    for (uint32_t k = 0; objects != NULL && k < all->pending_max; k++)
+    for (uint32_t k = 0; k < all->pools[i].opened; k++)
       forget(&objects[k]);
     free(objects);
   }
@@ -56,16 +57,21 @@ void pendings_close(pendings *all)
 /* The first request of a shard makes its pool. Returns false without memory. */
 static bool pool_make(pending_pool *pool, const handler_env *env, uint32_t count)
 {
-  pending *objects = calloc(count, sizeof *objects);
+  pending *objects = malloc(count * sizeof *objects);
   if (objects == NULL)
     return false;
   *pool = (pending_pool){.owner = env, .objects = objects};
-  for (uint32_t i = 0; i < count; i++) {
-    objects[i].pool = pool;
-    objects[i].next = pool->free;
-    pool->free = &objects[i];
-  }
   return true;
+}
+
+/* An object that nobody has had yet. NULL when there is none. */
+static pending *pool_open(pending_pool *pool, uint32_t count)
+{
+  if (pool->opened == count)
+    return NULL;
+  pending *p = &pool->objects[pool->opened++];
+  *p = (pending){.pool = pool};
+  return p;
 }
 
 pending *pendings_take(pendings *all, const handler_env *env)
@@ -73,9 +79,12 @@ pending *pendings_take(pendings *all, const handler_env *env)
   pending_pool *pool = env->shard < all->shard_max ? &all->pools[env->shard] : NULL;
   if (pool == NULL || (pool->owner == NULL && !pool_make(pool, env, all->pending_max)))
     return NULL;
-  pending *p = pool->owner == env ? pool->free : NULL;
-  if (p != NULL)
-    pool->free = p->next;
+  if (pool->owner != env)
+    return NULL;
+  pending *p = pool->free;
+  if (p == NULL)
+    return pool_open(pool, all->pending_max);
+  pool->free = p->next;
   return p;
 }
 

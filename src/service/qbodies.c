@@ -9,7 +9,6 @@
 #include "copal/error.h"
 #include "copal/registry.h"
 #include "service/gather.h"
-#include "store/staging.h"
 
 enum {
   COUNT_MAX_DEFAULT = 64,
@@ -66,6 +65,7 @@ struct qtable {
 
 struct qbodies {
   qbodies_cfg cfg;
+  staging_place own;    /* the default one */
   pthread_mutex_t lock; /* guards the list of tables, not the tables */
   qtable tables[SHARD_MAX];
   size_t table_count;
@@ -289,7 +289,7 @@ static int keep(qbody *b, const handler_req *req)
   qtable *t = b->table;
   const copal_span payload = req->coap->msg->payload;
   if (t->counts.bytes + payload.len > t->all->cfg.byte_max ||
-      staging_write(&b->body, t->all->cfg.dir, copal_block_offset(req->coap->block1), payload) <
+      staging_write(&b->body, t->all->cfg.place, copal_block_offset(req->coap->block1), payload) <
           0) {
     t->counts.failed++;
     return COPAL_ENOSLOT;
@@ -562,8 +562,9 @@ qbodies *qbodies_open(const qbodies_cfg *cfg)
     q->cfg.per_client = PER_CLIENT_DEFAULT;
   if (q->cfg.byte_max == 0)
     q->cfg.byte_max = BYTE_MAX_DEFAULT;
-  if (q->cfg.dir == NULL)
-    q->cfg.dir = "/var/tmp";
+  q->own.dir = "/var/tmp";
+  if (q->cfg.place == NULL)
+    q->cfg.place = &q->own;
   pthread_mutex_init(&q->lock, NULL);
   return q;
 }

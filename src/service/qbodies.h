@@ -23,16 +23,17 @@
 #include "copal/qblock.h"
 #include "server/handler.h"
 #include "service/lender.h"
+#include "store/staging.h"
 
 typedef struct qbodies qbodies;
 
 /* Limits of a shard; a field that is zero takes the default named. */
 typedef struct qbodies_cfg {
   copal_qblock params;
-  uint32_t count_max;  /* unfinished bodies; default 64 */
-  uint32_t per_client; /* of these, from one address and port, or session; default 8 */
-  uint64_t byte_max;   /* bytes of all of them; default 256 MiB */
-  const char *dir;     /* where large bodies wait; default "/var/tmp". Lent */
+  uint32_t count_max;   /* unfinished bodies; default 64 */
+  uint32_t per_client;  /* of these, from one address and port, or session; default 8 */
+  uint64_t byte_max;    /* bytes of all of them; default 256 MiB */
+  staging_place *place; /* where large bodies wait. Lent; default: files in "/var/tmp" */
 } qbodies_cfg;
 
 typedef struct qbodies_counts {

@@ -11,7 +11,6 @@
 #include "copal/params.h"
 #include "copal/registry.h"
 #include "service/ordering.h"
-#include "store/staging.h"
 
 enum {
   COUNT_MAX_DEFAULT = 1024,
@@ -50,7 +49,8 @@ struct uploads {
   pthread_mutex_t lock; /* guards all that follows, and the uploads in the table; not their bodies,
                            and the timers are those of their shards */
   uploads_cfg cfg;
-  void *tree; /* of upload */
+  staging_place own; /* the default one */
+  void *tree;        /* of upload */
   upload *newest, *oldest;
   uploads_counts counts;
   sweeper *sweepers[SHARD_MAX];
@@ -422,7 +422,8 @@ static int keep(const uploads *t, upload *u, const copal_assembly_step *step, co
     const int held = staging_holds(&u->body, step->offset, payload);
     return held > 0 ? COPAL_OK : held == 0 ? COPAL_EINCOMPLETE : COPAL_ENOSLOT;
   }
-  return staging_write(&u->body, t->cfg.dir, step->offset, payload) < 0 ? COPAL_ENOSLOT : COPAL_OK;
+  return staging_write(&u->body, t->cfg.place, step->offset, payload) < 0 ? COPAL_ENOSLOT
+                                                                          : COPAL_OK;
 }
 
 /* The block has been written, or `err` says why not. Returns what is to be answered. */
@@ -505,8 +506,9 @@ uploads *uploads_open(const uploads_cfg *cfg)
     t->cfg.byte_max = BYTE_MAX_DEFAULT;
   if (t->cfg.lifetime == 0)
     t->cfg.lifetime = copal_exchange_lifetime(&params);
-  if (t->cfg.dir == NULL)
-    t->cfg.dir = "/var/tmp";
+  t->own.dir = "/var/tmp";
+  if (t->cfg.place == NULL)
+    t->cfg.place = &t->own;
   pthread_mutex_init(&t->lock, NULL);
   return t;
 }

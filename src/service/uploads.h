@@ -16,16 +16,18 @@
 #include "copal/assembly.h"
 #include "server/handler.h"
 #include "service/lender.h"
+#include "store/staging.h"
 
 typedef struct uploads uploads;
 
 /* Limits; a field that is zero takes the default named. */
 typedef struct uploads_cfg {
-  uint32_t count_max;  /* unfinished uploads; default 1024 */
-  uint32_t per_client; /* of these, from one address and port, or session; default 16 */
-  uint64_t byte_max;   /* bytes of all unfinished uploads; default 256 MiB */
-  copal_dur lifetime;  /* between two blocks; default EXCHANGE_LIFETIME */
-  const char *dir;     /* where large bodies wait; default "/var/tmp". Lent for the object's life */
+  uint32_t count_max;   /* unfinished uploads; default 1024 */
+  uint32_t per_client;  /* of these, from one address and port, or session; default 16 */
+  uint64_t byte_max;    /* bytes of all unfinished uploads; default 256 MiB */
+  copal_dur lifetime;   /* between two blocks; default EXCHANGE_LIFETIME */
+  staging_place *place; /* where large bodies wait. Lent for the object's life; default: files in
+                           "/var/tmp" */
 } uploads_cfg;
 
 typedef struct uploads_counts {

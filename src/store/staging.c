@@ -11,6 +11,55 @@
 
 enum { COMPARED_AT_ONCE = 4096 };
 
+/* ------------------------------------------------------------------------------------------ memory
+ */
+
+/* A chunk on one huge page where the system has them: 1 MiB of small ones takes longer to get than
+ * all else that is done for a body of that size. */
+static uint8_t *map_chunk(void)
+{
+  const size_t size = 2 * (size_t)STAGING_CHUNK;
+  uint8_t *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map == MAP_FAILED)
+    return NULL;
+  const size_t over = (uintptr_t)map % STAGING_CHUNK;
+  const size_t before = over > 0 ? STAGING_CHUNK - over : 0;
+  uint8_t *chunk = map + before;
+  if (before > 0)
+    munmap(map, before);
+  munmap(chunk + STAGING_CHUNK, STAGING_CHUNK - before);
+  (void)madvise(chunk, STAGING_CHUNK, MADV_HUGEPAGE);
+  return chunk;
+}
+
+static uint8_t *take_chunk(staging_place *place)
+{
+  uint8_t *chunk = atomic_exchange(&place->spare, NULL);
+  if (chunk != NULL)
+    return chunk;
+  if (atomic_fetch_add(&place->used, STAGING_CHUNK) + STAGING_CHUNK <= place->room)
+    chunk = map_chunk();
+  if (chunk == NULL)
+    atomic_fetch_sub(&place->used, STAGING_CHUNK);
+  return chunk;
+}
+
+static void give_chunk(staging_place *place, uint8_t *chunk)
+{
+  chunk = atomic_exchange(&place->spare, chunk);
+  if (chunk == NULL)
+    return;
+  munmap(chunk, STAGING_CHUNK);
+  atomic_fetch_sub(&place->used, STAGING_CHUNK);
+}
+
+void staging_place_wipe(staging_place *place)
+{
+  uint8_t *chunk = atomic_exchange(&place->spare, NULL);
+  if (chunk != NULL)
+    munmap(chunk, STAGING_CHUNK);
+}
+
 static int grow(staging *s, size_t need)
 {
   size_t cap = s->cap == 0 ? 4096 : s->cap;
@@ -25,6 +74,42 @@ static int grow(staging *s, size_t need)
   s->cap = cap;
   return 0;
 }
+
+static void free_bytes(staging *s)
+{
+  if (s->lender != NULL)
+    give_chunk(s->lender, s->bytes);
+  else
+    free(s->bytes);
+  s->lender = NULL;
+}
+
+static bool move_to_chunk(staging *s, staging_place *place)
+{
+  uint8_t *chunk = take_chunk(place);
+  if (chunk == NULL)
+    return false;
+  if (s->len > 0)
+    memcpy(chunk, s->bytes, s->len);
+  free_bytes(s);
+  s->bytes = chunk;
+  s->cap = STAGING_CHUNK;
+  s->lender = place;
+  return true;
+}
+
+/* Whether a body up to `end` may be in memory. One that is in a file stays there. */
+static bool may_hold(staging *s, staging_place *place, size_t end)
+{
+  if (end <= STAGING_MEMORY_MAX)
+    return true;
+  if (s->fd_plus_1 > 0 || end > STAGING_CHUNK)
+    return false;
+  return s->lender != NULL || move_to_chunk(s, place);
+}
+
+/* -------------------------------------------------------------------------------------------- file
+ */
 
 static int write_all(int fd, size_t offset, copal_span bytes)
 {
@@ -87,19 +172,32 @@ int staging_try(const char *dir)
   return 0;
 }
 
+/* Gives the chunk back, of which nothing is needed any more. */
+static int leave_chunk(staging *s)
+{
+  uint8_t *bytes = malloc(STAGING_MEMORY_MAX);
+  if (bytes == NULL)
+    return -ENOMEM;
+  free_bytes(s);
+  s->bytes = bytes;
+  s->cap = STAGING_MEMORY_MAX;
+  return 0;
+}
+
 /* From here on the memory is what waits for the file. */
 static int open_once(staging *s, const char *dir)
 {
   if (s->fd_plus_1 > 0)
     return 0;
-  const int err = grow(s, STAGING_MEMORY_MAX);
+  int err = grow(s, STAGING_MEMORY_MAX);
   if (err < 0)
     return err;
   const int fd = open_file(dir);
   if (fd < 0)
     return fd;
   s->fd_plus_1 = fd + 1;
-  return flush(s);
+  err = flush(s);
+  return err == 0 && s->lender != NULL ? leave_chunk(s) : err;
 }
 
 static void unmap(staging *s)
@@ -139,7 +237,7 @@ static int append(staging *s, copal_span bytes)
   return 0;
 }
 
-int staging_put(staging *s, const char *dir, size_t offset, copal_span bytes)
+int staging_put(staging *s, staging_place *place, size_t offset, copal_span bytes)
 {
   const size_t end = offset + bytes.len;
   int err = 0;
@@ -148,8 +246,8 @@ int staging_put(staging *s, const char *dir, size_t offset, copal_span bytes)
     return -EINVAL;
   unmap(s);
   cut(s, offset);
-  if (end > STAGING_MEMORY_MAX)
-    err = open_once(s, dir);
+  if (!may_hold(s, place, end))
+    err = open_once(s, place->dir);
   if (err == 0 && s->fd_plus_1 > 0)
     return append(s, bytes);
   if (err == 0)
@@ -190,13 +288,13 @@ static int write_to_file(staging *s, size_t offset, copal_span bytes)
   return err;
 }
 
-int staging_write(staging *s, const char *dir, size_t offset, copal_span bytes)
+int staging_write(staging *s, staging_place *place, size_t offset, copal_span bytes)
 {
   if (offset == s->len)
-    return staging_put(s, dir, offset, bytes);
+    return staging_put(s, place, offset, bytes);
   unmap(s);
-  if (offset + bytes.len > STAGING_MEMORY_MAX) {
-    const int err = open_once(s, dir);
+  if (!may_hold(s, place, offset + bytes.len)) {
+    const int err = open_once(s, place->dir);
     if (err < 0)
       return err;
   }
@@ -255,6 +353,6 @@ void staging_wipe(staging *s)
   unmap(s);
   if (s->fd_plus_1 > 0)
     close(s->fd_plus_1 - 1);
-  free(s->bytes);
+  free_bytes(s);
   *s = (staging){0};
 }

@@ -57,7 +57,8 @@ typedef struct process {
 /* Everything that is opened for serving. */
 typedef struct parts {
   storage storage;
-  store *store; /* the storage's */
+  store *store;        /* the storage's */
+  staging_place place; /* of bodies that are not complete */
   service *resources;
   service *wellknown;
   roster *roster; /* NULL: no resource for memberships */
@@ -184,10 +185,11 @@ static int open_parts(parts *p, const conf *c, logger *log, char why[SERVER_WHY_
                   .per_client = c->uploads_per_client,
                   .byte_max = c->upload_bytes,
                   .lifetime = c->upload_lifetime,
-                  .dir = c->upload_dir},
-      .qbodies = {.params = c->qblock, .byte_max = c->upload_bytes, .dir = c->upload_dir},
+                  .place = &p->place},
+      .qbodies = {.params = c->qblock, .byte_max = c->upload_bytes, .place = &p->place},
       .questions = {.block = c->block},
   };
+  p->place = (staging_place){.dir = c->upload_dir, .room = c->upload_memory};
   router_init(&p->router);
   const int opened = storage_open(&p->storage, c, log, why);
   if (opened < 0)
@@ -218,6 +220,7 @@ static void close_parts(parts *p)
   if (p->grouping != NULL)
     p->grouping->close(p->grouping);
   roster_close(p->roster);
+  staging_place_wipe(&p->place);
 }
 
 /* Tells everybody that requests are answered. A service manager believes the old process only,
@@ -410,7 +413,9 @@ static void try_upload_dir(const conf *c, logger *log)
   if (rc < 0)
     LOG(log, LOG_LEVEL_WARN, "uploads_directory_unusable", log_text("directory", c->upload_dir),
         log_text("error", strerror(-rc)),
-        log_text("hint", "bodies beyond 64 KiB are answered 5.03; see uploads.directory"));
+        log_text("hint",
+                 "bodies beyond 64 KiB for which uploads.memory has no room are answered 5.03; see "
+                 "uploads.directory"));
 }
 
 static int start(const args *a, conf *c, char *const *argv)

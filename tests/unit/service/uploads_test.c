@@ -525,7 +525,8 @@ static void a_large_body_goes_through_a_file(void **state)
 
 static void without_a_place_for_files_large_bodies_fail(void **state)
 {
-  const uploads_cfg cfg = {.dir = "/nonexistent"};
+  staging_place nowhere = {.dir = "/nonexistent"};
+  const uploads_cfg cfg = {.place = &nowhere};
   uint32_t i = 0;
   int err = COPAL_OK;
   (void)state;
