@@ -113,7 +113,8 @@ class Blocks(unittest.TestCase):
         num, _, size = m.block(BLOCK2) or (0, False, 32)
         part = self.BODY[num * size:(num + 1) * size]
         more = (num + 1) * size < len(self.BODY)
-        return m.reply("2.05", [(ETAG, tag), (BLOCK2, block(num, more, size))], part)
+        tags = [(ETAG, tag)] if tag else []
+        return m.reply("2.05", [*tags, (BLOCK2, block(num, more, size))], part)
 
     def test_download(self):
         with Peer(self.download) as p:
@@ -121,6 +122,16 @@ class Blocks(unittest.TestCase):
             self.assertEqual((status, faults(seen)), (10, {"wrong_payload": 3}))
             status, seen = load(p, "-n", "3")
         self.assertEqual((status, seen["answers"], seen["messages"], seen["body_bytes"]), (0, 3, 12, 300))
+
+    def test_download_without_entity_tags(self):
+        with Peer(lambda m, n: self.download(m, n, tag=b"")) as p:
+            status, seen = load(p, "-n", "3")
+        self.assertEqual((status, faults(seen), seen["body_bytes"]), (0, {}, 300))
+
+    def test_blocks_of_which_one_has_no_entity_tag(self):
+        with Peer(lambda m, n: self.download(m, n, tag=b"" if n == 1 else b"\x01")) as p:
+            status, seen = load(p, "-n", "1")
+        self.assertEqual((status, faults(seen)), (10, {"wrong_payload": 1}))
 
     def test_blocks_of_two_representations(self):
         with Peer(lambda m, n: self.download(m, n, tag=bytes([n]))) as p:

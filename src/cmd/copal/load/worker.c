@@ -280,7 +280,7 @@ static bool is_same_body(call *c, const copal_msg *m)
   if (!copal_opt_find_valid(m->options, COPAL_OPT_ETAG, &tag))
     tag = copal_span_none();
   if (c->request.download > 0)
-    return tag.len == c->etag_len && memcmp(tag.ptr, c->etag, tag.len) == 0;
+    return copal_span_is_equal(tag, copal_span_of(c->etag, c->etag_len));
   c->etag_len = tag.len;
   if (tag.len > 0)
     memcpy(c->etag, tag.ptr, tag.len);
