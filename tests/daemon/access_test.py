@@ -133,6 +133,17 @@ class Limits(WithRules):
 
 
 class Explain(WithRules):
+    def test_the_question_may_say_how_and_in_which_groups(self):
+        self.write("group lamps\ngroup ops\nallow group:lamps PUT /l over secure\ndefault deny\n")
+        for status, question in ((1, "psk:a PUT /l"), (0, "psk:a PUT /l in lamps"),
+                                 (0, "psk:a PUT /l in ops,lamps"), (1, "psk:a PUT /l in ops"),
+                                 (1, "psk:a PUT /l in lamps over any"),
+                                 (0, "x509:a PUT /l over secure in lamps"),
+                                 (2, "psk:a PUT /l in"), (2, "psk:a PUT /l in ,"),
+                                 (2, "psk:a PUT /l over"), (2, "anonymous PUT /l in lamps")):
+            with self.subTest(question):
+                self.assertEqual(daemon.run("--access", self.rules, "--explain", question)[0], status)
+
     def test_the_exit_status_says_what_is_decided(self):
         for status, question, said in ((0, "psk:dev-1 PUT /devices/dev-1/t", ":1: allow psk:dev-*"),
                                        (1, "psk:dev-1 PUT /devices/dev-2/t", "4.03"),

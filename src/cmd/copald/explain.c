@@ -97,21 +97,45 @@ static bool read_path(lines *l, question *q)
   return w.err == COPAL_OK;
 }
 
-static bool read_over(lines *l, question *q)
+static bool read_over(const char *text, question *q)
 {
-  if (lines_is_over(l))
-    return true;
-  if (!lines_item(l, "") || strcmp(l->item, "over") != 0 || !lines_item(l, ""))
-    return false;
-  if (strcmp(l->item, "any") == 0)
+  if (strcmp(text, "any") == 0)
     q->over = ACCESS_PLAIN;
-  else if (strcmp(l->item, "secure") == 0)
+  else if (strcmp(text, "secure") == 0)
     q->over = ACCESS_SESSION;
-  else if (strcmp(l->item, "oscore") == 0)
+  else if (strcmp(text, "oscore") == 0)
     q->over = ACCESS_OSCORE;
   else
     return false;
-  return lines_is_over(l);
+  return true;
+}
+
+/* Groups that the question puts somebody in: those of a lookup and of the subjects of certificates
+ * are told when somebody comes only. */
+static bool read_groups(const char *text, question *q)
+{
+  const size_t len = strlen(text);
+  if (len >= sizeof q->groups || q->id.kind == IDENTITY_ANONYMOUS ||
+      !identity_groups_are_valid(copal_span_str(text)))
+    return false;
+  memcpy(q->groups, text, len + 1);
+  q->id.groups = copal_span_str(q->groups);
+  return true;
+}
+
+/* over HOW, in GROUP,GROUP; each may be missing. */
+static bool read_circumstances(lines *l, question *q)
+{
+  while (!lines_is_over(l)) {
+    if (!lines_item(l, ""))
+      return false;
+    const bool is_over = strcmp(l->item, "over") == 0;
+    if ((!is_over && strcmp(l->item, "in") != 0) || lines_is_over(l) || !lines_item(l, ""))
+      return false;
+    if (is_over ? !read_over(l->item, q) : !read_groups(l->item, q))
+      return false;
+  }
+  return true;
 }
 
 static bool read_question(const char *text, question *q)
@@ -123,7 +147,7 @@ static bool read_question(const char *text, question *q)
     return false;
   take_item(&l, q->method);
   q->right = access_right_named(q->method);
-  return q->right != 0 && read_path(&l, q) && read_over(&l, q);
+  return q->right != 0 && read_path(&l, q) && read_circumstances(&l, q);
 }
 
 static int show(const access_rules *rules, const question *q, FILE *out)
@@ -147,13 +171,14 @@ static int show(const access_rules *rules, const question *q, FILE *out)
   return v.is_allowed ? 0 : DENIED;
 }
 
-/* The groups that the credentials file puts somebody in. False when it cannot be read, which has
- * been said. */
+/* The groups that the credentials file puts somebody in, unless the question has said which. False
+ * when it cannot be read, which has been said. */
 static bool add_groups(const conf *c, question *q, FILE *err)
 {
   mistakes m = {.count = 0};
   credfile *f = NULL;
-  identities *nobody = c->credentials[0] != '\0' ? identities_open(1) : NULL;
+  const bool is_asked = c->credentials[0] != '\0' && q->id.groups.len == 0;
+  identities *nobody = is_asked ? identities_open(1) : NULL;
   if (nobody == NULL)
     return true;
   const int rc = credfile_open(c->credentials, nobody, &f, &m);
