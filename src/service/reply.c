@@ -66,7 +66,9 @@ int reply_send(const reply *r, const copal_response *response)
   copal_opt_list list = copal_opt_list_init(opts, uints, REPLY_OPT_MAX + 1);
   for (size_t i = 0; i < response->opt_count; i++)
     copal_opt_list_add(&list, response->opts[i].number, response->opts[i].value);
-  copal_opt_list_add_uint(&list, COPAL_OPT_BLOCK1, copal_block_value(r->block1));
+  copal_block block = r->block1;
+  block.more = response->code == COPAL_CODE_CONTINUE; /* else this is final, RFC 7959 section 2.3 */
+  copal_opt_list_add_uint(&list, COPAL_OPT_BLOCK1, copal_block_value(block));
   assert(list.err == COPAL_OK);
   copal_response with_block = *response;
   with_block.opts = list.opts;

@@ -166,6 +166,23 @@ def rfc7959_2_5_patch_in_blocks_is_applied(p):
     equal(p.get(path).payload.replace(b" ", b""), b'{"a":2}', "document")
 
 
+def more_of(got):
+    return got.uint(BLOCK1) >> 3 & 1
+
+
+def rfc7959_2_3_only_continue_says_that_more_is_to_come(p):
+    """Clients go on sending after an error that says so."""
+    path, data = p.path(), body(300)
+    got = block(p, path, data, 0, 2)
+    equal((got.code, more_of(got)), ("2.31", 1), "code and more")
+    got = block(p, path, data, 2, 2)
+    equal((got.code, more_of(got)), ("4.08", 0), "code and more")
+    got = block(p, path, data, 0, 2, pairs=[(SIZE1, p.limit + 1)])
+    equal((got.code, more_of(got)), ("4.13", 0), "code and more")
+    got = p.ask(PUT, path, [(BLOCK1, 8 | 2)], b"short")
+    equal((got.code, more_of(got)), ("4.00", 0), "code and more")
+
+
 # If-None-Match goes with the first block only -----------------------------------------------------
 
 
