@@ -15,7 +15,10 @@ enum {
   SEQUENCE_SHIFT = 5,          /* a sequence tick is 32 microseconds, RFC 7641 section 4.4 */
   SEQUENCE_MASK = 0xffffff,    /* 24 bits on the wire */
   SEQUENCE_LEAD_MAX = 1 << 11, /* 66 ms: no restart is as quick */
-  RTT_SHIFT = 3,               /* weight of a longer sample: 1/8, RFC 6298 section 2 */
+  RTT_SHIFT = 3,               /* weight of a sample: 1/8, RFC 6298 section 2 */
+  RTT_RISE_MAX = 3,            /* a sample counts as four times the estimate at most */
+  RTT_SAMPLES_MAX = 7,         /* what observer.rtt_samples can hold */
+  RTT_MAX = (1 << 29) - 1,     /* what observer.rtt can hold: 9 minutes */
   RTT_CHECKS_MAX = 7,          /* what relation.checks can hold */
   BEAT_SHIFT = 20,             /* a beat is 2^20 microseconds, about a second, without a division */
   CONFIRM_BEATS = 78000,       /* 22.7 hours: below the 24 of RFC 7641 section 4.5 */
@@ -573,18 +576,34 @@ void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
 /* --------------------------------------------------------------------------- acknowledgement, time
  */
 
-/* Takes a sample of the round-trip time; never 0, which means unknown. A shorter one counts at
- * once: it shows what the path takes, when the longer ones have waited in our queues or the
- * client's, which they do when many clients are notified together. RFC 6298 section 2. */
+static copal_dur least(copal_dur a, copal_dur b)
+{
+  return a < b ? a : b;
+}
+
+/* The round-trip time is the mean of its samples, as in RFC 6298 section 2, but for two things. The
+ * first ones may have waited in our queues or the client's, as when many clients are notified
+ * together, and then a shorter one counts at once. A single one that is far too long, because
+ * somebody was held up, counts for little; what stays long is believed soon. */
+static copal_dur mean_rtt(const observer *o, copal_dur sample)
+{
+  const copal_dur rtt = o->rtt;
+  if (rtt == 0 || (sample < rtt && o->rtt_samples < RTT_SAMPLES_MAX))
+    return sample;
+  if (sample < rtt)
+    return rtt - ((rtt - sample) >> RTT_SHIFT);
+  return least(rtt + (least(sample - rtt, RTT_RISE_MAX * rtt) >> RTT_SHIFT), RTT_MAX);
+}
+
+/* Takes a sample of the round-trip time; never 0, which means unknown. */
 static void take_rtt(observer *o, copal_time now)
 {
-  const copal_dur sample = (copal_dur)(now - o->free_at) | 1;
+  const copal_time sample = now - o->free_at;
   if (o->in_flight->retransmits)
     return; /* which transmission was acknowledged cannot be told */
-  if (o->rtt == 0 || sample < o->rtt)
-    o->rtt = sample;
-  else
-    o->rtt += (sample - o->rtt) >> RTT_SHIFT;
+  o->rtt = mean_rtt(o, (sample < RTT_MAX ? (copal_dur)sample : RTT_MAX) | 1) & RTT_MAX;
+  if (o->rtt_samples < RTT_SAMPLES_MAX)
+    o->rtt_samples++;
 }
 
 /* The notification in flight is over and its relation goes on. */
@@ -681,6 +700,7 @@ static void lose(copal_ep *ep, observer *o)
   copal_node *next;
 
   o->rtt = 0; /* what else it observes must be confirmed next time */
+  o->rtt_samples = 0;
   end_counted(ep, o->in_flight, &ep->stats.relations_lost);
   for (copal_node *n = o->relations.next; n != &o->relations; n = next) {
     relation *r = COPAL_AROUND(n, relation, of_observer);

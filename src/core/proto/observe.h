@@ -40,7 +40,8 @@ typedef struct observer {
   uint32_t quiet;             /* beat at which to look for a last state to repeat, or 0 */
   uint32_t sequence;          /* that the notification in flight carries */
   copal_dur interval;         /* of the running retransmission timer */
-  copal_dur rtt;              /* round-trip time: falls at once, rises slowly; 0 when not known */
+  uint32_t rtt : 29;          /* round-trip time, microseconds; 0 when not known */
+  uint32_t rtt_samples : 3;   /* that it was made of, or 7: as many or more */
 } observer;
 
 #define OBSERVE_NO_SZX 0xfu /* of a client that did not ask for blocks */

@@ -1265,21 +1265,64 @@ static void rfc7641_4_5_1_a_slow_path_is_measured_ever_less_often(void **state)
   assert_in_range(cons, 7, 10);
 }
 
-static void rfc7641_4_5_1_a_longer_round_trip_counts_by_an_eighth(void **state)
+/* Has the last of several round-trip times measured, of which each is the next of `rtts`. */
+static void learn_rtts(fixture *f, const unsigned *rtts_ms, size_t count)
 {
-  fixture *f = *state;
-  observe(f, 0xaa);
-  learn_rtt(f, 0xaa, 100 * ms);
   asked->subject.is_confirmable = true;
-  learn_rtt(f, 0xaa, 900 * ms);
+  for (size_t i = 0; i < count; i++)
+    learn_rtt(f, 0xaa, rtts_ms[i] * ms);
   asked->subject.is_confirmable = false;
+}
+
+/* A notification that follows another one waits for so long. */
+static void expect_wait(fixture *f, unsigned least_ms, unsigned most_ms)
+{
   change(f, asked, "a1");
   expect_note(f, COPAL_NON, 0xaa, "a1");
   change(f, asked, "a2");
-  fx_advance(f, 190 * ms);
+  fx_advance(f, (least_ms - 1) * ms);
   fx_expect_nothing(f);
-  fx_advance(f, 20 * ms);
+  fx_advance(f, (most_ms - least_ms + 2) * ms);
   expect_note(f, COPAL_CON, 0xaa, "a2");
+}
+
+static void rfc7641_4_5_1_a_longer_round_trip_counts_by_an_eighth(void **state)
+{
+  static const unsigned rtts_ms[] = {100, 300};
+  fixture *f = *state;
+  observe(f, 0xaa);
+  learn_rtts(f, rtts_ms, 2);
+  expect_wait(f, 125, 126);
+}
+
+static void rfc7641_4_5_1_one_that_is_far_longer_counts_for_little(void **state)
+{
+  static const unsigned rtts_ms[] = {20, 1900};
+  fixture *f = *state;
+  observe(f, 0xaa);
+  learn_rtts(f, rtts_ms, 2);
+  expect_wait(f, 27, 28);
+}
+
+static void rfc7641_4_5_1_a_path_that_has_become_slow_is_believed_soon(void **state)
+{
+  static const unsigned rtts_ms[] = {20, 800, 800, 800, 800, 800, 800, 800, 800, 800, 800, 800};
+  fixture *f = *state;
+  observe(f, 0xaa);
+  learn_rtts(f, rtts_ms, sizeof rtts_ms / sizeof rtts_ms[0]);
+  expect_wait(f, 400, 800);
+}
+
+/* One in a round-trip time on average, not one in the shortest. */
+static void rfc7641_4_5_1_round_trips_that_vary_are_averaged(void **state)
+{
+  static const unsigned rtts_ms[] = {20, 980};
+  fixture *f = *state;
+  observe(f, 0xaa);
+  for (unsigned i = 0; i < 20; i++)
+    learn_rtts(f, rtts_ms, 2);
+  learn_rtts(f, rtts_ms, 1);
+  expect_wait(f, 400, 600);
 }
 
 enum { CROWD = 5 };
@@ -1892,6 +1935,9 @@ int main(void)
       TEST(rfc7641_4_5_1_a_round_trip_that_delays_is_measured_anew),
       TEST(rfc7641_4_5_1_a_slow_path_is_measured_ever_less_often),
       TEST(rfc7641_4_5_1_a_longer_round_trip_counts_by_an_eighth),
+      TEST(rfc7641_4_5_1_one_that_is_far_longer_counts_for_little),
+      TEST(rfc7641_4_5_1_a_path_that_has_become_slow_is_believed_soon),
+      TEST(rfc7641_4_5_1_round_trips_that_vary_are_averaged),
       TEST(many_observers_are_told_in_bursts),
       TEST(rfc7641_4_5_2_a_change_between_bursts_reaches_all),
       TEST(rfc7641_4_2_no_burst_sends_what_a_change_has_replaced),
