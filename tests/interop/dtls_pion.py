@@ -12,7 +12,7 @@ import unittest
 import dtls
 import peers
 
-TIME_S = 60
+TIME_S = 120
 PSK_SUITES = ("0xc0a8", "0xc0a4", "0x00a8")  # CCM_8, CCM, GCM
 ECDSA_SUITES = ("0xc0ae", "0xc0ac", "0xc02b")
 HOST = "server.example"

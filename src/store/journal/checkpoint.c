@@ -92,6 +92,7 @@ typedef struct checkpoint {
   entry_list entries;
   captured *items;    /* of them, in the order of keys */
   uint64_t upto;      /* the last batch that is in it as a whole */
+  store_rev rev;      /* the highest that is in it; of a batch being published perhaps */
   uint64_t lag_bytes; /* of the journal that it settles */
   uint64_t names_gone;
   uint64_t next_expiry;
@@ -177,6 +178,8 @@ static int cut(checkpoint *c, journal_store *s)
     fetch_entry(&c->entries, i);
     c->items[i] = (captured){.entry = e};
     c->items[i].made = overlay_capture(&s->overlay, e, &c->items[i].before);
+    if (c->items[i].made->rev > c->rev)
+      c->rev = c->items[i].made->rev;
   }
   sort(c->items, c->entries.count, c->is_stuck);
   return 0;
@@ -285,11 +288,14 @@ static size_t portion(checkpoint *c, size_t from, size_t max)
   return n;
 }
 
-static store_record record_now(journal_store *s)
+/* Readers see the versions of a batch one by one, and a checkpoint may have some of them before the
+ * batch counts as published: no record may be newer than what the database says was given out. */
+static store_record record_now(const checkpoint *c)
 {
+  journal_store *s = c->s;
   store_record rec = s->env.record;
   pthread_mutex_lock(&s->lag_lock);
-  rec.rev = s->published_rev;
+  rec.rev = s->published_rev > c->rev ? s->published_rev : c->rev;
   pthread_mutex_unlock(&s->lag_lock);
   return rec;
 }
@@ -307,7 +313,7 @@ static int finish_txn(checkpoint *c, apply *a, size_t n, bool is_last)
       rc = journal_state_put(&s->env, a->txn, &state);
   }
   if (rc == 0) {
-    const store_record rec = record_now(s);
+    const store_record rec = record_now(c);
     rc = env_put_record(&s->env, a->txn, &rec);
   }
   if (rc != 0) {

@@ -132,7 +132,7 @@ public class Secure {
     CoapClient client = new CoapClient();
     client.setEndpoint(new CoapEndpoint.Builder().setConfiguration(settings)
         .setConnector(new DTLSConnector(builder.build())).build());
-    client.setTimeout(20000L);
+    client.setTimeout(60000L);
     BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
     for (String line = lines.readLine(); line != null; line = lines.readLine())
       System.out.println(ask(client, line.split("\t", -1)));

@@ -24,7 +24,7 @@ import (
 const (
 	get     = 1
 	put     = 3
-	timeout = 20 * time.Second
+	timeout = 60 * time.Second
 	idBytes = 5
 )
 

@@ -109,7 +109,7 @@ func exchange(conn *client.Conn, line []byte) (response, error) {
 	if err := json.Unmarshal(line, &ask); err != nil {
 		return response{}, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	m, err := build(conn, ctx, ask)
 	if err != nil {
