@@ -137,6 +137,7 @@ static const metric table[] = {
     RARE("handshakes_superseded", dtls.superseded),
     RARE("handshakes_refused_limit", sessions.no_slot),
     RARE("handshakes_refused_prefix", dtls.refused_prefix),
+    RARE("handshakes_gave_way", dtls.gave_way),
     RARE("handshakes_no_memory", dtls.no_memory),
     RARE("handshake_records_filtered", dtls.shim.filtered),
     RARE("handshake_records_overflown", dtls.shim.overflown),

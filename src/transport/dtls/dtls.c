@@ -68,6 +68,7 @@ int dtls_open(const dtls_cfg *cfg, dtls **out, const char **why, copal_time now)
   d->cfg = *cfg;
   d->now = now;
   d->readmit.due = COPAL_NEVER;
+  copal_list_init(&d->greetings);
   (void)keylog_file();
   d->sink = (copal_sink){established_reserve, established_commit};
   d->on_end.on_end = established_on_end;
@@ -138,6 +139,7 @@ void dtls_send(dtls *d, const copal_path *path, copal_span datagram)
 static void take_for_handshake(dtls_session *s, const dtls_record *rec)
 {
   greeting *g = s->handshake;
+  g->has_answered = true;
   shim_take(handshake_shim(g->handshake), rec);
   /* At once, for the next record may need the keys that this one brings. */
   greeting_run(g);

@@ -93,6 +93,7 @@ typedef struct dtls_stats {
   uint64_t refused[DTLS_REFUSAL_COUNT]; /* of these, HANDSHAKE_REFUSED by reason */
   uint64_t superseded;      /* handshakes given up because the client began another one */
   uint64_t refused_prefix;  /* the prefix has enough handshakes */
+  uint64_t gave_way;        /* handshakes ended for others: they had their time */
   uint64_t no_memory;       /* handshakes for which there was no memory */
   uint64_t flights_resent;  /* last flights, because the peer repeated its own */
   uint64_t renegotiations;  /* refused */

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/list.h"
 #include "core/base/timerq.h"
 #include "transport/dtls/cookie.h"
 #include "transport/dtls/dtls.h"
@@ -23,6 +24,9 @@ enum {
 typedef struct greeting {
   shim_out out;      /* first */
   copal_timer timer; /* in dtls.timers */
+  copal_node by_age; /* in dtls.greetings */
+  copal_time begun;
+  bool has_answered; /* something came after the ClientHello */
   dtls_psk_wait wait;
   uint32_t number; /* of the session */
   dtls *owner;
@@ -48,7 +52,8 @@ struct dtls {
   handshake_kit *kit;
   cookies cookies;
   flights flights;
-  copal_timerq timers; /* of greetings */
+  copal_timerq timers;  /* of greetings */
+  copal_node greetings; /* all of them, the oldest first */
   void *wheel;
   uint64_t seed;
   copal_time now;            /* of the present call */

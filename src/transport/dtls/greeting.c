@@ -14,6 +14,10 @@ enum {
   PREFIX_BYTES_IPV6 = 7,   /* /56 */
 };
 
+/* So long a handshake keeps its place when others want it: one that has heard nothing since its
+ * ClientHello, and any. Devices answer within that; who only takes places has them no longer. */
+static const copal_dur silent_max = 2 * COPAL_SECOND, slow_max = 10 * COPAL_SECOND;
+
 /* ------------------------------------------------------------------------------------------------
  * limits */
 
@@ -53,6 +57,7 @@ void greeting_end(greeting *g)
   dtls *d = g->owner;
   copal_timerq_cancel(&d->timers, &g->timer);
   handshake_close(g->handshake);
+  copal_list_remove(&g->by_age);
   if (g->prefix != NULL)
     (*g->prefix)--;
   g->session->handshake = NULL;
@@ -118,6 +123,7 @@ static void on_done(greeting *g)
   *(is_resumed ? &d->stats.resumed : &d->stats.completed) += 1;
   (void)dtls_session_replace_others(d->sessions, s);
   copal_timerq_cancel(&d->timers, &g->timer);
+  copal_list_remove(&g->by_age);
   if (g->prefix != NULL)
     (*g->prefix)--;
   const copal_path path = dtls_path_of(d, s);
@@ -169,7 +175,8 @@ static int begin(dtls *d, dtls_session *s, const copal_path *path, handshake_sta
     dtls_session_end(d->sessions, s, DTLS_END_LOCAL);
     return COPAL_ENOSPC;
   }
-  *g = (greeting){.out = {send_datagram}, .owner = d, .session = s, .path = *path};
+  *g = (greeting){.out = {send_datagram}, .owner = d, .session = s, .path = *path, .begun = d->now};
+  copal_list_append(&d->greetings, &g->by_age);
   g->wait.on_answer = on_answer;
   g->number = dtls_session_number(d->sessions, s);
   copal_timer_init(&g->timer);
@@ -218,6 +225,35 @@ static bool is_repeated(dtls *d, const copal_path *path, const hello_client *h)
   return false;
 }
 
+/* Ends the oldest handshake that has had its time, of one prefix unless NULL. Returns whether there
+ * was one. */
+static bool make_room(dtls *d, const uint16_t *prefix)
+{
+  for (copal_node *n = d->greetings.next; n != &d->greetings; n = n->next) {
+    greeting *g = COPAL_AROUND(n, greeting, by_age);
+    const copal_time age = d->now - g->begun;
+    if (age < silent_max)
+      return false; /* those that follow are younger */
+    if ((prefix != NULL && g->prefix != prefix) || (g->has_answered && age < slow_max))
+      continue;
+    d->stats.gave_way++;
+    greeting_end(g);
+    return true;
+  }
+  return false;
+}
+
+static bool has_room(dtls *d, const uint16_t *prefix)
+{
+  if (*prefix >= d->cfg.per_prefix_max && !make_room(d, prefix)) {
+    d->stats.refused_prefix++;
+    return false;
+  }
+  if (dtls_sessions_handshake_count(d->sessions) >= d->cfg.handshake_max)
+    (void)make_room(d, NULL); /* else nobody gets a slot, which is counted there */
+  return true;
+}
+
 void greeting_hear(dtls *d, const copal_path *path, const dtls_record *rec)
 {
   hello_client h;
@@ -234,10 +270,8 @@ void greeting_hear(dtls *d, const copal_path *path, const dtls_record *rec)
   if (is_repeated(d, path, &h))
     return;
   uint16_t *prefix = prefix_of(d, &path->remote);
-  if (*prefix >= d->cfg.per_prefix_max) {
-    d->stats.refused_prefix++;
+  if (!has_room(d, prefix))
     return;
-  }
   dtls_session *s = dtls_session_take(d->sessions, path, d->lane);
   handshake_start start = {.hello = &h};
   if (s == NULL)

@@ -307,6 +307,44 @@ static void handshakes_of_a_prefix_are_limited(void **state)
   talk_close(t);
 }
 
+/* Lets the ClientHello with a cookie through, and then nothing of this client. */
+static void begin_and_leave(talk *t, int client)
+{
+  t->tampered = 0;
+  t->tamper = drop_after_cookie;
+  talk_connect(t, client);
+  talk_run(t, 500000);
+}
+
+static void handshake_that_was_left_gives_way_to_another(void **state)
+{
+  (void)state;
+  for (int i = 0; i < 2; i++) { /* of the same prefix, and of any */
+    const talk_cfg cfg = {
+        .mode = TALK_PSK, .per_prefix_max = i == 0 ? 2 : 8, .handshake_max = i == 0 ? 8 : 2};
+    talk *t = talk_open(&cfg);
+    const int second = talk_add_client(t), third = talk_add_client(t);
+    dtls *server = t->sides[TALK_SERVER].dtls;
+    begin_and_leave(t, CLIENT);
+    begin_and_leave(t, second);
+    t->tamper = NULL;
+    dtls_close(t->sides[CLIENT].dtls); /* for good */
+    t->sides[CLIENT].dtls = NULL;
+    dtls_close(t->sides[second].dtls);
+    t->sides[second].dtls = NULL;
+    talk_run(t, SOON);
+    assert_int_equal(dtls_usage_now(server).handshakes, 2);
+    talk_connect(t, third);
+    assert_true(talk_shake(t, third, SOON)); /* at once */
+    assert_int_equal(dtls_stats_now(server)->gave_way, 1);
+    assert_int_equal(dtls_stats_now(server)->refused_prefix, 0);
+    talk_run(t, LATE);
+    assert_int_equal(dtls_usage_now(server).handshakes, 0);
+    assert_int_equal(dtls_usage_now(server).sessions, 1);
+    talk_close(t);
+  }
+}
+
 static void rfc4279_2_wrong_key_and_unknown_identity_look_alike(void **state)
 {
   (void)state;
@@ -728,6 +766,7 @@ int main(void)
       cmocka_unit_test(rfc6347_4_2_1_spoofed_hellos_take_no_memory),
       cmocka_unit_test(handshakes_leave_no_memory_behind),
       cmocka_unit_test(handshakes_of_a_prefix_are_limited),
+      cmocka_unit_test(handshake_that_was_left_gives_way_to_another),
       cmocka_unit_test(rfc4279_2_wrong_key_and_unknown_identity_look_alike),
       cmocka_unit_test(rfc4279_2_name_is_not_taken_with_the_key_of_another),
       cmocka_unit_test(key_that_comes_later_goes_on_with_the_handshake),
