@@ -20,8 +20,7 @@ enum {
 
 typedef struct question {
   struct question *next; /* asked, or come back to, before this one */
-  copal_addr remote;
-  uint64_t session;
+  copal_path path;
   uint16_t format;
   size_t name_len;
   size_t document_len;
@@ -44,14 +43,10 @@ static size_t size_of(const question *e)
   return sizeof *e + e->name_len + e->document_len;
 }
 
-static bool is_of_client(const question *e, const copal_path *path)
-{
-  return e->session == path->session && memcmp(&e->remote, &path->remote, sizeof e->remote) == 0;
-}
-
 static bool is_named(const question *e, const copal_path *path, copal_span name)
 {
-  return is_of_client(e, path) && copal_span_is_equal(copal_span_of(e->bytes, e->name_len), name);
+  return copal_path_is_same_peer(&e->path, path) &&
+         copal_span_is_equal(copal_span_of(e->bytes, e->name_len), name);
 }
 
 static void link_newest(questions *q, question *e)
@@ -99,7 +94,7 @@ static void make_place_of_client(questions *q, const copal_path *path)
   question **oldest = NULL;
   uint32_t count = 0;
   for (question **at = &q->newest; *at != NULL; at = &(*at)->next) {
-    if (!is_of_client(*at, path))
+    if (!copal_path_is_same_peer(&(*at)->path, path))
       continue;
     count++;
     oldest = at;
@@ -137,8 +132,7 @@ static question *make(const handler_req *req, copal_span name, uint16_t format)
   question *e = malloc(sizeof *e + name.len + document.len);
   if (e == NULL)
     return NULL;
-  *e = (question){.remote = req->coap->path->remote,
-                  .session = req->coap->path->session,
+  *e = (question){.path = *req->coap->path,
                   .format = format,
                   .name_len = name.len,
                   .document_len = document.len};

@@ -69,9 +69,9 @@ static int compare(const void *left, const void *right)
 {
   const upload *a = left;
   const upload *b = right;
-  int order = memcmp(&a->path.remote, &b->path.remote, sizeof a->path.remote);
-  if (order == 0)
-    order = order_of(a->path.session, b->path.session);
+  int order = order_of(a->path.session, b->path.session);
+  if (order == 0 && a->path.session == 0) /* else wherever it is, RFC 9146 section 6 */
+    order = memcmp(&a->path.remote, &b->path.remote, sizeof a->path.remote);
   if (order == 0)
     order = order_of(a->code, b->code);
   if (order == 0)
@@ -254,8 +254,7 @@ static bool is_same_address(const upload *a, const upload *b)
 /* Addresses are shared behind a NAT: a client is an address with its port, or a session. */
 static bool is_same_client(const upload *a, const upload *b)
 {
-  return a->path.session == b->path.session &&
-         memcmp(&a->path.remote, &b->path.remote, sizeof a->path.remote) == 0;
+  return copal_path_is_same_peer(&a->path, &b->path);
 }
 
 /* The oldest upload of the same client when it has its share already, else NULL. */
@@ -402,6 +401,7 @@ static int enter(uploads *t, const handler_req *req, copal_span name, upload **u
   unlink_age(t, *u);
   link_newest(t, *u); /* first, so that others give way to it and not it to others */
   (*u)->touched = req->now;
+  (*u)->path = *req->coap->path; /* the peer of a session may be elsewhere now */
   ensure_sweep(t, req->env);
   err = ordering_take(&(*u)->order, req->coap, req->env->limits->body_max, step);
   if (err == COPAL_OK)

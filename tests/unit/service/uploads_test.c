@@ -32,9 +32,10 @@ typedef struct who {
   uint16_t port;
   const char *path;
   const char *tag; /* NULL: none */
+  uint32_t session;
 } who;
 
-static const who plain = {1, 5683, "/a", NULL};
+static const who plain = {1, 5683, "/a", NULL, 0};
 
 static upload *whole;
 static copal_span body;
@@ -52,7 +53,8 @@ static int put(const who *w, uint32_t num, bool more, char fill, size_t len)
   const copal_msg msg = {.code = COPAL_CODE_PUT,
                          .options = copal_wr_done(&wr),
                          .payload = copal_span_of(payload, more ? BLOCK : len)};
-  const copal_path path = {.remote = {.ip = {[15] = w->client}, .port = w->port}};
+  const copal_path path = {.remote = {.ip = {[15] = w->client}, .port = w->port},
+                           .session = w->session};
   const copal_req coap = {.msg = &msg,
                           .path = &path,
                           .has_block1 = true,
@@ -114,8 +116,10 @@ static int teardown(void **state)
 
 static void rfc7959_2_5_interleaved_clients_do_not_mix(void **state)
 {
-  const who others[] = {
-      {1, 5683, "/a", NULL}, {2, 5683, "/a", NULL}, {1, 5684, "/a", NULL}, {1, 5683, "/b", NULL}};
+  const who others[] = {{1, 5683, "/a", NULL, 0},
+                        {2, 5683, "/a", NULL, 0},
+                        {1, 5684, "/a", NULL, 0},
+                        {1, 5683, "/b", NULL, 0}};
   (void)state;
   for (uint32_t num = 0; num < 3; num++)
     for (size_t i = 0; i < 4; i++)
@@ -129,10 +133,25 @@ static void rfc7959_2_5_interleaved_clients_do_not_mix(void **state)
   assert_int_equal(counts().finished, 4);
 }
 
+/* Of a session an upload goes on when the address behind it changes; the same address without it
+ * is somebody else. */
+static void rfc9146_6_an_upload_follows_its_session(void **state)
+{
+  const who before = {1, 5683, "/a", NULL, 7}, after = {2, 999, "/a", NULL, 7};
+  const who other = {2, 999, "/a", NULL, 8}, plaintext = {2, 999, "/a", NULL, 0};
+  (void)state;
+  assert_int_equal(first(&before, 'a'), COPAL_OK);
+  assert_int_equal(put(&other, 1, false, 'a', 10), COPAL_EINCOMPLETE);
+  assert_int_equal(put(&plaintext, 1, false, 'a', 10), COPAL_EINCOMPLETE);
+  finish(&after, 1, 'a');
+}
+
 static void rfc9175_3_request_tags_keep_transfers_apart(void **state)
 {
-  const who tags[] = {
-      {1, 5683, "/a", NULL}, {1, 5683, "/a", ""}, {1, 5683, "/a", "x"}, {1, 5683, "/a", "xx"}};
+  const who tags[] = {{1, 5683, "/a", NULL, 0},
+                      {1, 5683, "/a", "", 0},
+                      {1, 5683, "/a", "x", 0},
+                      {1, 5683, "/a", "xx", 0}};
   (void)state;
   for (size_t i = 0; i < 4; i++)
     assert_int_equal(first(&tags[i], (char)('a' + i)), COPAL_OK);
@@ -200,7 +219,7 @@ static void rfc7959_2_5_a_last_block_within_the_body_ends_the_upload(void **stat
   assert_int_equal(counts().broken, 1);
 }
 
-static const who tagged = {1, 5683, "/a", "x"};
+static const who tagged = {1, 5683, "/a", "x", 0};
 
 static void rfc9175_3_1_a_tag_lets_blocks_come_ahead_of_others(void **state)
 {
@@ -286,7 +305,7 @@ static void run_timers(timers *clock)
 static void what_is_left_alone_is_freed_by_a_timer(void **state)
 {
   const uploads_cfg cfg = {.lifetime = 10 * COPAL_SECOND};
-  const who other = {2, 5683, "/a", NULL};
+  const who other = {2, 5683, "/a", NULL, 0};
   timers *clock = timers_open(now);
   (void)state;
   assert_non_null(clock);
@@ -403,7 +422,7 @@ static void shards_write_side_by_side_and_end_each_others_uploads(void **state)
 static void an_upload_expires_when_its_next_block_is_late(void **state)
 {
   const uploads_cfg cfg = {.lifetime = 10 * COPAL_SECOND};
-  const who other = {2, 5683, "/a", NULL};
+  const who other = {2, 5683, "/a", NULL, 0};
   (void)state;
   open_with(&cfg);
   assert_int_equal(first(&plain, 'a'), COPAL_OK);
@@ -428,8 +447,8 @@ static void another_shards_clock_may_be_behind(void **state)
 static void one_client_has_only_its_share(void **state)
 {
   const uploads_cfg cfg = {.per_client = 2};
-  const who three[] = {{1, 1, "/a", NULL}, {1, 1, "/b", NULL}, {1, 1, "/c", NULL}};
-  const who other = {2, 1, "/a", NULL};
+  const who three[] = {{1, 1, "/a", NULL, 0}, {1, 1, "/b", NULL, 0}, {1, 1, "/c", NULL, 0}};
+  const who other = {2, 1, "/a", NULL, 0};
   (void)state;
   open_with(&cfg);
   assert_int_equal(first(&other, 'o'), COPAL_OK);
@@ -448,21 +467,21 @@ static void clients_behind_one_address_do_not_evict_each_other(void **state)
   (void)state;
   open_with(&cfg);
   for (uint16_t i = 1; i <= 64; i++)
-    assert_int_equal(first(&(who){1, i, "/a", NULL}, (char)i), COPAL_OK);
+    assert_int_equal(first(&(who){1, i, "/a", NULL, 0}, (char)i), COPAL_OK);
   assert_int_equal(counts().evicted, 0);
   for (uint16_t i = 1; i <= 64; i++)
-    finish(&(who){1, i, "/a", NULL}, 1, (char)i);
+    finish(&(who){1, i, "/a", NULL, 0}, 1, (char)i);
 }
 
 static void an_address_with_more_than_half_takes_no_place_of_others(void **state)
 {
   const uploads_cfg cfg = {.count_max = 4};
-  const who other = {2, 1, "/a", NULL};
+  const who other = {2, 1, "/a", NULL, 0};
   (void)state;
   open_with(&cfg);
   assert_int_equal(first(&other, 'o'), COPAL_OK);
   for (uint16_t i = 1; i <= 10; i++)
-    assert_int_equal(first(&(who){1, i, "/a", NULL}, 'a'), COPAL_OK);
+    assert_int_equal(first(&(who){1, i, "/a", NULL, 0}, 'a'), COPAL_OK);
   assert_int_equal(counts().open, 4);
   assert_int_equal(counts().evicted, 7);
   finish(&other, 1, 'o'); /* older than all of them */
@@ -471,7 +490,7 @@ static void an_address_with_more_than_half_takes_no_place_of_others(void **state
 static void beyond_the_count_the_oldest_gives_way(void **state)
 {
   const uploads_cfg cfg = {.count_max = 2};
-  const who three[] = {{1, 1, "/a", NULL}, {2, 1, "/a", NULL}, {3, 1, "/a", NULL}};
+  const who three[] = {{1, 1, "/a", NULL, 0}, {2, 1, "/a", NULL, 0}, {3, 1, "/a", NULL, 0}};
   (void)state;
   open_with(&cfg);
   assert_int_equal(first(&three[0], 'a'), COPAL_OK);
@@ -488,7 +507,7 @@ static void beyond_the_count_the_oldest_gives_way(void **state)
 static void beyond_the_bytes_the_one_that_waits_gives_way(void **state)
 {
   const uploads_cfg cfg = {.byte_max = 3 * BLOCK};
-  const who idle = {2, 1, "/a", NULL};
+  const who idle = {2, 1, "/a", NULL, 0};
   (void)state;
   open_with(&cfg);
   assert_int_equal(first(&plain, 'a'), COPAL_OK);
@@ -547,6 +566,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       TEST(rfc7959_2_5_interleaved_clients_do_not_mix),
+      TEST(rfc9146_6_an_upload_follows_its_session),
       TEST(rfc9175_3_request_tags_keep_transfers_apart),
       TEST(rfc7959_2_9_2_a_gap_ends_the_upload),
       TEST(rfc7959_2_5_block_0_starts_over),
