@@ -12,6 +12,7 @@ enum {
   MESSAGE_SEQ_MAX = 8,     /* so many HelloVerifyRequests are not needed */
   PREFIX_BYTES_IPV4 = 15,  /* of the mapped address: /24 */
   PREFIX_BYTES_IPV6 = 7,   /* /56 */
+  LOOK_AT_MAX = 1024,      /* handshakes, the oldest ones, when somebody has to go */
 };
 
 /* So long a handshake keeps its place when others want it: one that has heard nothing since its
@@ -225,16 +226,21 @@ static bool is_repeated(dtls *d, const copal_path *path, const hello_client *h)
   return false;
 }
 
-/* Ends the oldest handshake that has had its time, of one prefix unless NULL. Returns whether there
- * was one. */
-static bool make_room(dtls *d, const uint16_t *prefix)
+static bool has_had_its_time(const greeting *g, copal_time now)
 {
-  for (copal_node *n = d->greetings.next; n != &d->greetings; n = n->next) {
+  return now - g->begun >= (g->has_answered ? slow_max : silent_max);
+}
+
+/* Ends the oldest handshake that has had its time. When it is not this prefix that has too many of
+ * them but all together, one of a prefix that has more than this one would have has to go, too: so
+ * who floods from a few prefixes does not keep the others out. Returns whether there was one. */
+static bool make_room(dtls *d, const uint16_t *prefix, bool is_of_prefix)
+{
+  copal_node *n = d->greetings.next;
+  for (int i = 0; i < LOOK_AT_MAX && n != &d->greetings; i++, n = n->next) {
     greeting *g = COPAL_AROUND(n, greeting, by_age);
-    const copal_time age = d->now - g->begun;
-    if (age < silent_max)
-      return false; /* those that follow are younger */
-    if ((prefix != NULL && g->prefix != prefix) || (g->has_answered && age < slow_max))
+    if (is_of_prefix ? g->prefix != prefix || !has_had_its_time(g, d->now)
+                     : *g->prefix <= *prefix + 1 && !has_had_its_time(g, d->now))
       continue;
     d->stats.gave_way++;
     greeting_end(g);
@@ -245,12 +251,12 @@ static bool make_room(dtls *d, const uint16_t *prefix)
 
 static bool has_room(dtls *d, const uint16_t *prefix)
 {
-  if (*prefix >= d->cfg.per_prefix_max && !make_room(d, prefix)) {
+  if (*prefix >= d->cfg.per_prefix_max && !make_room(d, prefix, true)) {
     d->stats.refused_prefix++;
     return false;
   }
   if (dtls_sessions_handshake_count(d->sessions) >= d->cfg.handshake_max)
-    (void)make_room(d, NULL); /* else nobody gets a slot, which is counted there */
+    (void)make_room(d, prefix, false); /* else nobody gets a slot, which is counted there */
   return true;
 }
 

@@ -259,6 +259,32 @@ static void rfc6347_4_2_1_a_prefix_does_not_keep_others_out(void **state)
   talk_close(t);
 }
 
+/* All places are taken, by few who want more of them than others. */
+static void a_few_prefixes_do_not_keep_others_out(void **state)
+{
+  enum { PLACES = 12, PREFIXES = 3 };
+  const talk_cfg cfg = {.mode = TALK_PSK, .per_prefix_max = PLACES, .handshake_max = PLACES};
+  (void)state;
+  talk *t = talk_open(&cfg);
+  dtls *server = t->sides[TALK_SERVER].dtls;
+  for (uint8_t i = 0; i < PLACES; i++) {
+    copal_addr at = talk_addr((uint8_t)(100 + i), 50000);
+    at.ip[14] = (uint8_t)(at.ip[14] + i % PREFIXES);
+    begin_and_vanish(t, &at);
+  }
+  assert_int_equal(dtls_usage_now(server).handshakes, PLACES);
+  for (uint8_t i = 0; i < PREFIXES; i++) { /* each at once */
+    t->sides[CLIENT].addr = talk_addr(7, 50000);
+    t->sides[CLIENT].addr.ip[14] = (uint8_t)(t->sides[CLIENT].addr.ip[14] + PREFIXES + i);
+    talk_connect(t, CLIENT);
+    assert_true(talk_shake(t, CLIENT, SOON / 8));
+    talk_restart_client(t, CLIENT);
+  }
+  assert_int_equal(dtls_stats_now(server)->gave_way, 1); /* the others found a place */
+  assert_int_equal(dtls_usage_now(server).handshakes, PLACES - 1);
+  talk_close(t);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -266,6 +292,7 @@ int main(void)
       cmocka_unit_test(rfc6347_4_2_8_server_may_stop_or_die_at_each_packet),
       cmocka_unit_test(handshakes_leave_no_memory_behind_however_they_end),
       cmocka_unit_test(rfc6347_4_2_1_a_prefix_does_not_keep_others_out),
+      cmocka_unit_test(a_few_prefixes_do_not_keep_others_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
