@@ -2,6 +2,7 @@
 """Bodies larger than the memory that they may take, and bodies that are left alone. RFC 7959
 section 2.5; RFC 9175 section 3."""
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import unittest
 SOURCE = os.environ.get("COPAL_SOURCE_DIR", ".")
 sys.path[:0] = [os.path.join(SOURCE, "tests/daemon"), os.path.join(SOURCE, "tests/cli")]
 
-from daemon import Daemon, events  # noqa: E402
+from daemon import WAIT_S, Daemon, events  # noqa: E402
 from daemon_test import ConfigFile  # noqa: E402
 from harness import (ACK, BLOCK1, CON, COPAL, EMPTY, PUT, SIZE1, URI_PATH, Message, block,  # noqa: E402
                      code, uint)
@@ -45,7 +46,7 @@ class Uploader:
     def __init__(self, port, path=b"large"):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.connect(("127.0.0.1", port))
-        self.socket.settimeout(30)
+        self.socket.settimeout(WAIT_S)
         self.path = path
 
     def close(self):
@@ -129,7 +130,12 @@ class LeftAlone(unittest.TestCase):
                 u.send(0, True)
                 self.assertEqual(u.receive(), code("2.31"))
                 u.close()
-            time.sleep(3)
+            end, seen = time.monotonic() + WAIT_S, {}
+            while seen.get("uploads_expired", 0) < 3 and time.monotonic() < end:
+                time.sleep(0.5)
+                d.err = ""
+                d.send_signal(signal.SIGUSR1)
+                seen = d.wait_for_event("metrics")
             _, _, log = d.stop()
             total = [e for e in events(log) if e["event"] == "metrics"][-1]
         self.assertEqual(total["uploads_expired"], 3)

@@ -713,7 +713,7 @@ class Servers(unittest.TestCase):
                           world.ca.pem, "--require-client-cert", "--verify-client-cert",
                           "--priority", "NORMAL:+AES-128-CCM-8:+ECDHE-ECDSA") as server:
             r = copal("get", "coaps://localhost:%d/x" % port, "-4", "--ca", world.ca.pem, "--cert",
-                      pem, "--key", key, "--timeout", "2")
+                      pem, "--key", key, "--timeout", "10")
             self.assertNotEqual(r.returncode, UNREACHABLE, r.stderr) # an echo is no answer
             server.terminate()
             said = server.stdout.read()
