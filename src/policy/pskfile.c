@@ -240,9 +240,11 @@ static int read_lines(psk_table *t, FILE *in, const char *path, char why[PSKFILE
 static int read_file(psk_table *t, const char *path, char why[PSKFILE_WHY_SIZE])
 {
   struct stat info;
+  char room[BUFSIZ]; /* wiped, which the stream's own would not be */
   FILE *in = fopen(path, "re");
   if (in == NULL)
     return complain(why, path, 0, strerror(errno));
+  setvbuf(in, room, _IOFBF, sizeof room);
   int rc = COPAL_OK;
   if (fstat(fileno(in), &info) != 0)
     rc = complain(why, path, 0, strerror(errno));
@@ -251,6 +253,7 @@ static int read_file(psk_table *t, const char *path, char why[PSKFILE_WHY_SIZE])
   if (rc == COPAL_OK)
     rc = read_lines(t, in, path, why);
   fclose(in);
+  explicit_bzero(room, sizeof room);
   if (rc == COPAL_OK && t->count == 0)
     rc = complain(why, path, 0, "there is no identity in it");
   if (rc < 0)
