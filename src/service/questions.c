@@ -20,6 +20,7 @@ enum {
 
 typedef struct question {
   struct question *next; /* asked, or come back to, before this one */
+  uint32_t shard;        /* as uploads_shard() */
   copal_path path;
   uint16_t format;
   size_t name_len;
@@ -43,10 +44,14 @@ static size_t size_of(const question *e)
   return sizeof *e + e->name_len + e->document_len;
 }
 
-static bool is_named(const question *e, const copal_path *path, copal_span name)
+static bool is_of_client(const question *e, const handler_req *req)
 {
-  return copal_path_is_same_peer(&e->path, path) &&
-         copal_span_is_equal(copal_span_of(e->bytes, e->name_len), name);
+  return e->shard == uploads_shard(req) && copal_path_is_same_peer(&e->path, req->coap->path);
+}
+
+static bool is_named(const question *e, const handler_req *req, copal_span name)
+{
+  return is_of_client(e, req) && copal_span_is_equal(copal_span_of(e->bytes, e->name_len), name);
 }
 
 static void link_newest(questions *q, question *e)
@@ -66,10 +71,10 @@ static question *take_out(questions *q, question **at)
   return e;
 }
 
-static question **find(questions *q, const copal_path *path, copal_span name)
+static question **find(questions *q, const handler_req *req, copal_span name)
 {
   question **at = &q->newest;
-  while (*at != NULL && !is_named(*at, path, name))
+  while (*at != NULL && !is_named(*at, req, name))
     at = &(*at)->next;
   return at;
 }
@@ -89,12 +94,12 @@ static void evict_oldest(questions *q)
 }
 
 /* The client has its share: the oldest of its own gives way. */
-static void make_place_of_client(questions *q, const copal_path *path)
+static void make_place_of_client(questions *q, const handler_req *req)
 {
   question **oldest = NULL;
   uint32_t count = 0;
   for (question **at = &q->newest; *at != NULL; at = &(*at)->next) {
-    if (!copal_path_is_same_peer(&(*at)->path, path))
+    if (!is_of_client(*at, req))
       continue;
     count++;
     oldest = at;
@@ -103,12 +108,12 @@ static void make_place_of_client(questions *q, const copal_path *path)
     evict(q, oldest);
 }
 
-static void insert(questions *q, const copal_path *path, copal_span name, question *e)
+static void insert(questions *q, const handler_req *req, copal_span name, question *e)
 {
-  question **at = find(q, path, name);
+  question **at = find(q, req, name);
   if (*at != NULL)
     free(take_out(q, at));
-  make_place_of_client(q, path);
+  make_place_of_client(q, req);
   while (q->newest != NULL &&
          (q->counts.open >= q->cfg.count_max || q->bytes + size_of(e) > q->cfg.byte_max))
     evict_oldest(q);
@@ -132,7 +137,8 @@ static question *make(const handler_req *req, copal_span name, uint16_t format)
   question *e = malloc(sizeof *e + name.len + document.len);
   if (e == NULL)
     return NULL;
-  *e = (question){.path = *req->coap->path,
+  *e = (question){.shard = uploads_shard(req),
+                  .path = *req->coap->path,
                   .format = format,
                   .name_len = name.len,
                   .document_len = document.len};
@@ -149,7 +155,7 @@ void questions_keep(questions *q, const handler_req *req, uint16_t format, size_
   question *e = uploads_name(req, &name) ? make(req, name, format) : NULL;
   pthread_mutex_lock(&q->lock);
   if (e != NULL && size_of(e) <= q->cfg.byte_max) {
-    insert(q, req->coap->path, name, e);
+    insert(q, req, name, e);
     e = NULL;
   } else {
     q->counts.failed++;
@@ -184,7 +190,7 @@ int questions_recall(questions *q, const handler_req *req, copal_span *document,
   if (!uploads_name(req, &name))
     return COPAL_ENOSPC;
   pthread_mutex_lock(&q->lock);
-  question **at = find(q, req->coap->path, name);
+  question **at = find(q, req, name);
   if (*at != NULL) {
     question *e = take_out(q, at);
     link_newest(q, e);

@@ -31,6 +31,7 @@ struct upload {
   staging body;        /* of the shard that has made it busy */
   copal_time touched;
   /* What tells uploads apart. */
+  uint32_t shard; /* whose session it is: each shard numbers its own; 0 without one */
   copal_path path;
   copal_code code;
   copal_span name; /* in `name_bytes`, or of a request while it is looked up */
@@ -69,7 +70,9 @@ static int compare(const void *left, const void *right)
 {
   const upload *a = left;
   const upload *b = right;
-  int order = order_of(a->path.session, b->path.session);
+  int order = order_of(a->shard, b->shard);
+  if (order == 0)
+    order = order_of(a->path.session, b->path.session);
   if (order == 0 && a->path.session == 0) /* else wherever it is, RFC 9146 section 6 */
     order = memcmp(&a->path.remote, &b->path.remote, sizeof a->path.remote);
   if (order == 0)
@@ -128,6 +131,11 @@ bool uploads_name(const handler_req *req, copal_span *name)
   }
   *name = copal_wr_done(&w);
   return w.err == COPAL_OK;
+}
+
+uint32_t uploads_shard(const handler_req *req)
+{
+  return req->coap->path->session != 0 ? req->env->shard : 0;
 }
 
 static void link_newest(uploads *t, upload *u)
@@ -254,7 +262,7 @@ static bool is_same_address(const upload *a, const upload *b)
 /* Addresses are shared behind a NAT: a client is an address with its port, or a session. */
 static bool is_same_client(const upload *a, const upload *b)
 {
-  return copal_path_is_same_peer(&a->path, &b->path);
+  return a->shard == b->shard && copal_path_is_same_peer(&a->path, &b->path);
 }
 
 /* The oldest upload of the same client when it has its share already, else NULL. */
@@ -348,6 +356,7 @@ static upload *make(uploads *t, const upload *wanted)
 static int find_or_make(uploads *t, const handler_req *req, copal_span name, upload **u)
 {
   const upload wanted = {.lender = {.release = on_release},
+                         .shard = uploads_shard(req),
                          .path = *req->coap->path,
                          .code = req->coap->msg->code,
                          .name = name};

@@ -71,6 +71,9 @@ void upload_forget(upload *whole);
  */
 bool uploads_name(const handler_req *req, copal_span *name);
 
+/* The shard that numbered the client's session, for tables that serve all shards; 0 without one. */
+uint32_t uploads_shard(const handler_req *req);
+
 uploads_counts uploads_counts_now(uploads *u);
 
 #endif

@@ -143,6 +143,9 @@ static void rfc9146_6_an_upload_follows_its_session(void **state)
   assert_int_equal(first(&before, 'a'), COPAL_OK);
   assert_int_equal(put(&other, 1, false, 'a', 10), COPAL_EINCOMPLETE);
   assert_int_equal(put(&plaintext, 1, false, 'a', 10), COPAL_EINCOMPLETE);
+  env.shard = 1; /* which has a session of that number, too */
+  assert_int_equal(put(&after, 1, false, 'a', 10), COPAL_EINCOMPLETE);
+  env.shard = 0;
   finish(&after, 1, 'a');
 }
 
