@@ -148,6 +148,13 @@ static int take_segment(chain *c, const char *name, char why[CHAIN_WHY_SIZE])
                       name);
   }
   insert(c, s);
+  if (s->begun > s->size)
+    return fail(
+        why, COPAL_EFORMAT,
+        "the journal: %s has lost its end: %" PRIu64 " bytes of %" PRIu64
+        "; restore a backup, or make it as long as it was, with zeros, to go on without the "
+        "changes it had there",
+        s->name, s->size, s->begun);
   return 0;
 }
 
@@ -281,8 +288,8 @@ static int check_tail(scan *x, char why[CHAIN_WHY_SIZE])
     if (batch_get_header(scan_rest(x, at), s->salt, &h) && h.number > x->next)
       return fail(why, COPAL_EFORMAT,
                   "the journal: %s is damaged at %" PRIu64 ": batch %" PRIu64
-                  " cannot be read, and batch %" PRIu64 " follows; restore a backup, or cut the "
-                  "file there to go on without these changes and later ones",
+                  " cannot be read, and batch %" PRIu64 " follows; restore a backup, or "
+                  "overwrite the rest of the file with zeros to go on without its changes",
                   s->name, s->end, x->next, h.number);
   return 0;
 }
@@ -325,8 +332,8 @@ static int check_join(scan *x, const segment *before, char why[CHAIN_WHY_SIZE])
                 x->next, x->s->first - 1, x->s->name);
   return fail(why, COPAL_EFORMAT,
               "the journal: %s is damaged at %" PRIu64 ": batch %" PRIu64
-              " cannot be read, and batch %" PRIu64 " follows in %s; restore a backup, or cut the "
-              "file there and move later ones away to go on without their changes",
+              " cannot be read, and batch %" PRIu64 " follows in %s; put what is missing back, "
+              "or restore a backup",
               before->name, before->end, x->next, x->s->first, x->s->name);
 }
 
@@ -347,10 +354,24 @@ static void forget(chain *c, segment *s)
   segment_close(s);
 }
 
+uint64_t chain_newest(chain *c)
+{
+  pthread_mutex_lock(&c->lock);
+  const uint64_t seq = c->newest != NULL ? c->newest->seq : 0;
+  pthread_mutex_unlock(&c->lock);
+  return seq;
+}
+
 int chain_read(chain *c, chain_reader *r, char why[CHAIN_WHY_SIZE])
 {
   scan x = {.r = r, .next = r->applied + 1};
   const segment *before = NULL;
+  if (r->newest > chain_newest(c))
+    return fail(why, COPAL_EFORMAT,
+                "the journal: %016" PRIx64 NAME_TAIL
+                ", the newest file that data.mdb knows of, is missing; put it back, or restore a "
+                "backup",
+                r->newest);
   for (segment *s = c->oldest; s != NULL; before = s, s = s->next) {
     x.s = s;
     if (before == NULL && s->first < x.next)

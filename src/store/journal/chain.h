@@ -60,6 +60,7 @@ typedef struct chain_reader {
   int (*on_record)(struct chain_reader *r, uint64_t batch, const batch_record *rec,
                    const chain_place *body);
   uint64_t applied; /* all batches up to this one are in the checkpoint */
+  uint64_t newest;  /* number of a segment that must be there, or newer ones; 0: not known */
   uint64_t batches; /* read, those in the checkpoint not counted */
   bool is_torn;     /* a batch behind the last whole one had been begun */
   store_rev rev;    /* last one that was given out, when there were batches */
@@ -92,6 +93,9 @@ int chain_start(chain *c);
  * Returns as chain_append(); -ENOSPC also while bodies are read from the journal. The appender's
  * thread, while the other does nothing with the chain. */
 int chain_restart(chain *c);
+
+/* Number of the newest segment, which is durable; 0: there is none. From any thread. */
+uint64_t chain_newest(chain *c);
 
 /* Maps bytes of a segment for reading, for as long as they are read. Returns NULL when it fails;
  * the bytes are at `*bytes`, to be unmapped as `*map` with `*len`. */

@@ -306,7 +306,8 @@ static int finish_txn(checkpoint *c, apply *a, size_t n, bool is_last)
   journal_store *s = c->s;
   int rc = 0;
   if (is_last) {
-    const journal_state state = {.is_open = true, .applied = c->upto};
+    const journal_state state = {
+        .is_open = true, .applied = c->upto, .newest = chain_newest(&s->chain)};
     const uint64_t names = c->is_tight ? n + 1 : NAMES_MIN + c->entries.count;
     rc = journal_sweep_names(s, a, names, &c->names_gone, &c->next_expiry);
     if (rc == 0)
@@ -504,7 +505,8 @@ int checkpoint_make(journal_store *s)
 int checkpoint_mark(journal_store *s, bool is_open)
 {
   MDB_txn *txn;
-  const journal_state state = {.is_open = is_open, .applied = s->applied};
+  const journal_state state = {
+      .is_open = is_open, .applied = s->applied, .newest = is_open ? chain_newest(&s->chain) : 0};
   int rc = mdb_txn_begin(s->env.mdb, NULL, 0, &txn);
   if (rc != 0)
     return rc;

@@ -421,9 +421,10 @@ static int recover_record(chain_reader *reader, uint64_t number, const batch_rec
   return 0;
 }
 
-static int recover(journal_store *s, char why[CHAIN_WHY_SIZE])
+static int recover(journal_store *s, uint64_t newest, char why[CHAIN_WHY_SIZE])
 {
-  recovery r = {.reader = {.on_record = recover_record, .applied = s->applied}, .s = s};
+  recovery r = {.reader = {.on_record = recover_record, .applied = s->applied, .newest = newest},
+                .s = s};
   const int rc = chain_read(&s->chain, &r.reader, why);
   if (rc != 0) {
     evaluation_undo(s, s->next, 0, batch_mark_now(&s->next->batch));
@@ -512,15 +513,16 @@ static int read_database(journal_store *s)
 
 /* The journal of a store that was closed cleanly has nothing that the database has not: what files
  * there are were to be deleted. That of another must be there. */
-static int take_over(journal_store *s, bool is_open, const char *dir, char why[CHAIN_WHY_SIZE])
+static int take_over(journal_store *s, const journal_state *state, const char *dir,
+                     char why[CHAIN_WHY_SIZE])
 {
   int rc = chain_open(&s->chain, dir, s->env.record.epoch, s->own.segment_size, CHAIN_SERVE, why);
-  if (rc == 0 && !is_open)
+  if (rc == 0 && !state->is_open)
     rc = chain_discard(&s->chain, s->applied, why);
   if (rc != 0)
     return rc;
-  if (!is_open || s->chain.oldest != NULL)
-    return recover(s, why);
+  if (!state->is_open || s->chain.oldest != NULL)
+    return recover(s, state->is_open ? state->newest : 0, why);
   snprintf(why, CHAIN_WHY_SIZE, "%s", JOURNAL_IS_MISSING);
   return COPAL_EFORMAT;
 }
@@ -532,7 +534,7 @@ static int open_chain(journal_store *s, const char *dir, char why[LMDB_WHY_SIZE]
   int rc = COPAL_EFORMAT;
   if (journal_state_get(&s->env, s->standby, &state) == 0) {
     s->applied = state.applied;
-    rc = take_over(s, state.is_open, dir, what);
+    rc = take_over(s, &state, dir, what);
   }
   if (rc != 0)
     snprintf(why, LMDB_WHY_SIZE, "%.100s: %s", dir, what);

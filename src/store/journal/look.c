@@ -36,6 +36,7 @@ int journal_look(const env *e, const journal_state *state, const char *dir, chai
     return fail(why, COPAL_EFORMAT, dir, JOURNAL_IS_MISSING);
   if (rc == 0) {
     r->applied = state->applied;
+    r->newest = state->is_open ? state->newest : 0;
     *bytes = c.bytes;
     rc = read_all(&c, state->is_open, r, what);
     chain_close(&c, false);

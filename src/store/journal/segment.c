@@ -151,6 +151,7 @@ bool segment_get_header(segment *s, copal_span bytes, uint64_t store_id)
   s->seq = get_uint(p + AT_SEQ, 8);
   s->first = get_uint(p + AT_FIRST, 8);
   s->salt = get_uint(p + AT_SALT, 8);
+  s->begun = get_uint(p + AT_SIZE, 8);
   s->end = SEGMENT_HEADER_SIZE;
   s->last = s->first - 1;
   return s->seq > 0 && s->first > 0;

@@ -27,6 +27,7 @@ typedef struct segment {
   char name[SEGMENT_NAME_SIZE]; /* in the journal's directory */
   uint64_t seq;                 /* number of the segment; 0: a spare one */
   uint64_t size;                /* bytes of the file */
+  uint64_t begun;               /* bytes that it had when its header was written; 0: a spare one */
   uint64_t first;               /* number of its first batch */
   uint64_t salt;                /* of checksums: what was in the file before must not fit */
   uint64_t end;                 /* offset behind the last batch */

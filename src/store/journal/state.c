@@ -9,7 +9,7 @@
 
 #define STATE_KEY "journal"
 
-enum { AT_CRC = 0, AT_FORMAT = 4, AT_APPLIED = 8, AT_OPEN = 16 };
+enum { AT_CRC = 0, AT_FORMAT = 4, AT_APPLIED = 8, AT_OPEN = 16, AT_NEWEST = 24 };
 
 static void put_uint(uint8_t *out, uint64_t value, int size)
 {
@@ -42,7 +42,9 @@ static int get(const env *e, MDB_txn *txn, journal_state *s)
   if (value.mv_size != JOURNAL_STATE_SIZE || get_uint(p, 4) != checksum(p) ||
       get_uint(p + AT_FORMAT, 4) != JOURNAL_FORMAT)
     return EILSEQ;
-  *s = (journal_state){.is_open = p[AT_OPEN] != 0, .applied = get_uint(p + AT_APPLIED, 8)};
+  *s = (journal_state){.is_open = p[AT_OPEN] != 0,
+                       .applied = get_uint(p + AT_APPLIED, 8),
+                       .newest = get_uint(p + AT_NEWEST, 8)};
   return 0;
 }
 
@@ -64,6 +66,7 @@ int journal_state_put(const env *e, MDB_txn *txn, const journal_state *s)
   uint8_t bytes[JOURNAL_STATE_SIZE] = {0};
   put_uint(bytes + AT_FORMAT, JOURNAL_FORMAT, 4);
   put_uint(bytes + AT_APPLIED, s->applied, 8);
+  put_uint(bytes + AT_NEWEST, s->newest, 8);
   bytes[AT_OPEN] = s->is_open;
   put_uint(bytes, checksum(bytes), 4);
   MDB_val key = env_val(copal_span_str(STATE_KEY));

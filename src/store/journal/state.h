@@ -14,6 +14,7 @@ enum { JOURNAL_STATE_SIZE = 32, JOURNAL_FORMAT = 1 };
 typedef struct journal_state {
   bool is_open;     /* the journal may have what the database has not */
   uint64_t applied; /* number of the last batch that the database has */
+  uint64_t newest;  /* number of a segment that there is, or there are newer ones; 0: not known */
 } journal_state;
 
 /* Reads it in a transaction, NULL: one of its own. A journal that there never was is a closed one.

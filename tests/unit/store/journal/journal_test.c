@@ -166,9 +166,10 @@ static void tail_cut_or_flipped_anywhere_gives_a_prefix_or_a_refusal(void **stat
       segment_of(victim.dir, path, sizeof path);
       const int out = open(path, O_RDWR);
       const uint8_t flipped = bytes[at] ^ 0x10;
-      if (is_cut)
+      if (is_cut) {
         assert_int_equal(ftruncate(out, at), 0);
-      else
+        assert_int_equal(ftruncate(out, len), 0);
+      } else
         assert_int_equal(pwrite(out, &flipped, 1, at), 1);
       close(out);
       const int number = number_in(&victim);
@@ -251,6 +252,46 @@ static void copy_database(const bed *from, const bed *to)
   snprintf(a, sizeof a, "%s/data.mdb", from->dir);
   snprintf(b, sizeof b, "%s/data.mdb", to->dir);
   copy_file(a, b);
+}
+
+/* Its room is durable before it has a name: no crash makes it shorter. */
+static void segment_that_has_lost_its_end_is_refused(void **state)
+{
+  (void)state;
+  static const off_t at[] = {0, 63, 4095, 4096, 4097, 8192, 65535};
+  bed b;
+  char path[512];
+  begin(&b, &no_checkpoint);
+  put_some(&b);
+  for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+    bed victim;
+    copy_store(&b, &victim);
+    segment_of(victim.dir, path, sizeof path);
+    assert_int_equal(truncate(path, at[i]), 0);
+    assert_int_equal(number_in(&victim), -1);
+    assert_true(has_segment(&victim));
+    bed_remove_dir(&victim);
+  }
+  end(&b);
+}
+
+/* The database knows which one there was at least when it was last written. */
+static void journal_without_its_newest_segment_is_refused(void **state)
+{
+  (void)state;
+  bed b, left, later;
+  begin(&b, &no_checkpoint);
+  put_some(&b);
+  copy_store(&b, &left); /* killed, and started again: a second segment */
+  bed_use(&left, bed_journal(&left, &no_checkpoint));
+  assert_int_equal(put(&left, "/a", "7"), STORE_OK);
+  copy_store(&b, &later);
+  copy_database(&left, &later);
+  assert_int_equal(number_in(&later), -1);
+  assert_true(has_segment(&later));
+  bed_remove_dir(&later);
+  end(&left);
+  end(&b);
 }
 
 static void journal_without_its_database_is_refused(void **state)
@@ -380,6 +421,8 @@ int main(void)
       cmocka_unit_test(crc32c_matches_rfc3720_b_4),
       cmocka_unit_test(acknowledged_changes_survive_a_crash),
       cmocka_unit_test(tail_cut_or_flipped_anywhere_gives_a_prefix_or_a_refusal),
+      cmocka_unit_test(segment_that_has_lost_its_end_is_refused),
+      cmocka_unit_test(journal_without_its_newest_segment_is_refused),
       cmocka_unit_test(clean_close_leaves_a_store_for_lmdb_alone_and_back),
       cmocka_unit_test(lmdb_alone_refuses_a_store_with_an_open_journal),
       cmocka_unit_test(missing_journal_is_refused),
