@@ -464,7 +464,7 @@ class Backup(Case):
             self.assertEqual(d.stop()[0], 0)
 
 
-class LoadAfterCrash(Case):
+class Crashed(Case):
     """A directory whose journal was left open by a copald that was killed."""
 
     def crash(self, *args):
@@ -476,6 +476,8 @@ class LoadAfterCrash(Case):
             d.process.kill()
             d.process.wait()
 
+
+class LoadAfterCrash(Crashed):
     def load(self, *args, lines):
         return run("--load", self.data, *args, data="\n".join(lines) + "\n")
 
@@ -563,7 +565,7 @@ class JournalAhead(Case):
     def refused(self, *args, data=""):
         code, out, err = run(*args, data=data)
         self.assertEqual(code, 1, err)
-        for part in (self.data[:90], ".seg", "data.mdb does not know of", "move the folder 'journal' away"):
+        for part in (self.data[:90], ".seg", "data.mdb does not know of", "copald --drop-journal DIR"):
             self.assertIn(part, err)
         return out
 
@@ -577,10 +579,77 @@ class JournalAhead(Case):
         for store in ("journal", "lmdb"):
             self.refused("--data", self.data, "--store", store, "--listen", "coap://127.0.0.1:0")
 
-    def test_moving_it_away_goes_on_without_it(self):
-        os.rename(os.path.join(self.data, "journal"), self.dir("journal"))
+    def test_dropping_it_goes_on_without_it(self):
+        code, out, err = run("--drop-journal", self.data)
+        self.assertEqual((code, err), (0, ""))
+        self.assertRegex(out, r"goes on with 1 resources.*kept as journal\.dropped-\d+")
         self.assertEqual(run("--check", self.data)[0], 0)
         self.assertEqual(resources(self.dump(self.data)).keys(), {"/a"})
+
+
+class DropJournal(Crashed):
+    """Ways on when the journal of a copald that was killed cannot be read."""
+
+    def segments(self):
+        journal = os.path.join(self.data, "journal")
+        return sorted(os.path.join(journal, n) for n in os.listdir(journal) if n.endswith(".seg"))
+
+    def drop(self):
+        code, out, err = run("--drop-journal", self.data)
+        self.assertEqual((code, err), (0, ""))
+        return out
+
+    def damages(self):
+        yield "is missing", lambda: shutil.rmtree(os.path.join(self.data, "journal"))
+        yield "is missing", lambda: os.unlink(self.segments()[-1])
+        yield "has lost its end", lambda: os.truncate(self.segments()[-1], 8192)
+        yield "the header of", lambda: os.truncate(self.segments()[-1], 100)
+
+    def test_what_data_mdb_has_goes_on(self):
+        for why, damage in self.damages():
+            with self.subTest(why=why):
+                shutil.rmtree(self.data, ignore_errors=True)
+                with self.serve(self.data) as d, Client(d.port) as c:
+                    self.assertEqual(c.ask(PUT, "/old", b"1")[1], CREATED)
+                    self.assertEqual(d.stop()[0], 0)
+                self.crash()
+                damage()
+                code, _, err = run("--check", self.data)
+                self.assertEqual(code, 1)
+                self.assertIn(why, err)
+                self.assertIn("copald --drop-journal DIR", err)
+                self.drop()
+                self.assertEqual(run("--check", self.data)[0], 0)
+                with self.serve(self.data) as d, Client(d.port) as c:
+                    self.assertEqual(c.ask(GET, "/old")[1], CONTENT)
+                    self.assertEqual(c.ask(PUT, "/new", b"1")[1], CREATED)
+                    self.assertEqual(d.stop()[0], 0)
+
+    def test_entity_tags_that_are_lost_do_not_come_again(self):
+        tags = set()
+        with self.serve(self.data) as d, Client(d.port) as c:
+            d.stop()
+        for _ in range(2):
+            with self.serve(self.data) as d, Client(d.port) as c:
+                for i in range(10):
+                    tags.add(option_of(c.ask(PUT, "/x", b"%d" % i), 4) or option_of(c.ask(GET, "/x"), 4))
+                d.process.kill()
+                d.process.wait()
+            self.drop()
+        self.assertEqual(len(tags), 20)
+
+    def test_one_in_use_is_left_alone(self):
+        with self.serve(self.data) as d:
+            code, _, err = run("--drop-journal", self.data)
+            self.assertEqual(code, 1)
+            self.assertIn("in use by another copald", err)
+            self.assertEqual(d.stop()[0], 0)
+
+    def test_no_data_directory_is_made(self):
+        code, _, err = run("--drop-journal", self.dir("no"))
+        self.assertEqual(code, 1)
+        self.assertIn("is no data directory", err)
+        self.assertFalse(os.path.exists(self.dir("no")))
 
 
 class BackupOfLmdb(Backup):
@@ -593,6 +662,7 @@ class Usage(Case):
     def test_wrong_usage(self):
         for args in (("--dump",), ("--merge",), ("--dump", "a", "--merge"), ("--backup", "a"),
                      ("--backup", "a", "b", "c"), ("--dump", "a", "--load", "b"),
+                     ("--drop-journal",), ("--drop-journal", "a", "--check", "a"),
                      ("--dump", "a", "b")):
             with self.subTest(args=args):
                 self.assertEqual(run(*args)[0], 2)

@@ -15,6 +15,7 @@ enum {
   OPT_LOAD,
   OPT_MERGE,
   OPT_BACKUP,
+  OPT_DROP,
   OPT_PSK,
   OPT_CREDENTIALS,
   OPT_PRINT,
@@ -40,6 +41,7 @@ static const struct option long_options[] = {
     {"load", required_argument, NULL, OPT_LOAD},
     {"merge", no_argument, NULL, OPT_MERGE},
     {"backup", required_argument, NULL, OPT_BACKUP},
+    {"drop-journal", required_argument, NULL, OPT_DROP},
     {"check-config", no_argument, NULL, OPT_CHECK_CONFIG},
     {"print-config", no_argument, NULL, OPT_PRINT},
     {"log-level", required_argument, NULL, OPT_LEVEL},
@@ -82,7 +84,7 @@ static int take_work(args *a, args_action action, const char *dir, FILE *err)
 {
   if (a->work_dir != NULL)
     return usage_error(err, "directory", dir,
-                       "one of --check, --dump, --load and --backup at a time");
+                       "one of --check, --dump, --load, --backup and --drop-journal at a time");
   a->action = action;
   a->work_dir = dir;
   return 0;
@@ -106,6 +108,7 @@ static int take_option(args *a, int option, const char *value, FILE *err)
   case OPT_DUMP: return take_work(a, ARGS_DUMP, value, err);
   case OPT_LOAD: return take_work(a, ARGS_LOAD, value, err);
   case OPT_BACKUP: return take_work(a, ARGS_BACKUP, value, err);
+  case OPT_DROP: return take_work(a, ARGS_DROP, value, err);
   case OPT_MERGE: a->merges = true; return 0;
   case OPT_CHECK_CONFIG: a->action = ARGS_CHECK_CONFIG; return 0;
   case OPT_PRINT: a->action = ARGS_PRINT_CONFIG; return 0;
@@ -194,6 +197,9 @@ void args_help(FILE *out)
         "      --backup DIR TARGET\n"
         "                        copy what is stored below DIR to TARGET, also while a copald\n"
         "                        serves it, and exit\n"
+        "      --drop-journal DIR\n"
+        "                        go on without a journal that cannot be read: with what data.mdb\n"
+        "                        has, which is older by some seconds; and exit\n"
         "      --check-config    check the configuration and exit\n"
         "      --print-config    print the configuration in effect and exit\n"
         "  -V, --version         print the version and exit\n"

@@ -22,6 +22,7 @@ typedef enum args_action {
   ARGS_DUMP,
   ARGS_LOAD,
   ARGS_BACKUP,
+  ARGS_DROP,
   ARGS_CHECK_CONFIG,
   ARGS_PRINT_CONFIG,
   ARGS_EXPLAIN,
@@ -38,7 +39,7 @@ typedef struct args {
   const char *credentials; /* NULL: not given */
   const char *access_file; /* NULL: not given */
   const char *question;    /* ARGS_EXPLAIN */
-  const char *work_dir;    /* ARGS_CHECK, ARGS_DUMP, ARGS_LOAD, ARGS_BACKUP */
+  const char *work_dir;    /* ARGS_CHECK, ARGS_DUMP, ARGS_LOAD, ARGS_BACKUP, ARGS_DROP */
   const char *target;      /* ARGS_BACKUP */
   bool merges;             /* ARGS_LOAD */
   conf_strings listen;     /* the object's own */

@@ -158,18 +158,6 @@ static bool copy_all(backup *b)
 /* ------------------------------------------------------------------------------------------------
  * the copy */
 
-/* The copy is another life of the store: with the same epoch it would give out the entity-tags
- * that the original gives to other representations from now on. */
-static int begin_epoch(env *e, MDB_txn *txn, store_rev rev)
-{
-  store_record r = e->record;
-  if (!store_random((copal_mspan){(uint8_t *)&r.epoch, sizeof r.epoch}))
-    return EIO;
-  if (rev > r.rev)
-    r.rev = rev;
-  return env_put_record(e, txn, &r);
-}
-
 /* What the journal has goes into the copy, which has none. */
 static int add_journal(const backup *b, const env *e, MDB_txn *txn)
 {
@@ -205,7 +193,7 @@ static int complete(backup *b, env *e, MDB_txn *txn, uint64_t *resources)
   if (rc == 0)
     rc = mdb_stat(txn, e->items, &stat);
   if (rc == 0)
-    rc = begin_epoch(e, txn, b->from.tail.rev);
+    rc = env_begin_epoch(e, txn, b->from.tail.rev);
   if (rc != 0) {
     mdb_txn_abort(txn);
     return rc;

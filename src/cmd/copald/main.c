@@ -11,6 +11,7 @@
 #include "cmd/copald/args.h"
 #include "cmd/copald/backup.h"
 #include "cmd/copald/datadir.h"
+#include "cmd/copald/drop.h"
 #include "cmd/copald/dump.h"
 #include "cmd/copald/explain.h"
 #include "cmd/copald/load.h"
@@ -506,6 +507,8 @@ static int work(const args *a)
     return load(a);
   if (a->action == ARGS_BACKUP)
     return backup_store(a->work_dir, a->target, stdout, stderr);
+  if (a->action == ARGS_DROP)
+    return drop_journal(a->work_dir, stdout, stderr);
   return storage_check(a->work_dir, stdout, stderr) == 0 ? 0 : EXIT_RUNTIME;
 }
 

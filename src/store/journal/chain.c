@@ -25,6 +25,8 @@
 #define NAME_TAIL   ".seg"
 #define SPARE_START "spare"
 
+#define GO_ON_WITHOUT "go on without the journal: copald --drop-journal DIR"
+
 enum {
   DIRECTORY_MODE = 0700,
   SHARE_OF_DISK = 16,   /* of the free space: the most that one segment takes */
@@ -140,21 +142,19 @@ static int take_segment(chain *c, const char *name, char why[CHAIN_WHY_SIZE])
   const ssize_t n = pread(s->fd, header, sizeof header, 0);
   if (n < 0 || !segment_get_header(s, copal_span_of(header, (size_t)n), c->store_id)) {
     segment_close(s);
-    return n < 0
-               ? fail_errno(why, -EIO, name)
-               : fail(why, COPAL_EFORMAT,
-                      "the journal: the header of %s is damaged, of another store, or of a newer "
-                      "copald; move the file away if it does not belong here, or restore a backup",
-                      name);
+    return n < 0 ? fail_errno(why, -EIO, name)
+                 : fail(why, COPAL_EFORMAT,
+                        "the journal: the header of %s is damaged, of another store, or of a newer "
+                        "copald; move the file away if it does not belong here, restore a backup, "
+                        "or " GO_ON_WITHOUT,
+                        name);
   }
   insert(c, s);
   if (s->begun > s->size)
-    return fail(
-        why, COPAL_EFORMAT,
-        "the journal: %s has lost its end: %" PRIu64 " bytes of %" PRIu64
-        "; restore a backup, or make it as long as it was, with zeros, to go on without the "
-        "changes it had there",
-        s->name, s->size, s->begun);
+    return fail(why, COPAL_EFORMAT,
+                "the journal: %s has lost its end: %" PRIu64 " bytes of %" PRIu64
+                "; restore a backup, or " GO_ON_WITHOUT,
+                s->name, s->size, s->begun);
   return 0;
 }
 
@@ -288,8 +288,8 @@ static int check_tail(scan *x, char why[CHAIN_WHY_SIZE])
     if (batch_get_header(scan_rest(x, at), s->salt, &h) && h.number > x->next)
       return fail(why, COPAL_EFORMAT,
                   "the journal: %s is damaged at %" PRIu64 ": batch %" PRIu64
-                  " cannot be read, and batch %" PRIu64 " follows; restore a backup, or "
-                  "overwrite the rest of the file with zeros to go on without its changes",
+                  " cannot be read, and batch %" PRIu64
+                  " follows; restore a backup, or " GO_ON_WITHOUT,
                   s->name, s->end, x->next, h.number);
   return 0;
 }
@@ -326,14 +326,15 @@ static int check_join(scan *x, const segment *before, char why[CHAIN_WHY_SIZE])
   if (x->s->first == x->next)
     return 0;
   if (before == NULL)
-    return fail(why, COPAL_EFORMAT,
-                "the journal: batches %" PRIu64 " to %" PRIu64
-                " are missing in front of %s; put their files back, or restore a backup",
-                x->next, x->s->first - 1, x->s->name);
+    return fail(
+        why, COPAL_EFORMAT,
+        "the journal: batches %" PRIu64 " to %" PRIu64
+        " are missing in front of %s; put their files back, restore a backup, or " GO_ON_WITHOUT,
+        x->next, x->s->first - 1, x->s->name);
   return fail(why, COPAL_EFORMAT,
               "the journal: %s is damaged at %" PRIu64 ": batch %" PRIu64
-              " cannot be read, and batch %" PRIu64 " follows in %s; put what is missing back, "
-              "or restore a backup",
+              " cannot be read, and batch %" PRIu64
+              " follows in %s; put what is missing back, restore a backup, or " GO_ON_WITHOUT,
               before->name, before->end, x->next, x->s->first, x->s->name);
 }
 
@@ -369,8 +370,8 @@ int chain_read(chain *c, chain_reader *r, char why[CHAIN_WHY_SIZE])
   if (r->newest > chain_newest(c))
     return fail(why, COPAL_EFORMAT,
                 "the journal: %016" PRIx64 NAME_TAIL
-                ", the newest file that data.mdb knows of, is missing; put it back, or restore a "
-                "backup",
+                ", the newest file that data.mdb knows of, is missing; put it back, restore a "
+                "backup, or " GO_ON_WITHOUT,
                 r->newest);
   for (segment *s = c->oldest; s != NULL; before = s, s = s->next) {
     x.s = s;
@@ -394,9 +395,9 @@ int chain_read_closed(chain *c, chain_reader *r, char why[CHAIN_WHY_SIZE])
   if (rc != 0 || r->batches == 0)
     return rc;
   return fail(why, COPAL_EFORMAT,
-              "the journal has %" PRIu64 " batches, up to %s, that data.mdb does not know of: that "
-              "is an older copy, or of another store; put the right one there, or move the folder "
-              "'" DIR_NAME "' away to go on without them",
+              "the journal has %" PRIu64
+              " batches, up to %s, that data.mdb does not know of: that is an older copy, or of "
+              "another store; put the right one there, or " GO_ON_WITHOUT,
               r->batches, c->newest->name);
 }
 

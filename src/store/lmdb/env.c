@@ -179,6 +179,16 @@ int env_put_record(const env *e, MDB_txn *txn, const store_record *r)
   return mdb_put(txn, e->main, &key, &value, 0);
 }
 
+int env_begin_epoch(const env *e, MDB_txn *txn, store_rev rev)
+{
+  store_record r = e->record;
+  if (!store_random((copal_mspan){(uint8_t *)&r.epoch, sizeof r.epoch}))
+    return EIO;
+  if (rev > r.rev)
+    r.rev = rev;
+  return env_put_record(e, txn, &r);
+}
+
 /* The first record of a new store. */
 static int make_record(env *e, MDB_txn *txn)
 {

@@ -51,6 +51,11 @@ int env_read_record(env *e, MDB_txn *txn, const char *dir, char why[LMDB_WHY_SIZ
 /* Writes the store's record within a transaction. Returns 0 or LMDB's error. */
 int env_put_record(const env *e, MDB_txn *txn, const store_record *r);
 
+/* Begins another life of the store, which has given out revisions up to `rev` at least: with the
+ * epoch of before it would give out entity-tags that belong to other representations. Returns as
+ * env_put_record(), or EIO without randomness. */
+int env_begin_epoch(const env *e, MDB_txn *txn, store_rev rev);
+
 static inline MDB_val env_val(copal_span s)
 {
   return (MDB_val){.mv_size = s.len, .mv_data = (void *)(uintptr_t)s.ptr};
