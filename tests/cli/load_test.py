@@ -204,7 +204,14 @@ class Faults(unittest.TestCase):
         self.check(handler, 0, {"retransmissions": 4}, "--clients", "4", "--ack-timeout", "3", "--timeout", "60")
 
     def test_silence(self):
-        self.check(lambda m, n: None, 8, {"retransmissions": 8, "timeouts": 4}, *SILENCE)
+        for _ in range(10):
+            with Peer(lambda m, n: None) as p:
+                status, seen = load(p, "-n", "4", *SILENCE)
+            self.assertEqual((status, seen["faults"]["timeouts"]), (8, 4))
+            # The last one is left out when a busy machine lets its time pass (MAX_TRANSMIT_SPAN).
+            if seen["faults"]["retransmissions"] == 8:
+                break
+        self.assertEqual(faults(seen), {"retransmissions": 8, "timeouts": 4})
         self.check(lambda m, n: None, 8, {"timeouts": 4}, "--non", *SILENCE)
         self.check(lambda m, n: Message(ACK, 0, m.mid), 8, {"timeouts": 4}, *SILENCE, *PATIENT)
 

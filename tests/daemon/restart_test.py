@@ -23,7 +23,7 @@ LIBCOAP = shutil.which("coap-client-notls")
 ORDER, CRASH = signal.SIGTERM, signal.SIGKILL
 QUIET_S = 1.5
 SETTLE_S = 0.7  # the end of a registration is written behind the response
-SHORT_PATIENCE = "transmission:\n{ ack_timeout = \"2s\"; max_retransmit = 1; };\n"
+SHORT_PATIENCE = "transmission:\n{ ack_timeout = \"1s\"; max_retransmit = 2; };\n"
 
 
 def encode(pairs):

@@ -48,7 +48,7 @@ class Stage:
         self.peer = None
 
     def end(self):
-        """Ends the client; what it has sent is not read."""
+        """Ends the client, if it has not ended; what it has sent is not read."""
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.communicate()
@@ -198,12 +198,16 @@ def rfc7252_4_2_request_is_retransmitted_with_doubling_intervals(c):
     for n in range(ATTEMPTS):
         base = 0.2 * 2 ** (n // 2)  # what blurs short intervals is little of a long one
         c.start("get", "/x", "--ack-timeout", "%g" % base, "--max-retransmit", "3")
-        sent = [c.need() for _ in range(4)]
+        sent = []
+        while len(sent) < 4 and (got := c.recv(8 * base + 5)) is not None:
+            sent.append(got)
         equal(len({m.raw for m in sent}), 1, "number of different datagrams")
         gaps = [b.at - a.at for a, b in zip(sent, sent[1:])]
         c.ends(TIMEOUT, b"")
         check(c.recv(0.1) is None, "a fifth transmission")
-        if base <= gaps[0] <= 1.6 * base and all(1.8 <= b / a <= 2.2 for a, b in zip(gaps, gaps[1:])):
+        # The last one is left out when a busy machine lets its time pass: MAX_TRANSMIT_SPAN.
+        if (len(gaps) == 3 and base <= gaps[0] <= 1.6 * base and
+                all(1.8 <= b / a <= 2.2 for a, b in zip(gaps, gaps[1:]))):
             return
         wrong.append(gaps)
     raise Failure("intervals %r" % wrong)
@@ -211,12 +215,16 @@ def rfc7252_4_2_request_is_retransmitted_with_doubling_intervals(c):
 
 def rfc7252_4_2_first_interval_is_random(c):
     gaps = []
-    while len(set(gaps)) < 2:  # a millisecond of two hundred each
-        check(len(gaps) < ATTEMPTS, "always %r" % gaps)
+    for _ in range(ATTEMPTS):
         c.start("get", "/x", "--ack-timeout", "0.4", "--max-retransmit", "1")
-        first, second = c.need(), c.need()
-        gaps.append(round(second.at - first.at, 3))
+        first, second = c.need(), c.recv(5)
+        if second is not None:  # the machine may let its time pass: MAX_TRANSMIT_SPAN
+            gaps.append(round(second.at - first.at, 3))
         c.ends(TIMEOUT, b"")
+        c.end()
+        if len(set(gaps)) > 1:  # a millisecond of two hundred each
+            return
+    raise Failure("always %r" % gaps)
 
 
 def rfc7252_4_2_acknowledgement_ends_the_retransmission(c):
