@@ -138,7 +138,9 @@ static bool receive(shard *s, uint32_t index)
   return n >= BUSY_MIN && is_reading(s);
 }
 
-/* One look at each socket that may have something; the answers of all of them leave together. */
+/* One look at each socket that may have something; the answers of all of them are to leave
+ * together.
+ */
 static void receive_round(shard *s)
 {
   uint32_t kept = 0;
@@ -149,7 +151,6 @@ static void receive_round(shard *s)
       s->ready[kept++] = index;
   }
   s->ready_count = kept;
-  udp_flush(s->udp);
 }
 
 static void mark_ready(shard *s, uint32_t index)
@@ -379,6 +380,7 @@ static void turn(shard *s)
     poll_sockets(s, 0);
   store_gather(s->port, true);
   for (int i = 0; i < ROUNDS_MAX && s->ready_count > 0; i++) {
+    udp_flush(s->udp); /* of the round before; those of the last leave with what they set off */
     receive_round(s);
     run_endpoint(s);
   }
@@ -386,6 +388,7 @@ static void turn(shard *s)
   submit_late(s);
   run_inside(s);
   run_endpoint(s);
+  udp_flush(s->udp);
   secure_expire(s->secure, s->now);
   timers_run(s->timers, s->port, s->now);
   udp_flush(s->udp);
