@@ -77,6 +77,7 @@ typedef struct copal_req {
   bool wants_observe; /* a GET or FETCH with Observe 0: see copal_ep_observe() */
   uint32_t absent;    /* bit `number % 32` is set when no option of `msg` has that number; 0 when
                          nothing is known */
+  bool wants_proof;   /* an answer with a proof would be kept: see copal_server.is_current() */
 } copal_req;
 
 /* True when the request is known to be without that option: spares looking for it. */
@@ -93,6 +94,9 @@ typedef struct copal_response {
   copal_span payload; /* the whole body, or a part of it */
   uint32_t offset;    /* where `payload` begins in the body */
   uint32_t total;     /* bytes of the body, below 4 GiB; 0 means that `payload` is all of it */
+  copal_span proof;   /* with a request that `wants_proof`: by which copal_server.is_current() knows
+                         whether the answer is still the right one for all who ask with the same
+                         options. Empty: it is made anew each time */
 } copal_response;
 
 typedef struct copal_server {
@@ -102,6 +106,13 @@ typedef struct copal_server {
    * its reaction (copal_err_reaction()). Returning COPAL_OK without an answer acknowledges a
    * confirmable request and says nothing more. */
   int (*on_request)(struct copal_server *s, copal_ep *ep, const copal_req *req, copal_time now);
+
+  /* Whether on_request() would give the answer that this is the proof of to a GET that comes along
+   * `path` now; the endpoint then gives it by itself, which counts as `recalled`. The bytes are
+   * those of copal_response.proof, aligned for numbers of 64 bits. Must not call the endpoint.
+   * NULL: nothing is kept. */
+  bool (*is_current)(struct copal_server *s, const copal_path *path, copal_span proof,
+                     copal_time now);
 } copal_server;
 
 /* ----------------------------------------------------------------------------------- observe */
@@ -274,6 +285,8 @@ typedef struct copal_ep_cfg {
   uint32_t sequence_base; /* added to the sequence numbers of notifications, which follow `now` in
                              ticks of 32 us: what `now` is behind a clock that restarts do not set
                              back. RFC 7641 section 4.4 */
+  uint32_t recall_count;  /* answers to GET that are kept to be given again, a power of two up to
+                             2^24, 260 bytes each; default 0: each is made anew */
   const copal_qblock *qblock; /* lent for the endpoint's life; NULL: Q-Block1 and Q-Block2 are not
                                  understood, and answered 4.02. RFC 9177 */
 } copal_ep_cfg;
@@ -281,7 +294,7 @@ typedef struct copal_ep_cfg {
 #define COPAL_EP_CFG_INIT                                                                          \
   {                                                                                                \
     sizeof(copal_ep_cfg), {0, 0, 0, 0, 0, 0, 0, 0, 0}, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0,   \
-        0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, NULL                                  \
+        0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, 0, NULL                               \
   }
 
 /* ---------------------------------------------------------------------------------- counters */
@@ -292,6 +305,7 @@ typedef size_t copal_count;
 typedef struct copal_stats {
   copal_count rx_datagrams;
   copal_count rx_requests;
+  copal_count recalled; /* of these, GETs that got an answer from memory: `recall_count` */
   copal_count rx_responses;
   copal_count rx_empty;
   copal_count tx_datagrams;

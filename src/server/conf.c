@@ -39,6 +39,7 @@ void conf_init(conf *c)
       .peers = 65536,
       .dedup = 131072,
       .dedup_per_peer = 8192,
+      .answers = 4096,
       .chunks = 262144,
       .chunk = 128,
       .message = 1152,
@@ -274,6 +275,7 @@ copal_ep_cfg conf_ep(const conf *c, uint32_t shards)
   ep.peer_count = share(c->peers, shards);
   ep.dedup_count = share(c->dedup, shards);
   ep.dedup_per_peer = c->dedup_per_peer < ep.dedup_count ? c->dedup_per_peer : ep.dedup_count;
+  ep.recall_count = c->answers != 0 ? share_power(c->answers, shards) : 0;
   ep.chunk_count = share(c->chunks, shards);
   ep.chunk_size = c->chunk;
   ep.message_max = c->message;

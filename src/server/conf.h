@@ -123,7 +123,7 @@ typedef struct conf {
   udp_cfg udp;
 
   copal_params params;
-  uint32_t exchanges, peers, dedup, dedup_per_peer, chunks, mid_counters, timer_slots;
+  uint32_t exchanges, peers, dedup, dedup_per_peer, answers, chunks, mid_counters, timer_slots;
   uint32_t observations, observations_per_client; /* RFC 7641 */
   uint16_t observe_confirm_every;                 /* notifications of which one is confirmable */
   copal_dur timer_tick;

@@ -86,6 +86,7 @@ const conf_key conf_keys[] = {
     COUNT("limits", "peers", peers, 1, 1u << 24),
     COUNT("limits", "dedup", dedup, 1, 1u << 26),
     COUNT("limits", "dedup_per_peer", dedup_per_peer, 1, 1u << 26),
+    COUNT("limits", "answers", answers, 0, 1u << 24),
     COUNT("limits", "chunks", chunks, 1, 1u << 26),
     BYTES("limits", "chunk", chunk, 16, 4096),
     BYTES("limits", "message", message, 64, 65507),

@@ -98,6 +98,16 @@ typedef struct handler_note {
   void (*on_answer)(struct handler_note *n, copal_code code);
 } handler_note;
 
+/* By which an answer from the store is known to be still the right one: whoever asks is the same,
+ * the server's configuration is, and what is stored. */
+typedef struct handler_proof {
+  uint64_t who;           /* identity.serial */
+  uint64_t configuration; /* its number, counted by reloads */
+  store_stamp stamp;      /* the service's */
+  copal_time until;       /* the answer is another from then on; the service's */
+  uint8_t over;
+} handler_proof;
+
 /* One request. */
 typedef struct handler_req {
   const handler_env *env; /* valid for the shard's life: keep it across a deferral */
@@ -107,7 +117,9 @@ typedef struct handler_req {
   const identity *who; /* who asks; NULL: nobody known */
   uint8_t over;        /* how the request is protected: ACCESS_PLAIN, _SESSION or _OSCORE */
   copal_time now;
-  handler_note *note; /* lent until the answer; NULL: nobody */
+  handler_note *note;   /* lent until the answer; NULL: nobody */
+  handler_proof *proof; /* to be completed by who answers with what is stored and nothing else, for
+                           copal_response.proof; NULL: nobody wants one */
 } handler_req;
 
 /* A counter of a service, for the log. */

@@ -46,6 +46,7 @@ static const metric table[] = {
     {"receive_buffer", AT(udp.rcvbuf), METRIC_SMALLEST, false},
 
     ALWAYS("rx_requests", ep.rx_requests),
+    RARE("recalled", ep.recalled),
     RARE("rx_responses", ep.rx_responses),
     RARE("rx_empty", ep.rx_empty),
     RARE("tx_retransmits", ep.tx_retransmits),

@@ -111,12 +111,16 @@ static int serve(pipeline *p, const copal_req *req, const admission_asker *who, 
   const audit_request told = {who->id, req->path, req->msg->code, key};
   /* A body in a set of blocks has a note of its own, and most of its requests no answer. */
   handler_note *note = req->is_qblock1 ? NULL : audit_follow(&p->admission.audit, &told);
+  handler_proof proof = {
+      .who = who->id->serial, .configuration = p->configuration, .over = who->over};
+  const bool is_provable = req->wants_proof && !p->admission.is_limited;
   const handler_req request = {.env = &p->env,
                                .coap = req,
                                .arena = &p->arena,
                                .key = key,
                                .now = now,
                                .note = note,
+                               .proof = is_provable ? &proof : NULL,
                                .who = who->id,
                                .over = who->over};
   const int rc = s->on_request(s, &request);
@@ -166,11 +170,29 @@ static int pipeline_on_request(copal_server *hook, copal_ep *ep, const copal_req
   return rc;
 }
 
+/* Who asks was let in when the answer was made, by the same rules. Nobody's requests are counted,
+ * or there were no proof. */
+static bool pipeline_is_current(copal_server *hook, const copal_path *path, copal_span bytes,
+                                copal_time now)
+{
+  pipeline *p = (pipeline *)hook;
+  const handler_proof *proof = (const handler_proof *)(const void *)bytes.ptr;
+  if (proof->configuration != p->configuration || now >= proof->until)
+    return false;
+  const admission_asker who = admission_asker_of(&p->admission, path);
+  if (who.id->serial != proof->who || who.over != proof->over ||
+      !store_is_unchanged(p->env.store, &proof->stamp))
+    return false;
+  p->stats.requests++;
+  return true;
+}
+
 int pipeline_init(pipeline *p, const conf *c, const router *r, store_port *port,
                   copal_entropy *entropy)
 {
   memset(p, 0, sizeof *p);
   p->hook.on_request = pipeline_on_request;
+  p->hook.is_current = pipeline_is_current;
   p->limits = c->limits;
   p->env = (handler_env){.store = port, .entropy = entropy, .limits = &p->limits};
   p->router = r;
@@ -190,6 +212,7 @@ int pipeline_init(pipeline *p, const conf *c, const router *r, store_port *port,
 void pipeline_reload(pipeline *p, const handler_limits *limits, conf_strings names,
                      const admission_cfg *admitted, copal_time now)
 {
+  p->configuration++;
   p->limits = *limits;
   conf_strings_wipe(&p->names);
   p->names = names;

@@ -32,6 +32,7 @@ typedef struct pipeline {
   admission admission; /* its sessions and its log are the shard's to set */
   copal_guard *echo;   /* lent; makes Echo values. NULL: nobody does */
   arena arena;
+  uint64_t configuration; /* counts reloads */
   pipeline_stats stats;
 } pipeline;
 

@@ -20,7 +20,7 @@ static int refuse_unread(const handler_req *req, store_status status)
 /* 2.05 with what is shown of the item, or 2.03 when the client has it already; to an observer when
  * the observation is stored. */
 static int answer_read(const handler_req *req, const store_item *item, bool is_valid,
-                       const subjects_view *view, subject *observed)
+                       const subjects_view *view, subject *observed, handler_proof *proof)
 {
   representation shown;
   const reply r = reply_to(req);
@@ -28,6 +28,10 @@ static int answer_read(const handler_req *req, const store_item *item, bool is_v
     representation_confirm(&shown, req->env, item, req->now);
   else
     representation_show(&shown, req->env, item, view->format, view->body, req->now);
+  if (proof != NULL) {
+    proof->until = representation_max_age_until(item, req->now);
+    shown.response.proof = copal_span_of((const uint8_t *)proof, sizeof *proof);
+  }
   return observed != NULL ? promise_send(observed, req, &shown.response)
                           : reply_send(&r, &shown.response);
 }
@@ -52,14 +56,22 @@ static int answer_view(resources *s, const handler_req *req, const ask *a,
   }
   const store_item item =
       observed != NULL ? subjects_item(req->env, view.item, &c, req->now) : *view.item;
-  const int err = answer_read(req, &item, ask_has_valid(a, &item), &view, observed);
+  const int err = answer_read(req, &item, ask_has_valid(a, &item), &view, observed, NULL);
   subject_settle(observed);
   return err;
+}
+
+/* The proof that is wanted, with a stamp of what is stored now; or NULL. */
+static handler_proof *begin_proof(const handler_req *req)
+{
+  handler_proof *proof = req->proof;
+  return proof != NULL && store_stamp_of(req->env->store, req->key, &proof->stamp) ? proof : NULL;
 }
 
 int reading_on_get(resources *s, const handler_req *req, const ask *a)
 {
   store_item item;
+  handler_proof *proof = begin_proof(req);
   const store_status found = store_get(req->env->store, req->key, &item, req->now);
   if (found != STORE_OK)
     return refuse_unread(req, found);
@@ -77,7 +89,7 @@ int reading_on_get(resources *s, const handler_req *req, const ask *a)
   }
   const subjects_view view = {.item = &item, .format = item.content_format, .body = item.body};
   if (!req->coap->wants_observe && !resources_has_query(req))
-    return answer_read(req, &item, ask_has_valid(a, &item), &view, NULL);
+    return answer_read(req, &item, ask_has_valid(a, &item), &view, NULL, proof);
   return answer_view(s, req, a, &view);
 }
 

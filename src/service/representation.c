@@ -6,6 +6,12 @@
 
 enum { MAX_AGE_DEFAULT_S = 60 }; /* RFC 7252 section 5.10.5 */
 
+/* Whole seconds since it was written. */
+static copal_time age_of(const store_item *item, copal_time now)
+{
+  return now > item->written ? (now - item->written) / COPAL_SECOND : 0;
+}
+
 /* What is left of `seconds` at that age. */
 static uint32_t left_of(uint32_t seconds, copal_time age_s)
 {
@@ -14,13 +20,20 @@ static uint32_t left_of(uint32_t seconds, copal_time age_s)
 
 uint32_t representation_max_age(const handler_env *env, const store_item *item, copal_time now)
 {
-  const copal_time age_s = now > item->written ? (now - item->written) / COPAL_SECOND : 0;
+  const copal_time age_s = age_of(item, now);
   const uint32_t fresh_s = item->max_age_s == STORE_NO_MAX_AGE ? env->limits->default_max_age_s
                                                                : left_of(item->max_age_s, age_s);
   if (item->lifetime_s == 0)
     return fresh_s;
   const uint32_t life_s = left_of(item->lifetime_s, age_s);
   return fresh_s < life_s ? fresh_s : life_s;
+}
+
+copal_time representation_max_age_until(const store_item *item, copal_time now)
+{
+  if (item->max_age_s == STORE_NO_MAX_AGE && item->lifetime_s == 0)
+    return COPAL_NEVER;
+  return item->written + (age_of(item, now) + 1) * COPAL_SECOND;
 }
 
 /* The value of a uint option, as the tail of `bytes`. RFC 7252 section 3.2. */

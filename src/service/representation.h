@@ -25,6 +25,9 @@ typedef struct representation {
  * default from now on; not longer than what is left of its lifetime. RFC 7252 section 5.10.5. */
 uint32_t representation_max_age(const handler_env *env, const store_item *item, copal_time now);
 
+/* The instant from which on another Max-Age is shown; COPAL_NEVER: it stays. */
+copal_time representation_max_age_until(const store_item *item, copal_time now);
+
 /* Fills in 2.05 with `body` in `format` (or STORE_NO_FORMAT), and the ETag and remaining Max-Age of
  * `item`. The body is borrowed. */
 void representation_show(representation *r, const handler_env *env, const store_item *item,

@@ -33,6 +33,23 @@ store_status store_get_state(store_port *p, copal_span key, store_item *item, co
   return p->store->engine->get(p, STORE_STATE, key, item, now);
 }
 
+enum { IN_CHANGE = 1 }; /* of a state */
+
+bool store_stamp_of(store_port *p, copal_span key, store_stamp *stamp)
+{
+  const store_engine *e = p->store->engine;
+  if (e->where == NULL)
+    return false;
+  stamp->where = e->where(p, key);
+  stamp->state = e->state(p, stamp->where);
+  return (stamp->state & IN_CHANGE) == 0;
+}
+
+bool store_is_unchanged(store_port *p, const store_stamp *stamp)
+{
+  return p->store->engine->state(p, stamp->where) == stamp->state;
+}
+
 /* A change of the state has no conditions but one, and nothing to describe. */
 static bool is_plain_state(const store_op *op)
 {

@@ -161,6 +161,12 @@ typedef struct store_clock {
   copal_time (*now)(struct store_clock *c);
 } store_clock;
 
+/* What a port's view shows of some of the keys, told from what it shows another time. */
+typedef struct store_stamp {
+  uint64_t state;
+  uint32_t where; /* which keys: the engine's */
+} store_stamp;
+
 typedef struct store_usage {
   uint64_t resources;
   uint64_t bytes; /* memory or disk taken */
@@ -184,7 +190,9 @@ typedef struct store_engine {
   void (*view_renew)(store_port *p);
   store_status (*get)(store_port *p, store_space space, copal_span key, store_item *item,
                       copal_time now);
-  size_t (*foresight)(store_port *p); /* NULL: as if it returned 0 */
+  uint32_t (*where)(store_port *p, copal_span key); /* NULL: there are no stamps */
+  uint64_t (*state)(store_port *p, uint32_t where); /* odd: it is being changed, or unknown */
+  size_t (*foresight)(store_port *p);               /* NULL: as if it returned 0 */
   void (*foresee)(store_port *p, const copal_span *keys, size_t count);
   int (*commit)(store_port *p, store_op *op, copal_time now);
   int (*apply)(store_port *p, store_op *op, copal_time now); /* NULL: done runs in drain only */
@@ -221,6 +229,14 @@ void store_view_renew(store_port *p);
  * has seen. What has reached the end of its lifetime at `now` is absent. Returns STORE_OK,
  * STORE_ABSENT, or STORE_FAILED: it is there, but damaged or not to be read. Never blocks. */
 store_status store_get(store_port *p, copal_span key, store_item *item, copal_time now);
+
+/* Stamps what the port's view shows of a key. Taken before store_get() it holds for what that
+ * finds. Returns false when there is no stamp to be had now. */
+bool store_stamp_of(store_port *p, copal_span key, store_stamp *stamp);
+
+/* True as long as store_get() of the key finds what it found after the stamp was taken, but for
+ * lifetimes that end meanwhile. False may also be said when others of the keys have changed. */
+bool store_is_unchanged(store_port *p, const store_stamp *stamp);
 
 /* For how many keys at once store_foresee() is worth its work now: 0 when what is stored is little
  * enough to be in the cache, or the engine has no use for it. */

@@ -137,6 +137,7 @@ typedef struct turn {
   bool is_continuous;       /* with Q-Block2: further sets may follow */
   uint32_t wanted;          /* with Q-Block2: blocks asked for, from `rules.block2` on */
   struct qblock_flow *flow; /* that puts the request to the handler once more, or NULL */
+  uint32_t recall_hash;     /* of a request whose answer would be kept, to be given again; or 0 */
 } turn;
 
 /* The part of a notification that its receivers have in common. Good for those that are notified of
@@ -165,6 +166,7 @@ struct copal_ep {
   uint32_t critical_requests, critical_responses; /* options understood, see option_check.h */
   turn *turn;                                     /* NULL outside on_request() */
   struct qblock *qblock;                          /* NULL: Q-Block is off */
+  struct recall *recall;                          /* NULL: no answer is given twice */
   copal_mspan scratch;                            /* who writes there voids `rendering` */
   rendering rendering;
   copal_timerq timers;

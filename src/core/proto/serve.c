@@ -10,6 +10,7 @@
 #include "core/proto/mid.h"
 #include "core/proto/observe.h"
 #include "core/proto/qblock.h"
+#include "core/proto/recall.h"
 #include "core/proto/refusal.h"
 #include "core/proto/reply.h"
 #include "core/proto/send.h"
@@ -173,6 +174,8 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
     challenged = challenge_replace(ep, t->path, &w, &head, &t->rules, now);
   if (challenged < 0 || (challenged && t->rules.is_group)) /* a group member keeps silent instead */
     return challenged < 0 ? challenged : COPAL_OK;
+  if (!challenged)
+    recall_keep(ep, t, r, &w);
   const int sent = dispatch(ep, t, &w, now);
   if (!challenged)
     qblock_follow(ep, t, r, now);
@@ -238,6 +241,10 @@ static const uint32_t answering =
     COPAL_SIGHT_BIT(COPAL_OPT_Q_BLOCK1) | COPAL_SIGHT_BIT(COPAL_OPT_Q_BLOCK2) |
     COPAL_SIGHT_BIT(COPAL_OPT_NO_RESPONSE);
 
+/* Options with which a request is not like others that look the same: those, and what its sender
+ * shows of itself. RFC 9175 section 2.2. */
+static const uint32_t distinguishing = answering | COPAL_SIGHT_BIT(COPAL_OPT_ECHO);
+
 /* Everything about the request that can be wrong with it. */
 static int read_request(copal_ep *ep, turn *t, copal_req *req)
 {
@@ -253,6 +260,33 @@ static int read_request(copal_ep *ep, turn *t, copal_req *req)
   if (!err)
     err = qblock_read(ep, t, req);
   return err;
+}
+
+/* Answers as the handler did last time, and would now. Returns false when it has to be asked. */
+static bool answer_again(copal_ep *ep, turn *t, copal_time now)
+{
+  const recall_slot *kept = recall_find(ep, t);
+  if (!kept || t->msg->token.len > ep->cfg.token_cap)
+    return false;
+  const copal_span tail = recall_tail(kept);
+  const size_t len = COPAL_HEADER_SIZE + t->msg->token.len + tail.len;
+  reply_rules_begin(t);
+  if (challenge_is_due(ep, t->path, t->rules.request_code, len, now) ||
+      remember(ep, t, false, now) < 0)
+    return false;
+  const copal_msg head = head_for(ep, t, kept->code, now);
+  copal_wr w = send_begin(ep, t->path);
+  copal_msg_put_head(&w, &head);
+  copal_wr_span(&w, tail);
+  if (w.err)
+    return false;
+  send_commit(ep, t->path, &w);
+  if (t->dedup)
+    t->dedup->state = DEDUP_SILENT;
+  ep->stats.rx_requests++;
+  ep->stats.recalled++;
+  challenge_probe(ep, t->path, now);
+  return true;
 }
 
 int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, uint16_t *offender,
@@ -271,6 +305,8 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
     on_duplicate(ep, path, msg, d, now);
     return COPAL_OK;
   }
+  if (!d && answer_again(ep, &t, now))
+    return COPAL_OK;
   int err = read_request(ep, &t, &req);
   if (!err)
     err = remember(ep, &t, req.has_block1, now);
@@ -282,6 +318,9 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
   challenge_read(ep, &t);
   ep->turn = &t; /* its dedup entry may have to make place */
   observe_cancel(ep, &t);
+  if ((t.sight.absent & distinguishing) != distinguishing)
+    t.recall_hash = 0;
+  req.wants_proof = t.recall_hash != 0;
   req.absent = t.sight.absent;
   req.wants_observe = t.wants_observe;
   req.has_block2 = t.rules.has_block2;

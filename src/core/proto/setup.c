@@ -10,6 +10,7 @@
 #include "core/proto/ep.h"
 #include "core/proto/observe.h"
 #include "core/proto/qblock.h"
+#include "core/proto/recall.h"
 #include "core/proto/slice.h"
 #include "core/wire/option_check.h"
 
@@ -77,7 +78,8 @@ static bool is_valid(const copal_ep_cfg *c)
          c->token_cap >= COPAL_TOKEN_MAX && c->token_len >= TOKEN_LEN_MIN &&
          c->token_len <= COPAL_TOKEN_MAX && c->szx_max <= COPAL_SZX_MAX &&
          is_power_of_two(c->mid_count) && c->mid_count <= SLOTS_MAX &&
-         is_power_of_two(c->timer_slots) && c->timer_slots <= SLOTS_MAX && qblock_is_valid(c);
+         is_power_of_two(c->timer_slots) && c->timer_slots <= SLOTS_MAX && qblock_is_valid(c) &&
+         recall_is_valid(c);
 }
 
 /* Where a member of `*ep` is, also when there is no `ep` and its place is never looked at. */
@@ -101,6 +103,7 @@ static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
   copal_carve_map(&c, PLACE(ep, exchange_by_mid), cfg->exchange_count);
   observe_lay_out(&c, ep, cfg);
   qblock_lay_out(&c, ep, cfg);
+  recall_lay_out(&c, ep, cfg);
   mid_counter *mids = copal_carve_zeros(&c, sizeof(mid_counter) * cfg->mid_count);
   copal_time *mid_rounds = copal_carve_zeros(&c, sizeof(copal_time) * cfg->mid_count);
   void *slots = copal_carve(&c, copal_timerq_size(cfg->timer_slots));

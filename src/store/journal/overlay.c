@@ -14,6 +14,7 @@ enum {
 
 struct overlay_stripe {
   _Alignas(CACHE_LINE) pthread_mutex_t lock;
+  atomic_uint_fast64_t state; /* goes up with what is published: odd while that is under way */
 };
 
 bool overlay_init(overlay *o, uint32_t buckets, uint32_t history)
@@ -33,8 +34,10 @@ bool overlay_init(overlay *o, uint32_t buckets, uint32_t history)
   o->secret = (keyhash_secret){{random[0], random[1]}};
   for (int i = 0; i < OVERLAY_TREES; i++)
     o->keys[i] = keytree_init(random[2 + i]);
-  for (int i = 0; i < STRIPES; i++)
+  for (int i = 0; i < STRIPES; i++) {
     pthread_mutex_init(&o->stripes[i].lock, NULL);
+    atomic_init(&o->stripes[i].state, 0);
+  }
   pthread_rwlock_init(&o->keys_lock, NULL);
   return true;
 }
@@ -69,9 +72,39 @@ uint64_t overlay_hash(const overlay *o, int space, copal_span key)
   return keyhash(&o->secret, key) + (uint64_t)space;
 }
 
+uint32_t overlay_where(uint64_t hash)
+{
+  return hash % STRIPES;
+}
+
+static overlay_stripe *stripe_of(const overlay *o, uint64_t hash)
+{
+  return &o->stripes[overlay_where(hash)];
+}
+
 static pthread_mutex_t *lock_of(const overlay *o, uint64_t hash)
 {
-  return &o->stripes[hash % STRIPES].lock;
+  return &stripe_of(o, hash)->lock;
+}
+
+uint64_t overlay_state(const overlay *o, uint32_t where)
+{
+  return atomic_load_explicit(&o->stripes[where].state, memory_order_acquire);
+}
+
+/* Locks a stripe for a change that readers see, and ends it. They look with the stripe locked. */
+static void begin_change(overlay_stripe *st)
+{
+  pthread_mutex_lock(&st->lock);
+  const uint64_t state = atomic_load_explicit(&st->state, memory_order_relaxed);
+  atomic_store_explicit(&st->state, state + 1, memory_order_relaxed);
+}
+
+static void end_change(overlay_stripe *st)
+{
+  const uint64_t state = atomic_load_explicit(&st->state, memory_order_relaxed);
+  atomic_store_explicit(&st->state, state + 1, memory_order_release);
+  pthread_mutex_unlock(&st->lock);
 }
 
 /* Buckets of one stripe have the low bits in common: there are at least as many buckets. */
@@ -247,8 +280,8 @@ static trail *trail_behind(const overlay *o, const overlay_entry *e, const versi
 bool overlay_publish(overlay *o, overlay_entry *e, version *v, bool is_new)
 {
   trail *before = trail_behind(o, e, v); /* only the writer changes what it follows */
-  pthread_mutex_t *lock = lock_of(o, e->hash);
-  pthread_mutex_lock(lock);
+  overlay_stripe *st = stripe_of(o, e->hash);
+  begin_change(st);
   version *old = e->now;
   trail *old_before = e->before;
   const bool was_dirty = e->is_dirty;
@@ -268,7 +301,7 @@ bool overlay_publish(overlay *o, overlay_entry *e, version *v, bool is_new)
     e->is_ordered = true;
   }
   take_pin(e);
-  pthread_mutex_unlock(lock);
+  end_change(st);
   version_give_to(old, &o->stock);
   trail_give(old_before);
   return !was_dirty;

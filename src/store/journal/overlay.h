@@ -66,6 +66,11 @@ void overlay_wipe(overlay *o);
 
 uint64_t overlay_hash(const overlay *o, int space, copal_span key);
 
+/* The stripe of a key, and what tells whether readers may see something else under keys of it than
+ * another time: odd while that changes. Any thread. */
+uint32_t overlay_where(uint64_t hash);
+uint64_t overlay_state(const overlay *o, uint32_t where);
+
 /* What readers see under a key, with a reference for the caller; NULL: nothing. Any thread. */
 version *overlay_find(overlay *o, int space, copal_span key, uint64_t hash);
 

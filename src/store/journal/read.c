@@ -104,6 +104,18 @@ store_status read_get(store_port *base, store_space in, copal_span key, store_it
   return STORE_OK;
 }
 
+/* What the database has without the overlay does not change: who drops an entry leaves it to the
+ * database first. */
+uint32_t read_where(store_port *base, copal_span key)
+{
+  return overlay_where(overlay_hash(&store_of(base)->overlay, STORE_RESOURCES, key));
+}
+
+uint64_t read_state(store_port *base, uint32_t where)
+{
+  return overlay_state(&store_of(base)->overlay, where);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * many */
 

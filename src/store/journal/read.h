@@ -9,6 +9,9 @@
 store_status read_get(store_port *base, store_space space, copal_span key, store_item *item,
                       copal_time now);
 
+uint32_t read_where(store_port *base, copal_span key);
+uint64_t read_state(store_port *base, uint32_t where);
+
 int read_list(store_port *base, const store_range *range, store_each *each, void *ctx,
               copal_time now);
 

@@ -478,11 +478,28 @@ static size_t lmdb_counts(store *base, store_count counts[STORE_COUNT_MAX])
   return LMDB_COUNT_COUNT;
 }
 
+/* The snapshot tells of all keys at once. */
+static uint32_t lmdb_where(store_port *p, copal_span key)
+{
+  (void)p, (void)key;
+  return 0;
+}
+
+static uint64_t lmdb_state(store_port *base, uint32_t where)
+{
+  enum { UNKNOWN = 1 };
+  MDB_txn *txn = port_view((lmdb_port *)base);
+  (void)where;
+  return txn != NULL ? (uint64_t)mdb_txn_id(txn) * 2 : UNKNOWN;
+}
+
 static const store_engine lmdb_engine = {
     .port_open = lmdb_port_open,
     .port_close = lmdb_port_close,
     .view_renew = lmdb_view_renew,
     .get = lmdb_get,
+    .where = lmdb_where,
+    .state = lmdb_state,
     .commit = lmdb_commit,
     .drain = lmdb_drain,
     .list = lmdb_list,

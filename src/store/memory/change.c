@@ -375,7 +375,7 @@ static void change_begin(change *c)
 {
   c->hash = keyhash(&c->s->secret, c->op->key);
   c->st = shelf_stripe(c->s, c->op->space, c->hash);
-  pthread_mutex_lock(&c->st->lock);
+  stripe_begin_change(c->st);
   c->e = stripe_find(c->st, c->hash, c->op->key);
   if (c->e != NULL)
     c->old = representation_item(rep_of(c->e), c->s->epoch);
@@ -385,7 +385,7 @@ static void change_run(change *c)
 {
   change_begin(c);
   change_do(c);
-  pthread_mutex_unlock(&c->st->lock);
+  stripe_end_change(c->st);
 }
 
 /* Answers as the first time. The key is copied: the name may be forgotten before it is read. */
@@ -442,5 +442,5 @@ void memory_expire(memory_store *s, grace_seat *seat, store_space space, copal_s
   change c = {.s = s, .seat = seat, .op = &op, .now = now};
   change_begin(&c);
   change_lapse(&c);
-  pthread_mutex_unlock(&c.st->lock);
+  stripe_end_change(c.st);
 }

@@ -45,6 +45,7 @@ typedef struct stripe {
   _Alignas(GRACE_LINE) pthread_mutex_t lock;
   atomic_uintptr_t table; /* see table.c; 0: none yet */
   uint32_t count;
+  atomic_uint_fast64_t state; /* goes up with each change: odd while it is under way */
 } stripe;
 
 /* The entries of one space. */
@@ -129,6 +130,29 @@ bool shelf_init(shelf *sh, uint32_t stripe_count);
 void shelf_wipe(shelf *sh, uint32_t stripe_count);
 
 stripe *shelf_stripe(const memory_store *s, store_space space, uint64_t hash);
+
+uint32_t shelf_index(const memory_store *s, uint64_t hash);
+
+/* Locks the stripe for a change, and ends it. What the change shows, it shows by stores that
+ * release: who sees it sees that the state has become odd. */
+static inline void stripe_begin_change(stripe *st)
+{
+  pthread_mutex_lock(&st->lock);
+  const uint64_t state = atomic_load_explicit(&st->state, memory_order_relaxed);
+  atomic_store_explicit(&st->state, state + 1, memory_order_relaxed);
+}
+
+static inline void stripe_end_change(stripe *st)
+{
+  const uint64_t state = atomic_load_explicit(&st->state, memory_order_relaxed);
+  atomic_store_explicit(&st->state, state + 1, memory_order_release);
+  pthread_mutex_unlock(&st->lock);
+}
+
+static inline uint64_t stripe_state(const stripe *st)
+{
+  return atomic_load_explicit(&st->state, memory_order_acquire);
+}
 
 /* The entry of that key, or NULL. The caller is inside its seat or holds the stripe's lock. */
 entry *stripe_find(const stripe *st, uint64_t hash, copal_span key);

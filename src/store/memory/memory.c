@@ -104,6 +104,17 @@ static store_status memory_get(store_port *base, store_space in, copal_span key,
   return STORE_OK;
 }
 
+static uint32_t memory_where(store_port *base, copal_span key)
+{
+  const memory_store *s = store_of(base);
+  return shelf_index(s, keyhash(&s->secret, key));
+}
+
+static uint64_t memory_state(store_port *base, uint32_t where)
+{
+  return stripe_state(&store_of(base)->shelves[STORE_RESOURCES].stripes[where]);
+}
+
 static size_t memory_foresight(store_port *base)
 {
   const memory_store *s = store_of(base);
@@ -332,6 +343,8 @@ static const store_engine memory_engine = {
     .port_close = memory_port_close,
     .view_renew = memory_view_renew,
     .get = memory_get,
+    .where = memory_where,
+    .state = memory_state,
     .foresight = memory_foresight,
     .foresee = memory_foresee,
     .commit = memory_commit,

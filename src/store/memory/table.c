@@ -287,7 +287,12 @@ void shelf_wipe(shelf *sh, uint32_t stripe_count)
   sh->stripes = NULL;
 }
 
+uint32_t shelf_index(const memory_store *s, uint64_t hash)
+{
+  return (uint32_t)hash & (s->cfg.stripe_count - 1);
+}
+
 stripe *shelf_stripe(const memory_store *s, store_space space, uint64_t hash)
 {
-  return &s->shelves[space].stripes[hash & (s->cfg.stripe_count - 1)];
+  return &s->shelves[space].stripes[shelf_index(s, hash)];
 }
