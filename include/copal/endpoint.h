@@ -286,7 +286,7 @@ typedef struct copal_ep_cfg {
                              ticks of 32 us: what `now` is behind a clock that restarts do not set
                              back. RFC 7641 section 4.4 */
   uint32_t recall_count;  /* answers to GET that are kept to be given again, a power of two up to
-                             2^24, 260 bytes each; default 0: each is made anew */
+                             2^24, 264 bytes each; default 0: each is made anew */
   const copal_qblock *qblock; /* lent for the endpoint's life; NULL: Q-Block1 and Q-Block2 are not
                                  understood, and answered 4.02. RFC 9177 */
 } copal_ep_cfg;

@@ -479,6 +479,35 @@ static void move_clock(bed *b, model *m)
   the_clock.now = b->now;
 }
 
+/* What was found behind a stamp, some time ago. */
+typedef struct stamped {
+  const entry *e; /* NULL: nothing */
+  store_stamp stamp;
+  store_rev rev; /* 0: absent */
+  unsigned held;
+} stamped;
+
+static store_rev rev_of(bed *b, const entry *e)
+{
+  store_item item;
+  return store_get(b->p, key_of(e), &item, b->now) == STORE_OK ? item.rev : 0;
+}
+
+/* As long as the stamp holds, the same is found. Only lifetimes end without notice. */
+static void check_stamp(bed *b, model *m, stamped *s)
+{
+  if (s->e != NULL && store_is_unchanged(b->p, &s->stamp)) {
+    const store_rev rev = rev_of(b, s->e);
+    assert_true(rev == s->rev || (rev == 0 && s->e->is_there && !is_alive(s->e, b->now)));
+    s->held++;
+  }
+  s->e = &m->entries[draw(m, KEYS)];
+  if (!store_stamp_of(b->p, key_of(s->e), &s->stamp)) /* the sweeper is at it */
+    s->e = NULL;
+  else
+    s->rev = rev_of(b, s->e);
+}
+
 static void run_window(bed *b, model *m)
 {
   step steps[WINDOW];
@@ -569,8 +598,10 @@ static void engine_matches_a_naive_map(void **state)
     bed_make_dir(&b);
   the_clock.now = b.now;
   bed_use(&b, e->open(&b));
+  stamped s = {.e = NULL};
   for (int i = 0; i < STEPS; i++) {
     run_window(&b, &m);
+    check_stamp(&b, &m, &s);
     if (i % LIST_EVERY == 0)
       check_list(&b, &m);
     if (i % LIST_EVERY == 1)
@@ -578,11 +609,13 @@ static void engine_matches_a_naive_map(void **state)
     if (e->is_durable && i % REOPEN_EVERY == REOPEN_EVERY - 1) {
       bed_leave(&b);
       bed_use(&b, e->open(&b));
+      s.e = NULL;
     }
   }
   check_list(&b, &m);
   check_sweep(&b, &m);
   assert_true(m.repeats > 0);
+  assert_true(s.held > 0);
   bed_leave(&b);
   if (e->is_durable)
     bed_remove_dir(&b);

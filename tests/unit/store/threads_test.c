@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 
 #include "copal/error.h"
 #include "store/memory/memory.h"
@@ -228,12 +230,71 @@ static void readers_see_whole_entries_while_tables_grow(void **state)
   store_close(s);
 }
 
+/* What the writer says is done. */
+static atomic_uint acknowledged;
+
+/* One thread counts up, the others look: as long as a stamp holds, what was found behind it is not
+ * older than what the writer had been told to be done before the look. */
+static void *count_or_look(void *arg)
+{
+  worker *w = arg;
+  const copal_span key = copal_span_str("/counter");
+  store_stamp stamp;
+  unsigned found = 0, held = 0;
+  bool has_stamp = false;
+  for (unsigned i = 1; i <= GROWTH && !w->failed; i++) {
+    const unsigned done = atomic_load(&acknowledged);
+    store_view_renew(w->p);
+    if (w->number == 0) {
+      w->op = (store_op){.done = on_done,
+                         .verb = STORE_PUT,
+                         .key = key,
+                         .body = copal_span_of((const uint8_t *)&i, sizeof i)};
+      w->failed = store_commit(w->p, &w->op, 0) != COPAL_OK || store_drain(w->p, 1) != 1;
+      atomic_store(&acknowledged, i);
+      if (i % 16 == 0)
+        sched_yield();
+    } else if (has_stamp && store_is_unchanged(w->p, &stamp)) {
+      held++;
+      w->failed = found < done;
+    } else {
+      store_item item;
+      has_stamp = store_stamp_of(w->p, key, &stamp);
+      w->failed = store_get(w->p, key, &item, 0) != STORE_OK;
+      if (!w->failed)
+        memcpy(&found, item.body.ptr, sizeof found);
+      w->failed |= found < done;
+    }
+  }
+  w->failed |= w->number != 0 && held == 0;
+  return NULL;
+}
+
+static void a_stamp_does_not_outlive_a_change(void **state)
+{
+  (void)state;
+  store *s = memory_store_open(&(memory_store_cfg){.stripe_count = 2});
+  const unsigned zero = 0;
+  worker w = {.s = s};
+  assert_int_equal(store_port_open(s, NULL, &w.p), COPAL_OK);
+  w.op = (store_op){.done = on_done,
+                    .verb = STORE_PUT,
+                    .key = copal_span_str("/counter"),
+                    .body = copal_span_of((const uint8_t *)&zero, sizeof zero)};
+  assert_int_equal(store_commit(w.p, &w.op, 0), COPAL_OK);
+  assert_int_equal(store_drain(w.p, 1), 1);
+  run_all(s, count_or_look);
+  store_port_close(w.p);
+  store_close(s);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(compare_and_swap_loses_no_update),
       cmocka_unit_test(churn_keeps_bytes_order_and_accounts),
       cmocka_unit_test(readers_see_whole_entries_while_tables_grow),
+      cmocka_unit_test(a_stamp_does_not_outlive_a_change),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
