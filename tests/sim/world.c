@@ -105,7 +105,7 @@ static void node_open(world *w, uint8_t i)
   n->sink = (node_sink){{sink_reserve, sink_commit}, w, i, 0, malloc(WORLD_ROOM)};
   n->inbox = malloc(NET_MTU);
   n->entropy = (node_entropy){{entropy_fill}, {rng_next(&w->rng)}};
-  n->server = (node_server){{server_on_request}, w, i};
+  n->server = (node_server){{.on_request = server_on_request}, w, i};
   cfg.sink = &n->sink.base;
   cfg.entropy = &n->entropy.base;
   cfg.server = w->cfg.is_server[i] ? &n->server.base : NULL;
