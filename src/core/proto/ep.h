@@ -177,6 +177,18 @@ struct copal_ep {
   copal_ep_cfg cfg;
 };
 
+/* True when the request has none of the options that say how it is to be answered. Most have none.
+ */
+static inline bool turn_has_plain_answer(const turn *t)
+{
+  const uint32_t answering =
+      COPAL_SIGHT_BIT(COPAL_OPT_OBSERVE) | COPAL_SIGHT_BIT(COPAL_OPT_ACCEPT) |
+      COPAL_SIGHT_BIT(COPAL_OPT_BLOCK1) | COPAL_SIGHT_BIT(COPAL_OPT_BLOCK2) |
+      COPAL_SIGHT_BIT(COPAL_OPT_Q_BLOCK1) | COPAL_SIGHT_BIT(COPAL_OPT_Q_BLOCK2) |
+      COPAL_SIGHT_BIT(COPAL_OPT_NO_RESPONSE);
+  return (t->sight.absent & answering) == answering;
+}
+
 /* First instance of an option of the request, unless its length is outside the registered range.
  * Most options are known to be absent and not looked for. */
 bool turn_find(const turn *t, uint16_t number, copal_span *value);

@@ -5,7 +5,23 @@
 
 #include <string.h>
 
+#include "core/proto/challenge.h"
+#include "core/proto/dedup.h"
+#include "core/proto/reply.h"
+#include "core/proto/send.h"
+#include "core/proto/serve.h"
+
 #define KEPT_BIT UINT32_C(0x80000000) /* no hash is 0 */
+
+/* An answer that is kept, with what was asked. */
+typedef struct recall_slot {
+  uint8_t key_len;
+  uint8_t tail_len;
+  uint8_t proof_len;
+  copal_code code;
+  _Alignas(uint64_t) uint8_t bytes[]; /* proof, options asked with, options and payload of the
+                                         answer */
+} recall_slot;
 
 enum {
   SLOT_SIZE = 256, /* bytes */
@@ -88,7 +104,9 @@ static bool is_eligible(const copal_ep *ep, const turn *t)
          m->options.len < ROOM && (t->path->flags & COPAL_PATH_GROUP) == 0;
 }
 
-const recall_slot *recall_find(copal_ep *ep, turn *t)
+/* The answer to the request when one is kept that is good now, or NULL. When it has come before
+ * without one, `t->recall_hash` says where an answer to it would be kept. */
+static const recall_slot *find(copal_ep *ep, turn *t)
 {
   if (!is_eligible(ep, t))
     return NULL;
@@ -105,6 +123,54 @@ const recall_slot *recall_find(copal_ep *ep, turn *t)
     t->recall_hash = hash;
   place->seen = hash;
   return NULL;
+}
+
+/* Options and payload of a kept answer. */
+static copal_span tail_of(const recall_slot *s)
+{
+  return copal_span_of(s->bytes + s->proof_len + s->key_len, s->tail_len);
+}
+
+/* Writes and sends it. Returns false when there is no room. */
+static bool send_again(copal_ep *ep, turn *t, const recall_slot *s, copal_time now)
+{
+  const copal_msg head = serve_head(ep, t, s->code, now);
+  copal_wr w = send_begin(ep, t->path);
+  copal_msg_put_head(&w, &head);
+  copal_wr_span(&w, tail_of(s));
+  if (w.err)
+    return false;
+  send_commit(ep, t->path, &w);
+  return true;
+}
+
+bool recall_answer(copal_ep *ep, turn *t, copal_time now)
+{
+  const recall_slot *s = find(ep, t);
+  if (!s || t->msg->token.len > ep->cfg.token_cap)
+    return false;
+  const size_t len = COPAL_HEADER_SIZE + t->msg->token.len + s->tail_len;
+  reply_rules_begin(t);
+  if (challenge_is_due(ep, t->path, t->msg->code, len, now) || !send_again(ep, t, s, now))
+    return false;
+  /* As of all that is safe, only a Non-confirmable one is remembered. RFC 7252 section 4.5. */
+  dedup *d = NULL;
+  if (!t->rules.is_confirmable)
+    d = dedup_remember(ep, t->path, t->msg->mid, ep->non_lifetime, now);
+  if (d)
+    d->state = DEDUP_SILENT;
+  ep->stats.rx_requests++;
+  ep->stats.recalled++;
+  challenge_probe(ep, t->path, now);
+  return true;
+}
+
+bool recall_is_wanted(turn *t)
+{
+  /* Those with Echo show something of their sender. RFC 9175 section 2.2. */
+  if (!turn_has_plain_answer(t) || !copal_opt_is_absent(t->sight.absent, COPAL_OPT_ECHO))
+    t->recall_hash = 0;
+  return t->recall_hash != 0;
 }
 
 void recall_keep(copal_ep *ep, const turn *t, const copal_response *r, const copal_wr *w)

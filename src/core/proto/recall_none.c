@@ -13,10 +13,16 @@ void recall_lay_out(copal_carver *c, copal_ep *ep, const copal_ep_cfg *cfg)
   (void)c, (void)ep, (void)cfg;
 }
 
-const recall_slot *recall_find(copal_ep *ep, turn *t)
+bool recall_answer(copal_ep *ep, turn *t, copal_time now)
 {
-  (void)ep, (void)t;
-  return NULL;
+  (void)ep, (void)t, (void)now;
+  return false;
+}
+
+bool recall_is_wanted(turn *t)
+{
+  (void)t;
+  return false;
 }
 
 void recall_keep(copal_ep *ep, const turn *t, const copal_response *r, const copal_wr *w)

@@ -87,8 +87,7 @@ static int remember(copal_ep *ep, turn *t, bool is_block, copal_time now)
 /* ------------------------------------------------------------------------------------- responses
  */
 
-/* Header of the response to the request in `t`. */
-static copal_msg head_for(copal_ep *ep, const turn *t, copal_code code, copal_time now)
+copal_msg serve_head(copal_ep *ep, const turn *t, copal_code code, copal_time now)
 {
   const bool is_piggyback = t->rules.is_confirmable;
   return (copal_msg){
@@ -154,7 +153,7 @@ static int respond(copal_ep *ep, turn *t, const copal_response *r, copal_time no
   }
   observe_settle(ep, t, r->code, now);
   const size_t rest = qblock_plan(ep, t, r);
-  copal_msg head = head_for(ep, t, r->code, now);
+  copal_msg head = serve_head(ep, t, r->code, now);
   copal_wr w = send_begin(ep, t->path);
   const bool is_unsent = w.err && t->dedup && t->rules.is_confirmable;
   if (is_unsent) { /* the request has had its effect: its duplicate fetches the answer */
@@ -234,23 +233,12 @@ static void handle(copal_ep *ep, turn *t, const copal_req *req, copal_time now)
     t->dedup->state = DEDUP_SILENT;
 }
 
-/* Options that say how a request is to be answered. Most requests have none of them. */
-static const uint32_t answering =
-    COPAL_SIGHT_BIT(COPAL_OPT_OBSERVE) | COPAL_SIGHT_BIT(COPAL_OPT_ACCEPT) |
-    COPAL_SIGHT_BIT(COPAL_OPT_BLOCK1) | COPAL_SIGHT_BIT(COPAL_OPT_BLOCK2) |
-    COPAL_SIGHT_BIT(COPAL_OPT_Q_BLOCK1) | COPAL_SIGHT_BIT(COPAL_OPT_Q_BLOCK2) |
-    COPAL_SIGHT_BIT(COPAL_OPT_NO_RESPONSE);
-
-/* Options with which a request is not like others that look the same: those, and what its sender
- * shows of itself. RFC 9175 section 2.2. */
-static const uint32_t distinguishing = answering | COPAL_SIGHT_BIT(COPAL_OPT_ECHO);
-
 /* Everything about the request that can be wrong with it. */
 static int read_request(copal_ep *ep, turn *t, copal_req *req)
 {
   int err = check(ep, t);
   reply_rules_begin(t);
-  if (err || (t->sight.absent & answering) == answering)
+  if (err || turn_has_plain_answer(t))
     return err;
   err = reply_rules_read(ep, t);
   if (!err)
@@ -260,33 +248,6 @@ static int read_request(copal_ep *ep, turn *t, copal_req *req)
   if (!err)
     err = qblock_read(ep, t, req);
   return err;
-}
-
-/* Answers as the handler did last time, and would now. Returns false when it has to be asked. */
-static bool answer_again(copal_ep *ep, turn *t, copal_time now)
-{
-  const recall_slot *kept = recall_find(ep, t);
-  if (!kept || t->msg->token.len > ep->cfg.token_cap)
-    return false;
-  const copal_span tail = recall_tail(kept);
-  const size_t len = COPAL_HEADER_SIZE + t->msg->token.len + tail.len;
-  reply_rules_begin(t);
-  if (challenge_is_due(ep, t->path, t->rules.request_code, len, now) ||
-      remember(ep, t, false, now) < 0)
-    return false;
-  const copal_msg head = head_for(ep, t, kept->code, now);
-  copal_wr w = send_begin(ep, t->path);
-  copal_msg_put_head(&w, &head);
-  copal_wr_span(&w, tail);
-  if (w.err)
-    return false;
-  send_commit(ep, t->path, &w);
-  if (t->dedup)
-    t->dedup->state = DEDUP_SILENT;
-  ep->stats.rx_requests++;
-  ep->stats.recalled++;
-  challenge_probe(ep, t->path, now);
-  return true;
 }
 
 int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, uint16_t *offender,
@@ -305,7 +266,7 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
     on_duplicate(ep, path, msg, d, now);
     return COPAL_OK;
   }
-  if (!d && answer_again(ep, &t, now))
+  if (!d && recall_answer(ep, &t, now))
     return COPAL_OK;
   int err = read_request(ep, &t, &req);
   if (!err)
@@ -318,9 +279,7 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
   challenge_read(ep, &t);
   ep->turn = &t; /* its dedup entry may have to make place */
   observe_cancel(ep, &t);
-  if ((t.sight.absent & distinguishing) != distinguishing)
-    t.recall_hash = 0;
-  req.wants_proof = t.recall_hash != 0;
+  req.wants_proof = recall_is_wanted(&t);
   req.absent = t.sight.absent;
   req.wants_observe = t.wants_observe;
   req.has_block2 = t.rules.has_block2;

@@ -15,6 +15,9 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
 void serve_refuse(copal_ep *ep, const copal_path *path, const copal_msg *msg, int err,
                   uint16_t offender, copal_time now);
 
+/* Header of the response to the request in `t`. */
+copal_msg serve_head(copal_ep *ep, const turn *t, copal_code code, copal_time now);
+
 /* The exchange's timer fired. */
 void serve_on_timer(copal_ep *ep, exchange *x, copal_time now);
 
