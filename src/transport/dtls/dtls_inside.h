@@ -62,6 +62,7 @@ struct dtls {
   const dtls_about *leaving; /* of the session on_close() is being told of; NULL: of none */
   struct {
     uint32_t slot, left; /* the next to look at; how many more */
+    uint32_t used;       /* slots in use when `left` was reckoned */
     bool has_renamed;    /* somebody has another number, and the owner has not been told */
     copal_time tell_by;  /* it is told then, in the midst of a walk, too */
     copal_time due;      /* COPAL_NEVER: nothing is to be done */

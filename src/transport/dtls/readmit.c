@@ -22,7 +22,7 @@ void dtls_readmit(dtls *d, copal_time now)
   if (d->cfg.credentials->readmit == NULL)
     return;
   /* From where it is, all around: who reloads all the time spares nobody. */
-  d->readmit.left = d->sessions->used;
+  d->readmit.left = d->readmit.used = d->sessions->used;
   d->readmit.due = now;
 }
 
@@ -52,9 +52,18 @@ static void judge(dtls *d, dtls_session *s)
     rename_peer(d, s, now);
 }
 
+/* Slots that came into use since are gone through, too: they may lie between this one and those
+ * that the walk has begun behind. */
+static void add_new_slots(dtls *d)
+{
+  d->readmit.left += d->sessions->used - d->readmit.used;
+  d->readmit.used = d->sessions->used;
+}
+
 void readmit_run(dtls *d)
 {
   dtls_sessions *all = d->sessions;
+  add_new_slots(d);
   for (uint32_t i = 0; i < SLICE && d->readmit.left > 0; i++) {
     if (d->readmit.slot >= all->used)
       d->readmit.slot = 0;

@@ -100,6 +100,17 @@ static bool drop_all(talk *t, talk_datagram *d)
   return false;
 }
 
+/* Sessions of the peers from `first` to `last`. */
+static void join(talk *t, uint32_t first, uint32_t last)
+{
+  talk_side *server = &t->sides[TALK_SERVER];
+  for (uint32_t i = first; i <= last; i++) {
+    fixture_peer p = fixture_peer_at(i, true, 0);
+    assert_non_null(fixture_join(dtls_table(server->dtls), &p, t->now));
+    server->credentials.held++;
+  }
+}
+
 /* More sessions than one turn looks at, and a reload before each turn. */
 static void reloads_in_a_row_do_not_put_off_what_follows_from_them(void **state)
 {
@@ -109,11 +120,7 @@ static void reloads_in_a_row_do_not_put_off_what_follows_from_them(void **state)
   talk *t = talk_open(&cfg);
   talk_side *server = &t->sides[TALK_SERVER];
   t->tamper = drop_all; /* nobody hears that the sessions end */
-  for (uint32_t i = 1; i <= SESSIONS; i++) {
-    fixture_peer p = fixture_peer_at(i, true, 0);
-    assert_non_null(fixture_join(dtls_table(server->dtls), &p, t->now));
-    server->credentials.held++;
-  }
+  join(t, 1, SESSIONS);
   server->credentials.renamed = SESSIONS + 1;
   for (copal_dur span = 0; span < LIMIT; span += TURN) {
     dtls_readmit(server->dtls, t->now);
@@ -121,6 +128,30 @@ static void reloads_in_a_row_do_not_put_off_what_follows_from_them(void **state)
   }
   assert_in_range(server->renamed, 1, 2);
   assert_in_range(server->credentials.asked, SESSIONS, UINT32_MAX);
+  talk_close(t);
+}
+
+/* A walk that begins amid the table, and sessions that are made while it is under way. */
+static void sessions_that_begin_meanwhile_do_not_hide_others(void **state)
+{
+  enum { FIRST = 100, THEN = 1200, MEANWHILE = 60, BRIEF = 500 };
+  const talk_cfg cfg = {.mode = TALK_PSK, .session_max = THEN + MEANWHILE};
+  (void)state;
+  talk *t = talk_open(&cfg);
+  talk_side *server = &t->sides[TALK_SERVER];
+  t->tamper = drop_all; /* nobody hears that the sessions end */
+  join(t, 1, FIRST);
+  dtls_readmit(server->dtls, t->now);
+  talk_run(t, SOON); /* the next one begins behind these */
+  assert_int_equal(server->credentials.asked, FIRST);
+  join(t, FIRST + 1, THEN);
+  server->credentials.readmits = COPAL_ENOTFOUND;
+  dtls_readmit(server->dtls, t->now);
+  talk_run(t, BRIEF);
+  assert_in_range(dtls_usage_now(server->dtls).sessions, 1, THEN - 1); /* it is under way */
+  join(t, THEN + 1, THEN + MEANWHILE);
+  talk_run(t, SOON);
+  assert_int_equal(dtls_usage_now(server->dtls).sessions, 0);
   talk_close(t);
 }
 
@@ -132,6 +163,7 @@ int main(void)
       cmocka_unit_test(peers_that_cannot_be_registered_anew_do_not_keep_what_they_had),
       cmocka_unit_test(handshake_whose_peer_cannot_be_registered_anew_fails),
       cmocka_unit_test(reloads_in_a_row_do_not_put_off_what_follows_from_them),
+      cmocka_unit_test(sessions_that_begin_meanwhile_do_not_hide_others),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
