@@ -172,6 +172,16 @@ static bool is_group(const reading *r, const config_setting_t *s, const char *ex
 /* ------------------------------------------------------------------------------------------------
  * pre-shared keys */
 
+/* One that has no name of its own. */
+static void name_psk(const reading *r, const config_setting_t *s, book_psk *p)
+{
+  char name[IDENTITY_NAME_MAX + 1];
+  if (identity_name_of_psk(p->identity, name))
+    p->name = copy(r, s, copal_span_str(name));
+  else
+    wrong(r, s, "an identity this long needs a name");
+}
+
 /* As in a file of keys: what begins with "#" is hexadecimal. */
 static void read_psk_identity(const reading *r, const config_setting_t *s, book_psk *p)
 {
@@ -185,10 +195,8 @@ static void read_psk_identity(const reading *r, const config_setting_t *s, book_
   if (p->identity.len == 0)
     wrong(r, s, "an identity has 1 to %d bytes of UTF-8 text, or hexadecimal behind #",
           DTLS_PSK_IDENTITY_MAX);
-  else if (p->name.len == 0 && strlen(text) <= IDENTITY_NAME_MAX)
-    p->name = copy(r, s, copal_span_str(text));
   else if (p->name.len == 0)
-    wrong(r, s, "an identity this long needs a name");
+    name_psk(r, s, p);
 }
 
 static void read_keys(const reading *r, const config_setting_t *s, book_psk *p)

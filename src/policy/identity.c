@@ -81,6 +81,26 @@ bool identity_name_is_valid(copal_span name)
   return true;
 }
 
+bool identity_name_of_psk(copal_span psk_identity, char name[IDENTITY_NAME_MAX + 1])
+{
+  static const char digits[] = "0123456789abcdef";
+  const size_t len = psk_identity.len;
+  if (identity_name_is_valid(psk_identity) && psk_identity.ptr[0] != '#') {
+    memcpy(name, psk_identity.ptr, len);
+    name[len] = '\0';
+    return true;
+  }
+  if (len == 0 || len > (IDENTITY_NAME_MAX - 1) / 2)
+    return false;
+  *name++ = '#';
+  for (size_t i = 0; i < len; i++) {
+    *name++ = digits[psk_identity.ptr[i] >> 4];
+    *name++ = digits[psk_identity.ptr[i] & 15];
+  }
+  *name = '\0';
+  return true;
+}
+
 bool identity_group_is_valid(copal_span group)
 {
   static const char others[] = "-_.";

@@ -46,6 +46,11 @@ typedef struct identities identities;
 /* True for 1 to IDENTITY_NAME_MAX bytes of well-formed UTF-8 without control characters. */
 bool identity_name_is_valid(copal_span name);
 
+/* What a PSK identity, as it is on the wire, is called in rules and in the log, wherever its key
+ * comes from: what it is when it is text that does not begin with "#", otherwise "#" and its bytes
+ * in hexadecimal, small letters. So no two have one name. False: it would be too long. */
+bool identity_name_of_psk(copal_span psk_identity, char name[IDENTITY_NAME_MAX + 1]);
+
 /* True for a name of letters, digits, "-", "_" and "."; and for a list of such. */
 bool identity_group_is_valid(copal_span group);
 bool identity_groups_are_valid(copal_span groups);

@@ -19,7 +19,7 @@ enum { LINE_SIZE = 1024 };
 typedef struct psk_entry {
   uint8_t identity[DTLS_PSK_IDENTITY_MAX];
   size_t identity_len;
-  char name[IDENTITY_NAME_MAX + 1]; /* see pskfile.h */
+  char name[IDENTITY_NAME_MAX + 1]; /* identity_name_of_psk() */
   size_t order;                     /* line */
   dtls_psks psks;
 } psk_entry;
@@ -74,22 +74,12 @@ static int compare(const void *a, const void *b)
   return x->identity_len < y->identity_len ? -1 : 1;
 }
 
-/* One name for one identity, however the file writes it: text is its own name, unless it looks like
- * what stands for other bytes. */
+/* One name for one identity, however the file writes it. */
 static const char *name_it(psk_entry *e)
 {
-  const copal_span text = copal_span_of(e->identity, e->identity_len);
-  if (e->identity[0] != '#' && identity_name_is_valid(text)) {
-    memcpy(e->name, e->identity, e->identity_len);
-    e->name[e->identity_len] = '\0';
-    return NULL;
-  }
-  if (1 + 2 * e->identity_len > IDENTITY_NAME_MAX)
-    return "an identity that is not UTF-8 text has up to 127 bytes";
-  e->name[0] = '#';
-  for (size_t i = 0; i < e->identity_len; i++)
-    snprintf(e->name + 1 + 2 * i, 3, "%02x", e->identity[i]);
-  return NULL;
+  return identity_name_of_psk(copal_span_of(e->identity, e->identity_len), e->name)
+             ? NULL
+             : "an identity that is not UTF-8 text has up to 127 bytes";
 }
 
 static const char *read_identity(psk_entry *e, const char *text)

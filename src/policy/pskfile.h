@@ -4,8 +4,7 @@
  *
  * An identity that begins with "#" is given in hexadecimal; a line that begins with "#" and has no
  * colon is a comment. An identity on two lines has two keys, both good, the later one tried first,
- * so that keys can be changed. In rules and in the log an identity is called what it is when it is
- * text that does not begin with "#", and otherwise "#" and its bytes in hexadecimal, small letters,
+ * so that keys can be changed. In rules and in the log it has the name of identity_name_of_psk(),
  * however the file writes it. The file must not be readable by everybody. Thread: any. */
 #ifndef POLICY_PSKFILE_H
 #define POLICY_PSKFILE_H

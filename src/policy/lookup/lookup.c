@@ -278,6 +278,14 @@ static void psk_cancel(dtls_credentials *c, dtls_psk_wait *w)
   pthread_mutex_unlock(&l->lock);
 }
 
+/* What the answer says, else the identity's own name, for which there is `room`. */
+static copal_span name_of(const answer *a, copal_span id, char room[IDENTITY_NAME_MAX + 1])
+{
+  if (a->name[0] != '\0')
+    return copal_span_str(a->name);
+  return identity_name_of_psk(id, room) ? copal_span_str(room) : copal_span_none();
+}
+
 /* With the lock held. Who resumes a session has shown the key before, and is asked for anew when
  * the answer is too old; without one he is refused until it is there. */
 static int hold(lookup *l, copal_span id, uint32_t *who)
@@ -287,8 +295,9 @@ static int hold(lookup *l, copal_span id, uint32_t *who)
     return COPAL_ENOTFOUND;
   const answer *a = e->answer;
   static const uint8_t by = PROOF_LOOKUP;
+  char room[IDENTITY_NAME_MAX + 1];
   const identity is = {.kind = IDENTITY_PSK,
-                       .name = a->name[0] != '\0' ? copal_span_str(a->name) : id,
+                       .name = name_of(a, id, room),
                        .groups = copal_span_str(a->groups),
                        .proof = copal_span_of(&by, 1)};
   return identity_hold_as(l->cfg.all, &is, who);

@@ -113,6 +113,28 @@ static void rfc4279_5_keys_by_identity(void **state)
   credfile_close(f);
 }
 
+static void an_identity_has_one_name_however_the_file_writes_it(void **state)
+{
+  static const struct {
+    const char *written, *bytes, *name;
+  } rows[] = {
+      {"lamp", "lamp", "lamp"},
+      {"#6c616D70", "lamp", "lamp"},
+      {"#0AfF", "\n\xff", "#0aff"},
+      {"#2330616666", "#0aff", "#2330616666"}, /* not those bytes */
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    char text[128];
+    identity_ref who;
+    snprintf(text, sizeof text, "psk = ( { identity = \"%s\"; key = \"00\"; } );", rows[i].written);
+    credfile *f = open_file(text);
+    assert_int_equal(vouch(f, DTLS_CLAIM_PSK, copal_span_str(rows[i].bytes), &who), COPAL_OK);
+    assert_is(who, IDENTITY_PSK, rows[i].name, "");
+    credfile_close(f);
+  }
+}
+
 static void credfile_of_many_finds_each(void **state)
 {
   (void)state;
@@ -511,6 +533,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rfc4279_5_keys_by_identity),
+      cmocka_unit_test(an_identity_has_one_name_however_the_file_writes_it),
       cmocka_unit_test(credfile_of_many_finds_each),
       cmocka_unit_test(rfc7250_raw_keys_by_fingerprint),
       cmocka_unit_test(rfc5280_subject_rules_name_who_comes),

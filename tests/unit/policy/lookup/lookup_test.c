@@ -431,6 +431,22 @@ static void resumed_sessions_are_asked_about(void **state)
   lookup_close(l);
 }
 
+/* Nobody is called what the bytes of another identity are called by a file of keys. */
+static void who_begins_with_a_hash_is_not_called_so(void **state)
+{
+  (void)state;
+  dtls_psks keys;
+  identity_ref who;
+  write_script("echo '{\"key\":\"01\"}'");
+  const lookup_cfg cfg = cfg_of();
+  lookup *l = open_with(&cfg);
+  assert_int_equal(fetch(l, "#00ff", &keys), COPAL_OK);
+  assert_int_equal(vouch(l, "#00ff", false, &who), COPAL_OK);
+  assert_true(copal_span_is_equal(identity_of(all, who)->name, copal_span_str("#2330306666")));
+  lookup_credentials(l)->release(lookup_credentials(l), who);
+  lookup_close(l);
+}
+
 static void closing_does_not_wait_for_answers(void **state)
 {
   (void)state;
@@ -571,6 +587,7 @@ int main(void)
       cmocka_unit_test(failures_fall_back_to_what_was_known),
       cmocka_unit_test(what_was_known_is_good_in_a_crowd_up_to_its_end),
       cmocka_unit_test(resumed_sessions_are_asked_about),
+      cmocka_unit_test(who_begins_with_a_hash_is_not_called_so),
       cmocka_unit_test(closing_does_not_wait_for_answers),
       cmocka_unit_test(connections_are_not_for_other_programs),
       cmocka_unit_test(what_cannot_be_asked_is_refused_at_the_start),
