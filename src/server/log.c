@@ -13,6 +13,9 @@
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *const format_names[] = {"auto", "text", "json"};
 
+/* Characters that stand for ASCII and are not seen, and selectors of variants. */
+enum { TAGS = 0xe0000, TAGS_END = 0xe01ef };
+
 /* A line under construction. What does not fit is left out as a whole. */
 typedef struct line {
   char *buf;
@@ -60,13 +63,13 @@ static size_t utf8_len(const unsigned char *s)
   return n;
 }
 
-/* The number of the character that a valid sequence of up to three bytes stands for. */
+/* The number of the character that a valid sequence stands for. */
 static unsigned utf8_value(const unsigned char *s, size_t n)
 {
-  if (n == 1)
-    return s[0];
-  return n == 2 ? (s[0] & 0x1fu) << 6 | (s[1] & 0x3fu)
-                : (s[0] & 0x0fu) << 12 | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu);
+  unsigned value = n == 1 ? s[0] : s[0] & (0x7fu >> n);
+  for (size_t i = 1; i < n; i++)
+    value = value << 6 | (s[i] & 0x3fu);
+  return value;
 }
 
 /* What may end a line, move a cursor or turn text around where the log is read: control characters,
@@ -74,9 +77,23 @@ static unsigned utf8_value(const unsigned char *s, size_t n)
  * direction of text. A stranger's name must not make a line look like another. */
 static bool is_unsafe(unsigned c)
 {
-  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c ||
+  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x34f || c == 0x61c ||
+         c == 0x115f || c == 0x1160 || (c >= 0x180b && c <= 0x180f) ||
          (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-         (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+         (c >= 0x2060 && c <= 0x206f) || c == 0x3164 || c == 0xfeff || c == 0xffa0 ||
+         (c >= 0xfff9 && c <= 0xfffb) || (c >= TAGS && c <= TAGS_END);
+}
+
+/* As a pair of surrogates when it has more than 16 bits. RFC 8259 section 7. */
+static void put_escape(line *l, unsigned c)
+{
+  char text[16];
+  if (c < 0x10000)
+    snprintf(text, sizeof text, "\\u%04x", c & 0xffff);
+  else
+    snprintf(text, sizeof text, "\\u%04x\\u%04x", 0xd800 | ((c - 0x10000) >> 10 & 0x3ff),
+             0xdc00 | (c & 0x3ff));
+  put_text(l, text);
 }
 
 /* A quoted string that is valid JSON whatever the bytes. RFC 8259 section 7. */
@@ -89,10 +106,8 @@ static void put_quoted(line *l, const char *text)
     if (n == 0) {
       put_text(l, "\\ufffd");
       s++;
-    } else if (n < 4 && is_unsafe(utf8_value(s, n))) {
-      char escape[16];
-      snprintf(escape, sizeof escape, "\\u%04x", utf8_value(s, n));
-      put_text(l, escape);
+    } else if (is_unsafe(utf8_value(s, n))) {
+      put_escape(l, utf8_value(s, n));
       s += n;
     } else {
       if (*s == '"' || *s == '\\')

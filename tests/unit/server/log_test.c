@@ -70,6 +70,7 @@ static void log_bytes_that_are_no_utf8_are_replaced(void **state)
       {"\xe2\x80\xa8", "\\u2028"}, /* ends a line where the log is read */
       {"a\xe2\x80\xae\xd7\x90", "a\\u202e\xd7\x90"},
       {"\xe2\x81\xa6\xef\xbb\xbf", "\\u2066\\ufeff"},
+      {"a\xe3\x85\xa4\xf3\xa0\x81\x81", "a\\u3164\\udb40\\udc41"}, /* not seen */
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     char expected[64];
