@@ -127,7 +127,7 @@ const conf_key conf_keys[] = {
     WORD("dtls", "identity", dtls.name, name_words, false),
     COUNT("dtls", "sessions", dtls.sessions, 1, 1u << 28),
     COUNT("dtls", "handshakes", dtls.handshakes, 1, 1u << 20),
-    COUNT("dtls", "handshakes_per_prefix", dtls.per_prefix, 1, 1u << 16),
+    COUNT("dtls", "handshakes_per_prefix", dtls.per_prefix, 1, UINT16_MAX),
     LIVE("dtls", "idle_timeout", CONF_SECONDS, dtls.idle_s, 0, 1u << 30),
     WORD("dtls", "connection_id", dtls.has_cid, switch_words, false),
     WORD("dtls", "tickets", dtls.has_tickets, switch_words, false),

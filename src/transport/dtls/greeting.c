@@ -239,6 +239,8 @@ static bool make_room(dtls *d, const uint16_t *prefix, bool is_of_prefix)
   copal_node *n = d->greetings.next;
   for (int i = 0; i < LOOK_AT_MAX && n != &d->greetings; i++, n = n->next) {
     greeting *g = COPAL_AROUND(n, greeting, by_age);
+    if (is_of_prefix && d->now - g->begun < silent_max)
+      break; /* neither this one nor those behind it, which are younger */
     if (is_of_prefix ? g->prefix != prefix || !has_had_its_time(g, d->now)
                      : *g->prefix <= *prefix + 1 && !has_had_its_time(g, d->now))
       continue;
