@@ -18,13 +18,14 @@ class RoundTrip(unittest.TestCase):
     def setUpClass(cls):
         cls.base = "coap://127.0.0.1:%d" % closed_port()
         cls.server = subprocess.Popen([COPALD, "--listen", cls.base, "--store", "memory"],
-                                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                                      stdout=subprocess.PIPE)
         cls.server.stdout.readline()  # the addresses: it is ready
 
     @classmethod
     def tearDownClass(cls):
         cls.server.terminate()
         cls.server.communicate(timeout=WAIT_S)
+        assert cls.server.returncode == 0, cls.server.returncode
 
     def ask(self, *args, status=0, **more):
         r = copal(*args[:-1], self.base + args[-1], **more)
@@ -116,8 +117,7 @@ class Restart(unittest.TestCase):
     """An observation outlives its server. Max-Age of a second is stale after 6 to 16."""
 
     def start(self):
-        server = subprocess.Popen([COPALD, "--config", self.config], stdout=subprocess.PIPE,
-                                  stderr=subprocess.DEVNULL)
+        server = subprocess.Popen([COPALD, "--config", self.config], stdout=subprocess.PIPE)
         server.stdout.readline()
         subprocess.run([COPAL, "put", "-c", "text", "-d", "x", self.uri], check=True)
         return server

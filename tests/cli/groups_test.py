@@ -225,7 +225,7 @@ class Hosts(unittest.TestCase):
     def serve(cls, name):
         s = subprocess.Popen(cls.inside(name, COPALD, "--listen", "coap://[::]", "--listen",
                                         "coap://0.0.0.0", "--store", "memory"),
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                             stdout=subprocess.PIPE)
         s.stdout.readline()
         cls.servers.append(s)
 

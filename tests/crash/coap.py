@@ -142,8 +142,9 @@ RUNNING = set()
 
 def kill_all():
     """No copald outlives its test, however that ends."""
-    for process in RUNNING:
-        process.kill()
+    for copald in RUNNING:
+        copald.process.kill()
+        copald.show_log()
 
 
 atexit.register(kill_all)
@@ -162,7 +163,7 @@ class Copald:
             command += ["--listen", uri]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log,
                                         env=dict(os.environ, **(env or {})))
-        RUNNING.add(self.process)
+        RUNNING.add(self)
         self.port = None
         if wait:
             self.wait_until_ready()
@@ -178,6 +179,11 @@ class Copald:
         with open(self.log.name, encoding="utf-8") as f:
             return f.read()
 
+    def show_log(self):
+        """For whoever wants to know why it has ended."""
+        if os.path.exists(self.log.name):
+            print(self.read_log()[-20000:], file=sys.stderr)
+
     def kill(self):
         self.process.kill()
         self.wait()
@@ -188,7 +194,9 @@ class Copald:
 
     def wait(self):
         code = self.process.wait(WAIT_S)
-        RUNNING.discard(self.process)
+        RUNNING.discard(self)
+        if code not in (0, -signal.SIGKILL):
+            self.show_log()
         self.process.stdout.close()
         self.log.close()
         return code

@@ -17,6 +17,9 @@ import ports  # noqa: E402
 COPALD = os.path.join(os.environ.get("COPAL_BUILD_DIR", "build/dev"), "copald")
 WAIT_S = 60  # a loaded machine is slow, and nothing waits this long unless it fails
 
+LOG_SHOWN = 20000  # characters of a log that goes with a failure
+SANITIZED = ("Sanitizer:", "runtime error:")
+
 CON, NON, ACK, RST = range(4)
 GET, POST, PUT, DELETE = 1, 2, 3, 4
 CONTENT, CREATED = 0x45, 0x41
@@ -48,9 +51,16 @@ class Daemon:
         return self
 
     def __exit__(self, *exc):
+        """Ends it at once. What it said goes with a failure; what a sanitizer has said is one."""
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate()
+        _, err = self.process.communicate()
+        said = self.err if err in self.err else self.err + err
+        is_sick = any(word in said for word in SANITIZED)
+        if is_sick or any(exc):
+            print(said[-LOG_SHOWN:], file=sys.stderr)
+        if is_sick and not any(exc):
+            raise AssertionError("copald was ended by a sanitizer")
 
     def _read_ready(self):
         readable, _, _ = select.select([self.process.stdout], [], [], WAIT_S)

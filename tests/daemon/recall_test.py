@@ -4,6 +4,7 @@ while they age, under other rules, for other clients, with every store."""
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import tempfile
@@ -54,6 +55,8 @@ def recalled(d):
     d.send_signal(signal.SIGUSR1)
     end = time.monotonic() + daemon.WAIT_S
     while time.monotonic() < end:
+        if not select.select([d.process.stderr], [], [], 1)[0]:
+            continue
         d.err += os.read(d.process.stderr.fileno(), 1 << 16).decode()
         found = [e for e in daemon.events(d.err) if e["event"] == "metrics"]
         if len(found) > before:

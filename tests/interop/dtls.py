@@ -97,6 +97,8 @@ class Server:
     def close(self):
         self.process.terminate()
         status = self.process.wait(120)
+        if status != 0:  # it says why, which may be what a sanitizer has found
+            print(self.read()[-20000:], file=sys.stderr)
         self.process.stdout.close()
         self.log.close()
         shutil.rmtree(self.dir)

@@ -132,6 +132,9 @@ def main():
     server = Server(os.path.join(top, "data"))
     try:
         play(name, server)
+    except BaseException:
+        print(server.text()[-20000:])
+        raise
     finally:
         os.kill(server.pid, signal.SIGKILL)
         if server.process.poll() is None:
