@@ -21,7 +21,6 @@ NAMES = ("dev-1", "a/b", "..", "*", "%2F", "a b", "\u00fc", "n" * 127, "a%2Fb", 
          "anonymous", "psk:dev-1", 'q"t', "c,d", "b\\s", "#41", "A", "a", "a\u202eb")
 SEGMENTS = (*(n for n in NAMES if n != ".."), "b", "", "...", "%", "a\x01", "a+b", "~", "x:y", "@", ".", "..")
 DENIED = {0x80: "4.00", 0x81: "4.01", 0x83: "4.03"}
-PAUSE_S = 2
 
 
 def quoted(name):
@@ -46,6 +45,8 @@ def request(code, path, mid):
 class Plain:
     """Somebody without a session."""
 
+    patience = 2  # seconds, until a request is repeated
+
     def __init__(self, port):
         self.socket = daemon.client()
         self.socket.connect(("127.0.0.1", port))
@@ -62,7 +63,10 @@ class Plain:
 
 
 class Secure:
-    """Somebody with a pre-shared key: openssl is given the identity as bytes."""
+    """Somebody with a pre-shared key: openssl is given the identity as bytes. It makes one record of all
+    that it finds when the handshake is done: a request that comes twice would not be one any more."""
+
+    patience = daemon.WAIT_S
 
     def __init__(self, port, name):
         self.process = subprocess.Popen(
@@ -90,7 +94,7 @@ def ask(peer, dgram):
     end = time.monotonic() + daemon.WAIT_S
     while time.monotonic() < end:
         peer.send(dgram)
-        if not select.select([peer.inlet], [], [], PAUSE_S)[0]:
+        if not select.select([peer.inlet], [], [], peer.patience)[0]:
             continue
         answer = peer.read()
         if answer[2:4] == dgram[2:4] and answer[1] != 0:
