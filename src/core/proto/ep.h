@@ -159,6 +159,8 @@ struct copal_ep {
   copal_node telling;      /* subjects with observers who have not been told of the last change */
   mid_counter *mids;
   copal_time *mid_rounds; /* for each counter: when its round began */
+  uint32_t *peer_marks;   /* a bit for each bucket of `peers_by_path` that is not empty: of most
+                             clients nothing is remembered, which a small array tells */
   uint32_t seed;          /* key of the hashes */
   uint32_t generation;    /* of the exchange taken last */
   copal_dur ack_spread;   /* ACK_TIMEOUT * (ACK_RANDOM_FACTOR - 1), less what ticks may add */

@@ -2,8 +2,28 @@
 /* The table of remote endpoints. */
 #include "core/proto/peer.h"
 
+enum { MARKS = 32 }; /* of a word */
+
+size_t peer_marks_size(uint32_t peer_count)
+{
+  return (copal_map_bucket_count(peer_count) / MARKS + 1) * sizeof(uint32_t);
+}
+
+/* The word with the mark of a bucket. */
+static uint32_t *marks_at(const copal_ep *ep, uint32_t path_hash)
+{
+  return &ep->peer_marks[(path_hash & ep->peers_by_path.mask) / MARKS];
+}
+
+static uint32_t mark_of(const copal_ep *ep, uint32_t path_hash)
+{
+  return UINT32_C(1) << (path_hash & ep->peers_by_path.mask) % MARKS;
+}
+
 peer *peer_find(copal_ep *ep, const copal_path *path, uint32_t path_hash)
 {
+  if (!(*marks_at(ep, path_hash) & mark_of(ep, path_hash)))
+    return NULL;
   copal_map_link *link = copal_map_first(&ep->peers_by_path, path_hash);
   for (; link; link = copal_map_next(link)) {
     peer *p = COPAL_AROUND(link, peer, link);
@@ -26,6 +46,7 @@ peer *peer_take(copal_ep *ep, const copal_path *path, uint32_t path_hash)
   copal_timer_init(&p->quiet);
   copal_list_init(&p->waiting);
   copal_map_insert(&ep->peers_by_path, &p->link, path_hash);
+  *marks_at(ep, path_hash) |= mark_of(ep, path_hash);
   return p;
 }
 
@@ -33,7 +54,11 @@ void peer_settle(copal_ep *ep, peer *p)
 {
   if (p->dedup_count || p->exchange_count || copal_timer_is_armed(&p->quiet))
     return;
+  const copal_map *m = &ep->peers_by_path;
+  const uint32_t hash = p->link.hash;
   copal_map_remove(&ep->peers_by_path, &p->link);
+  if (!m->buckets[hash & m->mask])
+    *marks_at(ep, hash) &= ~mark_of(ep, hash);
   copal_pool_give(&ep->peers, p);
 }
 

@@ -6,6 +6,9 @@
 
 #include "core/proto/ep.h"
 
+/* Bytes of `ep->peer_marks`. */
+size_t peer_marks_size(uint32_t peer_count);
+
 /* The peer of `path` if there is something to remember of it, else NULL. */
 peer *peer_find(copal_ep *ep, const copal_path *path, uint32_t path_hash);
 

@@ -71,19 +71,33 @@ static uint64_t mix(uint64_t h, uint64_t word)
   return h ^ h >> 32;
 }
 
+/* All of up to WORD bytes: by two halves that overlap, or byte by byte. */
+static uint64_t rest_of(const uint8_t *bytes, size_t len)
+{
+  enum { HALF = WORD / 2 };
+  uint32_t low, high;
+  uint64_t word = 0;
+  if (len >= HALF) {
+    memcpy(&low, bytes, HALF);
+    memcpy(&high, bytes + len - HALF, HALF);
+    return (uint64_t)high << 32 | low;
+  }
+  for (size_t i = 0; i < len; i++)
+    word = word << 8 | bytes[i];
+  return word;
+}
+
 /* Good for finding a place; what lies there is compared. Never 0. */
 static uint32_t hash_of(const copal_ep *ep, copal_span key)
 {
   uint64_t h = mix(ep->seed, key.len);
-  uint64_t word = 0;
   size_t at = 0;
-  for (; key.len - at >= WORD; at += WORD) {
+  for (; key.len - at > WORD; at += WORD) {
+    uint64_t word;
     memcpy(&word, key.ptr + at, WORD);
     h = mix(h, word);
   }
-  for (word = 0; at < key.len; at++)
-    word = word << 8 | key.ptr[at];
-  return (uint32_t)mix(h, word) | KEPT_BIT;
+  return (uint32_t)mix(h, rest_of(key.ptr + at, key.len - at)) | KEPT_BIT;
 }
 
 static bool is_about(const recall_slot *s, copal_span key)

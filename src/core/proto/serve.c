@@ -250,11 +250,34 @@ static int read_request(copal_ep *ep, turn *t, copal_req *req)
   return err;
 }
 
+/* Handles a request that is to be carried out. */
+static int take_up(copal_ep *ep, turn *t, uint16_t *offender, copal_time now)
+{
+  copal_req req = {.msg = t->msg, .path = t->path};
+  int err = read_request(ep, t, &req);
+  if (!err)
+    err = remember(ep, t, req.has_block1, now);
+  *offender = t->sight.offender;
+  if (err)
+    return err;
+
+  ep->stats.rx_requests++;
+  challenge_read(ep, t);
+  ep->turn = t; /* its dedup entry may have to make place */
+  observe_cancel(ep, t);
+  req.wants_proof = recall_is_wanted(t);
+  req.absent = t->sight.absent;
+  req.wants_observe = t->wants_observe;
+  req.has_block2 = t->rules.has_block2;
+  req.block2 = t->rules.block2;
+  handle(ep, t, &req, now);
+  return COPAL_OK;
+}
+
 int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, uint16_t *offender,
                   copal_time now)
 {
   turn t = {.msg = msg, .path = path, .now = now};
-  copal_req req = {.msg = msg, .path = path};
 
   if (msg->type == COPAL_CON && (path->flags & COPAL_PATH_GROUP))
     return COPAL_EMULTICAST;
@@ -265,27 +288,10 @@ int serve_request(copal_ep *ep, const copal_path *path, const copal_msg *msg, ui
   } else if (d) {
     on_duplicate(ep, path, msg, d, now);
     return COPAL_OK;
-  }
-  if (!d && recall_answer(ep, &t, now))
+  } else if (recall_answer(ep, &t, now)) {
     return COPAL_OK;
-  int err = read_request(ep, &t, &req);
-  if (!err)
-    err = remember(ep, &t, req.has_block1, now);
-  *offender = t.sight.offender;
-  if (err)
-    return err;
-
-  ep->stats.rx_requests++;
-  challenge_read(ep, &t);
-  ep->turn = &t; /* its dedup entry may have to make place */
-  observe_cancel(ep, &t);
-  req.wants_proof = recall_is_wanted(&t);
-  req.absent = t.sight.absent;
-  req.wants_observe = t.wants_observe;
-  req.has_block2 = t.rules.has_block2;
-  req.block2 = t.rules.block2;
-  handle(ep, &t, &req, now);
-  return COPAL_OK;
+  }
+  return take_up(ep, &t, offender, now);
 }
 
 /* -------------------------------------------------------------------------------- late responses

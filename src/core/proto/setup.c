@@ -9,6 +9,7 @@
 #include "core/proto/client.h"
 #include "core/proto/ep.h"
 #include "core/proto/observe.h"
+#include "core/proto/peer.h"
 #include "core/proto/qblock.h"
 #include "core/proto/recall.h"
 #include "core/proto/slice.h"
@@ -98,6 +99,7 @@ static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
   copal_carve_pool(&c, PLACE(ep, dedups), sizeof(dedup), cfg->dedup_count);
   copal_carve_pool(&c, PLACE(ep, chunks), sizeof(copal_chunk) + cfg->chunk_size, cfg->chunk_count);
   copal_carve_map(&c, PLACE(ep, peers_by_path), cfg->peer_count);
+  uint32_t *peer_marks = copal_carve_zeros(&c, peer_marks_size(cfg->peer_count));
   copal_carve_map(&c, PLACE(ep, dedup_by_mid), cfg->dedup_count);
   copal_carve_map(&c, PLACE(ep, exchange_by_token), cfg->exchange_count);
   copal_carve_map(&c, PLACE(ep, exchange_by_mid), cfg->exchange_count);
@@ -111,6 +113,7 @@ static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
   if (ep) {
     ep->scratch = (copal_mspan){scratch, cfg->message_max - NOTIFICATION_HEAD};
     ep->mids = mids;
+    ep->peer_marks = peer_marks;
     ep->mid_rounds = mid_rounds;
     copal_timerq_init(&ep->timers, slots, cfg->timer_slots, cfg->timer_tick, now);
   }
