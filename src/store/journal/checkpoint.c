@@ -288,14 +288,20 @@ static size_t portion(checkpoint *c, size_t from, size_t max)
   return n;
 }
 
+static store_rev later(store_rev a, store_rev b)
+{
+  return a > b ? a : b;
+}
+
 /* Readers see the versions of a batch one by one, and a checkpoint may have some of them before the
- * batch counts as published: no record may be newer than what the database says was given out. */
+ * batch counts as published: no record may be newer than what the database says was given out, also
+ * after the next checkpoint. */
 static store_record record_now(const checkpoint *c)
 {
   journal_store *s = c->s;
   store_record rec = s->env.record;
   pthread_mutex_lock(&s->lag_lock);
-  rec.rev = s->published_rev > c->rev ? s->published_rev : c->rev;
+  rec.rev = later(rec.rev, later(s->published_rev, c->rev));
   pthread_mutex_unlock(&s->lag_lock);
   return rec;
 }
@@ -304,6 +310,7 @@ static store_record record_now(const checkpoint *c)
 static int finish_txn(checkpoint *c, apply *a, size_t n, bool is_last)
 {
   journal_store *s = c->s;
+  const store_record rec = record_now(c);
   int rc = 0;
   if (is_last) {
     const journal_state state = {
@@ -313,15 +320,16 @@ static int finish_txn(checkpoint *c, apply *a, size_t n, bool is_last)
     if (rc == 0)
       rc = journal_state_put(&s->env, a->txn, &state);
   }
-  if (rc == 0) {
-    const store_record rec = record_now(c);
+  if (rc == 0)
     rc = env_put_record(&s->env, a->txn, &rec);
-  }
   if (rc != 0) {
     mdb_txn_abort(a->txn);
     return rc;
   }
-  return mdb_txn_commit(a->txn);
+  rc = mdb_txn_commit(a->txn);
+  if (rc == 0)
+    s->env.record.rev = rec.rev; /* others read the epoch only */
+  return rc;
 }
 
 static void fetch_captured(const checkpoint *c, size_t i)
