@@ -135,6 +135,8 @@ static bool exceed(load *l, const char *what, uint64_t is, const char *key, uint
 static bool is_within(load *l, const record *r, bool is_new)
 {
   const uint64_t count = l->stored + l->made;
+  if (r->path.len > l->limits.path)
+    return exceed(l, "its path of ", r->path.len, "resources.path", l->limits.path);
   if (r->item.body.len > l->limits.body)
     return exceed(l, "its size of ", r->item.body.len, "resources.body", l->limits.body);
   if (is_new && count >= l->limits.resources)

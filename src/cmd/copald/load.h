@@ -10,6 +10,7 @@
 /* What a configuration allows. */
 typedef struct load_limits {
   uint64_t resources;
+  uint64_t path; /* bytes of a path */
   uint64_t body; /* bytes of a representation */
   uint64_t disk; /* bytes of the data file */
 } load_limits;

@@ -489,8 +489,10 @@ static int load(const args *a)
   if (a->config_file != NULL && conf_read_file(&c, a->config_file, &errors) < 0) {
     fputs(errors.text, stderr);
   } else {
-    const load_limits limits = {
-        .resources = c.store_resources, .body = c.limits.body_max, .disk = c.store_disk};
+    const load_limits limits = {.resources = c.store_resources,
+                                .path = c.limits.key_max,
+                                .body = c.limits.body_max,
+                                .disk = c.store_disk};
     rc = load_store(a->work_dir, a->merges, &limits, stdin, stdout, stderr);
   }
   conf_wipe(&c);
