@@ -7,7 +7,11 @@
 
 #include "copal/error.h"
 
-enum { ATTEMPTS = 200, PAUSE_NS = 2000000 };
+enum {
+  ATTEMPTS = 200,
+  DOUBTS = 4, /* looks that find something wrong, before that is believed */
+  PAUSE_NS = 2000000,
+};
 
 /* Gives the transaction and the tail back. */
 static void clear(snapshot *s)
@@ -34,15 +38,18 @@ static int look(snapshot *s, const char *dir, char why[LMDB_WHY_SIZE])
   return COPAL_EFORMAT;
 }
 
+/* Just behind a checkpoint its files are released, and may be used again: they can seem to be
+ * missing or damaged while they are looked at. What is wrong with others is so every time. */
 int snapshot_renew(snapshot *s, const char *dir, char why[LMDB_WHY_SIZE])
 {
   static const struct timespec pause = {.tv_nsec = PAUSE_NS};
-  int rc = TAIL_MOVED;
-  for (int i = 0; rc == TAIL_MOVED && i < ATTEMPTS; i++) {
+  int rc = TAIL_MOVED, doubts = 0;
+  for (int i = 0; rc != 0 && doubts < DOUBTS && i < ATTEMPTS; i++) {
     clear(s);
     if (i > 0)
       nanosleep(&pause, NULL);
     rc = look(s, dir, why);
+    doubts += rc != 0 && rc != TAIL_MOVED;
   }
   if (rc == TAIL_MOVED) {
     snprintf(why, LMDB_WHY_SIZE, "%.100s: its journal changes faster than it can be read", dir);
