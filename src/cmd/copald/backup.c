@@ -234,6 +234,13 @@ static bool copy_until_it_fits(backup *b, uint64_t *resources)
   return rc == TAIL_MOVED ? complain(b, "the store changes too fast to be copied") : rc == 0;
 }
 
+/* What it has is on the disk already. */
+static bool keep_name(const backup *b)
+{
+  const int rc = b->made_dir ? env_sync_parent(b->target) : 0;
+  return rc == 0 ? true : complain(b, strerror(-rc));
+}
+
 int backup_store(const char *dir, const char *target, FILE *out, FILE *err)
 {
   char why[LMDB_WHY_SIZE];
@@ -245,7 +252,7 @@ int backup_store(const char *dir, const char *target, FILE *out, FILE *err)
   }
   bool is_done = make_target(&b);
   const bool is_begun = b.fd >= 0;
-  is_done = is_done && copy_until_it_fits(&b, &resources);
+  is_done = is_done && copy_until_it_fits(&b, &resources) && keep_name(&b);
   if (is_begun)
     close(b.fd);
   if (!is_done && is_begun)

@@ -71,7 +71,7 @@ static int sync_dir(const char *dir)
   return rc;
 }
 
-static int sync_parent(const char *dir)
+int env_sync_parent(const char *dir)
 {
   char *copy = strdup(dir);
   if (copy == NULL)
@@ -84,7 +84,7 @@ static int sync_parent(const char *dir)
 static int make_dir(const char *dir, char why[LMDB_WHY_SIZE])
 {
   if (mkdir(dir, DIRECTORY_MODE) == 0) {
-    const int rc = sync_parent(dir);
+    const int rc = env_sync_parent(dir);
     return rc == 0 ? 0 : fail(why, rc, "%s: %s", dir, strerror(-rc));
   }
   if (errno == EEXIST)

@@ -21,7 +21,7 @@ typedef struct env {
   MDB_dbi expiry;  /* what ends, by time */
   MDB_dbi history; /* former representations */
   uint32_t page;
-  store_record record; /* as it was when the directory was opened */
+  store_record record; /* as of the opening; checkpoints of a journal raise `rev` */
 } env;
 
 /* How a directory is opened. */
@@ -34,6 +34,9 @@ typedef enum env_mode {
 /* Opens a directory. `map_size` is the largest size of the data file, 0: as large as it is. Returns
  * 0, or -errno or COPAL_E* with `why`. */
 int env_open(env *e, const char *dir, uint64_t map_size, env_mode mode, char why[LMDB_WHY_SIZE]);
+
+/* Makes the name of a directory that has been made survive a power loss. Returns 0 or -errno. */
+int env_sync_parent(const char *dir);
 
 /* True when the database has the trees of format 2. One of format 1 that is only read has not. */
 static inline bool env_is_current(const env *e)
