@@ -124,9 +124,8 @@ const char *storage_advice(const conf *c, int rc)
            "or keep nothing: --store memory";
   case -EACCES:
   case -EPERM:
-    return "the directory and all files in it must belong to the user that copald runs as; or "
-           "choose "
-           "another: --data DIR; or keep nothing: --store memory";
+    return "the directory and all files in it must belong to the user that copald runs as; "
+           "or choose another: --data DIR; or keep nothing: --store memory";
   case -ENOSPC:
   case -EDQUOT:
     return "make room, or choose a directory on another disk: --data DIR; or keep nothing: "
@@ -192,8 +191,12 @@ int storage_check(const char *dir, FILE *out, FILE *err)
     report.damaged++;
   }
   journal_report journal;
-  if (journal_store_check(dir, print_damage, err, &journal, why) == COPAL_OK)
-    report.damaged += journal.damaged;
+  const int journal_rc = journal_store_check(dir, print_damage, err, &journal, why);
+  if (journal_rc < 0) {
+    fprintf(err, "copald: %s\n", why);
+    return journal_rc;
+  }
+  report.damaged += journal.damaged;
   if (journal.has_journal)
     fprintf(out, "%s: the journal has %" PRIu64 " batches that the database has not%s\n", dir,
             journal.batches, journal.is_torn ? ", and one that was not finished" : "");
