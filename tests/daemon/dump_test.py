@@ -284,13 +284,15 @@ class Load(Case):
     def test_limits_of_the_configuration_are_those_of_a_load(self):
         config = self.dir("small.conf")
         with open(config, "w", encoding="ascii") as f:
-            f.write("resources = { count = 2; body = 100; };\n")
+            f.write("resources = { count = 2; body = 100; path = 20; };\n")
         def load(*lines, where="new"):
             text = "\n".join([self.head(), *lines, '{"end":true,"resources":%d}' % len(lines)]) + "\n"
             return run("--config", config, "--load", self.dir(where), "--merge", data=text)
         one, two, three = ('{"path":"/%s","text":"x"}' % name for name in ("a", "b", "c"))
         large = json.dumps({"path": "/l", "text": "x" * 101})
         self.assertIn("line 3: its size of 101 exceeds resources.body = 100", load(one, large)[2])
+        long = json.dumps({"path": "/" + "p" * 20, "text": "x"})
+        self.assertIn("line 2: its path of 21 exceeds resources.path = 20", load(long)[2])
         self.assertIn("line 4: resource number 3 exceeds resources.count = 2",
                       load(one, two, three)[2])
         self.assertEqual(resources(self.dump(self.dir("new"))), {})
@@ -635,8 +637,23 @@ class DropJournal(Crashed):
                     tags.add(option_of(c.ask(PUT, "/x", b"%d" % i), 4) or option_of(c.ask(GET, "/x"), 4))
                 d.process.kill()
                 d.process.wait()
+            os.truncate(self.segments()[-1], 100)
             self.drop()
         self.assertEqual(len(tags), 20)
+
+    def test_one_that_can_be_read_is_kept(self):
+        self.crash()
+        code, out, err = run("--drop-journal", self.data)
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("can be read; start copald", err)
+        before = self.dump(self.data)
+        self.assertGreater(len(resources(before)), 0)
+        with self.serve(self.data) as d:
+            self.assertEqual(d.stop()[0], 0)
+        self.assertEqual(resources(self.dump(self.data)), resources(before))
+        code, out, err = run("--drop-journal", self.data)
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("nothing to drop", err)
 
     def test_one_in_use_is_left_alone(self):
         with self.serve(self.data) as d:

@@ -9,12 +9,34 @@
 #include <unistd.h>
 
 #include "cmd/copald/args.h"
-#include "store/journal/state.h"
+#include "copal/error.h"
+#include "store/journal/look.h"
 #include "store/lmdb/env.h"
 
 #define MAP_SIZE (UINT64_C(64) << 30) /* bytes; resources.disk by default */
 
 enum { ASIDE_SIZE = 40, NUMBER_MAX = 10000 };
+
+/* What can be read is not given up: there would be no way back. */
+static bool is_lost(const env *e, const char *dir, FILE *err)
+{
+  journal_state state = {.is_open = false};
+  chain_reader none = {.on_record = NULL};
+  uint64_t bytes;
+  char why[LMDB_WHY_SIZE] = "";
+  int rc = COPAL_EFORMAT;
+  if (journal_state_get(e, NULL, &state) == 0)
+    rc = journal_look(e, &state, dir, &none, &bytes, why);
+  if (rc == COPAL_EFORMAT || rc == -EIO)
+    return true;
+  if (rc != 0)
+    fprintf(err, "copald: %s\n", why);
+  else if (state.is_open)
+    fprintf(err, "copald: %s: its journal can be read; start copald, which takes it over\n", dir);
+  else
+    fprintf(err, "copald: %s: its journal is closed, there is nothing to drop\n", dir);
+  return false;
+}
 
 /* The folder gets a name that copald does not look for. One that is missing already stays so. */
 static int set_aside(const char *dir, char aside[ASIDE_SIZE])
@@ -62,21 +84,30 @@ static int forget(env *e, uint64_t *resources)
   return mdb_txn_commit(txn);
 }
 
+static int open_store(env *e, const char *dir, FILE *err)
+{
+  char why[LMDB_WHY_SIZE];
+  int rc = env_open(e, dir, 0, ENV_CHECK, why); /* makes nothing where there is no store */
+  env_close(e);
+  if (rc == 0)
+    rc = env_open(e, dir, MAP_SIZE, ENV_SERVE, why);
+  if (rc != 0)
+    fprintf(err, "copald: %s\n", why);
+  return rc;
+}
+
 int drop_journal(const char *dir, FILE *out, FILE *err)
 {
   env e;
-  char why[LMDB_WHY_SIZE];
   char aside[ASIDE_SIZE];
   uint64_t resources = 0;
-  int rc = env_open(&e, dir, 0, ENV_CHECK, why); /* makes nothing where there is no store */
-  env_close(&e);
-  if (rc == 0)
-    rc = env_open(&e, dir, MAP_SIZE, ENV_SERVE, why);
-  if (rc != 0) {
-    fprintf(err, "copald: %s\n", why);
+  if (open_store(&e, dir, err) != 0)
+    return EXIT_RUNTIME;
+  if (!is_lost(&e, dir, err)) {
+    env_close(&e);
     return EXIT_RUNTIME;
   }
-  rc = set_aside(dir, aside);
+  int rc = set_aside(dir, aside);
   if (rc == 0)
     rc = forget(&e, &resources);
   env_close(&e);

@@ -13,9 +13,8 @@
   "the journal is missing, and has changes that are not in data.mdb; put the folder 'journal' "    \
   "back, restore a backup, or go on without it: copald --drop-journal DIR"
 #define JOURNAL_RECORD_IS_DAMAGED                                                                  \
-  "what data.mdb says about the journal is damaged, or of a newer copald; restore a backup, or "   \
-  "go "                                                                                            \
-  "on without the journal: copald --drop-journal DIR"
+  "what data.mdb says about the journal is damaged, or of a newer copald; restore a backup, "      \
+  "or go on without the journal: copald --drop-journal DIR"
 
 /* Reads what the journal has beyond a database that says `state`. A journal that is open must be
  * there; what is left over of a closed one must be in the database. `*bytes`: of its files.
