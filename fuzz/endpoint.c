@@ -149,7 +149,10 @@ static int defer(side *s)
 static int on_request(copal_server *base, copal_ep *ep, const copal_req *req, copal_time at)
 {
   side *s = (side *)(void *)((uint8_t *)base - offsetof(side, server));
-  const copal_response r = response(s->plan);
+  const uint64_t proof = s->plan;
+  copal_response r = response(s->plan);
+  if (req->wants_proof)
+    r.proof = copal_span_of((const uint8_t *)&proof, sizeof proof);
   if (req->wants_observe)
     REQUIRE(copal_ep_observe(ep, &s->subject) == COPAL_OK);
   switch (s->plan & 3) {
@@ -157,6 +160,19 @@ static int on_request(copal_server *base, copal_ep *ep, const copal_req *req, co
   case 1: return defer(s);
   default: return copal_ep_respond(ep, &r, at);
   }
+}
+
+/* An answer that was given depends on the plan alone. */
+static bool is_current(copal_server *base, const copal_path *path, copal_span proof, copal_time at)
+{
+  const side *s = (const side *)(const void *)((uint8_t *)base - offsetof(side, server));
+  uint64_t plan;
+  (void)path;
+  REQUIRE(at == now);
+  REQUIRE(proof.len == sizeof plan && (uintptr_t)proof.ptr % sizeof plan == 0);
+  memcpy(&plan, proof.ptr, sizeof plan);
+  REQUIRE((plan & 3) >= 2);
+  return plan == s->plan;
 }
 
 static void on_event(copal_client *client, copal_ep *ep, const copal_event *e, copal_time at)
@@ -358,6 +374,7 @@ static void start(side *s, uint8_t seed)
   s->sink = (copal_sink){reserve, commit};
   s->entropy.fill = fill;
   s->server.on_request = on_request;
+  s->server.is_current = is_current;
   s->subject.render = render;
   s->random = seed;
   s->plan = 2;
@@ -422,6 +439,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   qblock = copal_qblock_default();
   qblock.flow_count = 2;
   cfg.qblock = (pools & 8) != 0 ? &qblock : NULL;
+  cfg.recall_count = (end & 2) != 0 ? 0 : 2;
   cfg.chunk_count = 6;
   cfg.chunk_size = 64;
   cfg.message_max = 256;

@@ -305,7 +305,7 @@ typedef size_t copal_count;
 typedef struct copal_stats {
   copal_count rx_datagrams;
   copal_count rx_requests;
-  copal_count recalled; /* of these, GETs that got an answer from memory: `recall_count` */
+  copal_count recalled; /* of these, GETs that were answered without the handler: `recall_count` */
   copal_count rx_responses;
   copal_count rx_empty;
   copal_count tx_datagrams;

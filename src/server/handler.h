@@ -118,8 +118,8 @@ typedef struct handler_req {
   uint8_t over;        /* how the request is protected: ACCESS_PLAIN, _SESSION or _OSCORE */
   copal_time now;
   handler_note *note;   /* lent until the answer; NULL: nobody */
-  handler_proof *proof; /* to be completed by who answers with what is stored and nothing else, for
-                           copal_response.proof; NULL: nobody wants one */
+  handler_proof *proof; /* lent for the call: to be completed by who answers with what is stored and
+                           nothing else, for copal_response.proof; NULL: nobody wants one */
 } handler_req;
 
 /* A counter of a service, for the log. */

@@ -180,11 +180,8 @@ static bool pipeline_is_current(copal_server *hook, const copal_path *path, copa
   if (proof->configuration != p->configuration || now >= proof->until)
     return false;
   const admission_asker who = admission_asker_of(&p->admission, path);
-  if (who.id->serial != proof->who || who.over != proof->over ||
-      !store_is_unchanged(p->env.store, &proof->stamp))
-    return false;
-  p->stats.requests++;
-  return true;
+  return who.id->serial == proof->who && who.over == proof->over &&
+         store_is_unchanged(p->env.store, &proof->stamp);
 }
 
 int pipeline_init(pipeline *p, const conf *c, const router *r, store_port *port,

@@ -15,7 +15,7 @@
 #include "server/router.h"
 
 typedef struct pipeline_stats {
-  uint64_t requests;      /* handed to a service */
+  uint64_t requests;      /* handed to a service, or copal_stats.recalled */
   uint64_t foreign_hosts; /* 4.04: Uri-Host names none of the configured hosts */
   uint64_t long_paths;    /* 4.00: beyond handler_limits.key_max */
   uint64_t no_routes;     /* 4.04: no service is mounted there */

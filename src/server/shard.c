@@ -302,6 +302,7 @@ static void fill_metrics(shard *s, metrics *m)
   udp_count_drops(s->udp);
   m->udp = *udp_stats_now(s->udp);
   m->pipeline = s->pipeline.stats;
+  m->pipeline.requests += m->ep.recalled; /* would have been, and are answered, all the same */
   m->admission = admission_stats_now(&s->pipeline.admission);
   if (s->guard != NULL)
     m->guard = *guard_stats_now(s->guard);

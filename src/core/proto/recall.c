@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers that are given once more: a table where each request has one place. What comes twice in a
- * row is worth keeping, so that many that come once do not push out what comes often. */
+/* Answers that are given once more: a table where each request has one place. What is not found
+ * there twice in a row is worth keeping, so that many that come once do not push out what comes
+ * often. */
 #include "core/proto/recall.h"
 
 #include <string.h>
@@ -145,14 +146,19 @@ static copal_span tail_of(const recall_slot *s)
   return copal_span_of(s->bytes + s->proof_len + s->key_len, s->tail_len);
 }
 
-/* Writes and sends it. Returns false when there is no room. */
+/* Writes and sends it, or a challenge in its place. Returns false when there is no room; then
+ * nothing has been weighed. */
 static bool send_again(copal_ep *ep, turn *t, const recall_slot *s, copal_time now)
 {
-  const copal_msg head = serve_head(ep, t, s->code, now);
+  reply_rules_begin(t);
+  copal_msg head = serve_head(ep, t, s->code, now);
   copal_wr w = send_begin(ep, t->path);
   copal_msg_put_head(&w, &head);
   copal_wr_span(&w, tail_of(s));
   if (w.err)
+    return false;
+  if (challenge_is_due(ep, t->path, t->msg->code, w.len, now) &&
+      challenge_replace(ep, t->path, &w, &head, &t->rules, now) < 0)
     return false;
   send_commit(ep, t->path, &w);
   return true;
@@ -161,11 +167,7 @@ static bool send_again(copal_ep *ep, turn *t, const recall_slot *s, copal_time n
 bool recall_answer(copal_ep *ep, turn *t, copal_time now)
 {
   const recall_slot *s = find(ep, t);
-  if (!s || t->msg->token.len > ep->cfg.token_cap)
-    return false;
-  const size_t len = COPAL_HEADER_SIZE + t->msg->token.len + s->tail_len;
-  reply_rules_begin(t);
-  if (challenge_is_due(ep, t->path, t->msg->code, len, now) || !send_again(ep, t, s, now))
+  if (!s || t->msg->token.len > ep->cfg.token_cap || !send_again(ep, t, s, now))
     return false;
   /* As of all that is safe, only a Non-confirmable one is remembered. RFC 7252 section 4.5. */
   dedup *d = NULL;
@@ -179,19 +181,18 @@ bool recall_answer(copal_ep *ep, turn *t, copal_time now)
   return true;
 }
 
-bool recall_is_wanted(turn *t)
+bool recall_is_wanted(const turn *t)
 {
   /* Those with Echo show something of their sender. RFC 9175 section 2.2. */
-  if (!turn_has_plain_answer(t) || !copal_opt_is_absent(t->sight.absent, COPAL_OPT_ECHO))
-    t->recall_hash = 0;
-  return t->recall_hash != 0;
+  return t->recall_hash != 0 && turn_has_plain_answer(t) &&
+         copal_opt_is_absent(t->sight.absent, COPAL_OPT_ECHO);
 }
 
 void recall_keep(copal_ep *ep, const turn *t, const copal_response *r, const copal_wr *w)
 {
   const copal_span key = t->msg->options, token = t->msg->token;
   const size_t head = COPAL_HEADER_SIZE + token.len;
-  if (t->recall_hash == 0 || r->proof.len == 0 || token.len > COPAL_TOKEN_MAX ||
+  if (r->proof.len == 0 || !recall_is_wanted(t) || token.len > COPAL_TOKEN_MAX ||
       !ep->cfg.server->is_current)
     return;
   const copal_span tail = copal_span_of(w->buf + head, w->len - head);

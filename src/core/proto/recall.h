@@ -15,11 +15,12 @@ bool recall_is_valid(const copal_ep_cfg *cfg);
 /* Plans the memory, as all of setup.c: `ep` NULL measures. */
 void recall_lay_out(copal_carver *c, copal_ep *ep, const copal_ep_cfg *cfg);
 
-/* Answers as the handler did last time, and would now. Returns false when it has to be asked. */
+/* Answers as the handler did last time, and would now, or with a challenge as it would be. Returns
+ * false when it has to be asked. */
 bool recall_answer(copal_ep *ep, turn *t, copal_time now);
 
 /* Whether an answer to the request, whose options have been read, would be kept. */
-bool recall_is_wanted(turn *t);
+bool recall_is_wanted(const turn *t);
 
 /* Keeps the answer when that is so and the handler has proved it; `w` has the whole datagram. */
 void recall_keep(copal_ep *ep, const turn *t, const copal_response *r, const copal_wr *w);

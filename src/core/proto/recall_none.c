@@ -19,7 +19,7 @@ bool recall_answer(copal_ep *ep, turn *t, copal_time now)
   return false;
 }
 
-bool recall_is_wanted(turn *t)
+bool recall_is_wanted(const turn *t)
 {
   (void)t;
   return false;

@@ -247,6 +247,82 @@ static void a_full_sink_leaves_it_to_the_handler(void **state)
   assert_int_equal(fx_stats(f)->recalled, 1);
 }
 
+/* A guard that lets nothing through unless it is generous, and counts what it is asked. */
+static struct {
+  copal_guard guard;
+  bool is_generous;
+  int weighed;
+  size_t len; /* of what was weighed last */
+} miser;
+
+static bool miser_allows(copal_guard *g, const copal_path *path, size_t len, copal_time now)
+{
+  (void)g, (void)path, (void)now;
+  miser.weighed++;
+  miser.len = len;
+  return miser.is_generous;
+}
+
+static void miser_challenge(copal_guard *g, const copal_path *path, uint8_t echo[COPAL_ECHO_SIZE],
+                            copal_time now)
+{
+  (void)g, (void)path, (void)now;
+  memcpy(echo, "0123456789ab", COPAL_ECHO_SIZE);
+}
+
+static bool miser_probe(copal_guard *g, const copal_path *path, uint16_t *mid, copal_time now)
+{
+  (void)g, (void)path, (void)mid, (void)now;
+  return false;
+}
+
+static void guard_it(fixture *f)
+{
+  miser.guard =
+      (copal_guard){.allows = miser_allows, .challenge = miser_challenge, .probe = miser_probe};
+  miser.is_generous = true;
+  f->cfg.guard = &miser.guard;
+  f->cfg.token_cap = 20;
+  fx_restart(f);
+  ask_twice(f);
+  miser.weighed = 0;
+}
+
+static void rfc9175_2_4_who_is_challenged_is_weighed_once(void **state)
+{
+  fixture *f = *state;
+  guard_it(f);
+  miser.is_generous = false;
+  assert_int_equal(fx_feed(f, "41 01 12 36 ac b1 't'"), COPAL_OK);
+  fx_expect(f, "61 81 12 36 ac dc ef '0123456789ab'");
+  assert_int_equal(miser.weighed, 1);
+  assert_int_equal(f->calls, 2);
+  assert_int_equal(server.asked, 1);
+  assert_int_equal(fx_stats(f)->challenged, 1);
+  assert_int_equal(fx_stats(f)->rx_requests, 3);
+}
+
+static void rfc9175_2_4_all_bytes_are_weighed(void **state)
+{
+  fixture *f = *state;
+  guard_it(f);
+  assert_int_equal(fx_feed(f, "4d 01 12 36 00 'longer token.' b1 't'"), COPAL_OK); /* RFC 8974 */
+  fx_expect(f, "6d 45 12 36 00 'longer token.' 41 07 ff '21'");
+  assert_int_equal(miser.len, fx_last(f)->len);
+  assert_int_equal(miser.weighed, 1);
+  assert_int_equal(fx_stats(f)->recalled, 1);
+}
+
+static void what_cannot_leave_is_not_weighed(void **state)
+{
+  fixture *f = *state;
+  guard_it(f);
+  f->is_full = true;
+  assert_int_equal(fx_feed(f, "41 01 12 36 ac b1 't'"), COPAL_OK);
+  fx_expect_nothing(f);
+  assert_int_equal(miser.weighed, 0);
+}
+
 static void a_server_that_judges_no_proofs_makes_each_answer_anew(void **state)
 {
   fixture *f = *state;
@@ -288,6 +364,9 @@ int main(void)
       T(what_is_too_long_is_not_kept),
       T(what_just_fits_is_kept_whole),
       T(a_full_sink_leaves_it_to_the_handler),
+      T(rfc9175_2_4_who_is_challenged_is_weighed_once),
+      T(rfc9175_2_4_all_bytes_are_weighed),
+      T(what_cannot_leave_is_not_weighed),
       T(a_server_that_judges_no_proofs_makes_each_answer_anew),
       T(a_count_that_is_no_power_of_two_is_refused),
   };
