@@ -42,6 +42,7 @@ typedef struct group_socket {
 struct roster {
   memberships hook; /* first */
   const conf *conf;
+  logger own; /* guarded by the lock: groups are joined from any shard */
   logger *log;
   size_t count;
   group_socket *sockets;
@@ -225,7 +226,10 @@ roster *roster_open(const conf *c, logger *log)
     return NULL;
   r->hook = (memberships){parse, join, leave};
   r->conf = c;
-  r->log = log;
+  if (log != NULL) {
+    r->own = *log;
+    r->log = &r->own;
+  }
   pthread_mutex_init(&r->lock, NULL);
   return r;
 }

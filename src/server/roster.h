@@ -13,8 +13,8 @@
 
 typedef struct roster roster;
 
-/* `c` is lent: whose interfaces are to be used; and `log`, which is told of interfaces on which a
- * group cannot be joined, or NULL. Returns NULL without memory. */
+/* `c` is lent: whose interfaces are to be used. `log`, or NULL, is copied: the roster writes to the
+ * log from any shard. Returns NULL without memory. */
 roster *roster_open(const conf *c, logger *log);
 
 /* After the shards. Safe on NULL. */

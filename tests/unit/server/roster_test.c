@@ -19,6 +19,8 @@
 enum { PORT = 5683, GROUPS_MAX = 4096, INTERFACES_MAX = 64 };
 
 static conf settings;
+static logger settings_log; /* of the main thread, say */
+static int log_pipe[2];
 static roster *r;
 static memberships *hook;
 static int sockets[2];
@@ -66,7 +68,10 @@ static int set_up(void **state)
   (void)state;
   conf_init(&settings);
   interface_count = groups_interfaces(&settings, interfaces, INTERFACES_MAX);
-  r = roster_open(&settings, NULL);
+  if (pipe(log_pipe) != 0)
+    return -1;
+  log_init(&settings_log, log_pipe[1], LOG_LEVEL_WARN, LOG_FORMAT_JSON);
+  r = roster_open(&settings, &settings_log);
   hook = roster_memberships(r);
   for (int i = 0; i < 2; i++) {
     sockets[i] = socket(AF_INET, SOCK_DGRAM, 0);
@@ -83,6 +88,8 @@ static int tear_down(void **state)
   conf_wipe(&settings);
   close(sockets[0]);
   close(sockets[1]);
+  close(log_pipe[0]);
+  close(log_pipe[1]);
   return 0;
 }
 
@@ -106,8 +113,15 @@ static void what_one_socket_cannot_join_no_socket_joins(void **state)
   if (interface_count == 0 || !fill(sockets[1]))
     skip();
   const copal_addr a = group();
+  const logger before = settings_log;
+  char line[LOG_LINE_MAX + 1];
   assert_int_equal(hook->join(hook, &a), COPAL_ENOSLOT);
   assert_false(has_joined(sockets[0]));
+  const ssize_t len = read(log_pipe[0], line, LOG_LINE_MAX);
+  assert_true(len > 0);
+  line[len] = '\0';
+  assert_non_null(strstr(line, "group_not_joined"));
+  assert_memory_equal(&settings_log, &before, sizeof before); /* another thread is using it */
 }
 
 static void nobody_listens_for_another_port(void **state)
