@@ -16,6 +16,7 @@ enum {
   SEQUENCE_MASK = 0xffffff,    /* 24 bits on the wire */
   SEQUENCE_LEAD_MAX = 1 << 11, /* 66 ms: no restart is as quick */
   RTT_SHIFT = 3,               /* weight of a sample: 1/8, RFC 6298 section 2 */
+  RTT_ROUND_UP = 7,            /* of what is divided so: a short estimate rises, too */
   RTT_RISE_MAX = 3,            /* a sample counts as four times the estimate at most */
   RTT_SAMPLES_MAX = 7,         /* what observer.rtt_samples can hold */
   RTT_MAX = (1 << 29) - 1,     /* what observer.rtt can hold: 9 minutes */
@@ -592,7 +593,8 @@ static copal_dur mean_rtt(const observer *o, copal_dur sample)
     return sample;
   if (sample < rtt)
     return rtt - ((rtt - sample) >> RTT_SHIFT);
-  return least(rtt + (least(sample - rtt, RTT_RISE_MAX * rtt) >> RTT_SHIFT), RTT_MAX);
+  const copal_dur rise = least(sample - rtt, RTT_RISE_MAX * rtt);
+  return least(rtt + ((rise + RTT_ROUND_UP) >> RTT_SHIFT), RTT_MAX);
 }
 
 /* Takes a sample of the round-trip time; never 0, which means unknown. */

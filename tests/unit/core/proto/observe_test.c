@@ -1313,6 +1313,19 @@ static void rfc7641_4_5_1_a_path_that_has_become_slow_is_believed_soon(void **st
   expect_wait(f, 400, 800);
 }
 
+/* A clock that does not move between two datagrams makes the shortest of all. */
+static void rfc7641_4_5_1_even_the_shortest_estimate_rises(void **state)
+{
+  enum { LONG_ONES = 60 };
+  unsigned rtts_ms[1 + LONG_ONES] = {0};
+  fixture *f = *state;
+  observe(f, 0xaa);
+  for (unsigned i = 1; i <= LONG_ONES; i++)
+    rtts_ms[i] = 800;
+  learn_rtts(f, rtts_ms, 1 + LONG_ONES);
+  expect_wait(f, 400, 800);
+}
+
 /* One in a round-trip time on average, not one in the shortest. */
 static void rfc7641_4_5_1_round_trips_that_vary_are_averaged(void **state)
 {
@@ -1937,6 +1950,7 @@ int main(void)
       TEST(rfc7641_4_5_1_a_longer_round_trip_counts_by_an_eighth),
       TEST(rfc7641_4_5_1_one_that_is_far_longer_counts_for_little),
       TEST(rfc7641_4_5_1_a_path_that_has_become_slow_is_believed_soon),
+      TEST(rfc7641_4_5_1_even_the_shortest_estimate_rises),
       TEST(rfc7641_4_5_1_round_trips_that_vary_are_averaged),
       TEST(many_observers_are_told_in_bursts),
       TEST(rfc7641_4_5_2_a_change_between_bursts_reaches_all),
