@@ -29,8 +29,8 @@ typedef struct question {
 } question;
 
 struct questions {
-  pthread_mutex_t lock; /* guards all that follows */
   questions_cfg cfg;
+  pthread_mutex_t lock; /* guards all that follows */
   question *newest;
   size_t bytes;
   questions_counts counts;
@@ -131,6 +131,11 @@ static bool is_worth_keeping(const questions *q, const handler_req *req, size_t 
   return size > block && !(coap->has_block2 && coap->block2.num != 0);
 }
 
+static bool has_room(const questions *q, copal_span name, copal_span document)
+{
+  return sizeof(question) + name.len + document.len <= q->cfg.byte_max;
+}
+
 static question *make(const handler_req *req, copal_span name, uint16_t format)
 {
   const copal_span document = req->coap->msg->payload;
@@ -152,16 +157,15 @@ void questions_keep(questions *q, const handler_req *req, uint16_t format, size_
   copal_span name;
   if (!is_worth_keeping(q, req, size))
     return;
-  question *e = uploads_name(req, &name) ? make(req, name, format) : NULL;
+  question *e = uploads_name(req, &name) && has_room(q, name, req->coap->msg->payload)
+                    ? make(req, name, format)
+                    : NULL;
   pthread_mutex_lock(&q->lock);
-  if (e != NULL && size_of(e) <= q->cfg.byte_max) {
+  if (e != NULL)
     insert(q, req, name, e);
-    e = NULL;
-  } else {
+  else
     q->counts.failed++;
-  }
   pthread_mutex_unlock(&q->lock);
-  free(e);
 }
 
 bool questions_is_further(const handler_req *req)
