@@ -13,7 +13,8 @@
 #include "store/journal/look.h"
 #include "store/lmdb/env.h"
 
-#define MAP_SIZE (UINT64_C(64) << 30) /* bytes; resources.disk by default */
+#define MAP_SIZE  (UINT64_C(64) << 30) /* bytes; resources.disk by default */
+#define MAP_SLACK (UINT64_C(64) << 20) /* for what is changed in a store that is full */
 
 enum { ASIDE_SIZE = 40, NUMBER_MAX = 10000 };
 
@@ -84,13 +85,24 @@ static int forget(env *e, uint64_t *resources)
   return mdb_txn_commit(txn);
 }
 
+/* As large as it may be by its last configuration, and some more. */
+static uint64_t map_size_for(const env *e)
+{
+  MDB_envinfo info;
+  mdb_env_info(e->mdb, &info);
+  const uint64_t own = info.me_mapsize + MAP_SLACK;
+  return own > MAP_SIZE ? own : MAP_SIZE;
+}
+
 static int open_store(env *e, const char *dir, FILE *err)
 {
   char why[LMDB_WHY_SIZE];
   int rc = env_open(e, dir, 0, ENV_CHECK, why); /* makes nothing where there is no store */
-  env_close(e);
-  if (rc == 0)
-    rc = env_open(e, dir, MAP_SIZE, ENV_SERVE, why);
+  if (rc == 0) {
+    const uint64_t size = map_size_for(e);
+    env_close(e);
+    rc = env_open(e, dir, size, ENV_SERVE, why);
+  }
   if (rc != 0)
     fprintf(err, "copald: %s\n", why);
   return rc;
@@ -116,6 +128,7 @@ int drop_journal(const char *dir, FILE *out, FILE *err)
     return EXIT_RUNTIME;
   }
   fprintf(out, "%s: goes on with %" PRIu64 " resources, as they are in data.mdb; %s%s\n", dir,
-          resources, aside[0] != '\0' ? "the journal is kept as " : "there was no journal", aside);
+          resources, aside[0] != '\0' ? "the journal is kept as " : "there is no journal to keep",
+          aside);
   return 0;
 }

@@ -159,10 +159,13 @@ static void print_damage(void *ctx, const char *damage)
   fprintf(ctx, "copald: %s\n", damage);
 }
 
-/* A page that leads outside the file ends the walk through it. LMDB's assertions have been told. */
+/* A page that leads outside the file, or that the disk does not give, ends the walk through it.
+ * LMDB's assertions have been told. */
 static void on_bad_page(int number)
 {
-  static const char text[] = "copald: the data file is damaged: a page leads outside of it\n";
+  static const char text[] =
+      "copald: a file of the store cannot be read: its disk has failed, or a "
+      "page of data.mdb leads outside of it\n";
   if (number != SIGABRT && write(STDERR_FILENO, text, sizeof text - 1) < 0)
     _exit(EXIT_RUNTIME);
   _exit(EXIT_RUNTIME);
