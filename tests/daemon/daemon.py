@@ -19,6 +19,7 @@ WAIT_S = 60  # a loaded machine is slow, and nothing waits this long unless it f
 
 LOG_SHOWN = 20000  # characters of a log that goes with a failure
 SANITIZED = ("Sanitizer:", "runtime error:")
+CRASHES = {-n for n in (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)}
 
 CON, NON, ACK, RST = range(4)
 GET, POST, PUT, DELETE = 1, 2, 3, 4
@@ -55,6 +56,8 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
         _, err = self.process.communicate()
+        if self.process.returncode in CRASHES:
+            print("copald died of signal", -self.process.returncode, file=sys.stderr)
         said = self.err if err in self.err else self.err + err
         is_sick = any(word in said for word in SANITIZED)
         if is_sick or any(exc):
