@@ -106,7 +106,7 @@ int main(int argc, char **argv)
   static alignas(max_align_t) uint8_t mem[65536];
   const uint16_t port = argc == 2 ? (uint16_t)strtoul(argv[1], NULL, 10) : 5683;
   struct app app = {.sink = {reserve, commit}, .fd = open_socket(port)};
-  copal_server server = {on_request};
+  copal_server server = {.on_request = on_request};
   copal_entropy entropy = {fill};
   if (app.fd < 0) {
     perror("server");

@@ -233,40 +233,50 @@ static void readers_see_whole_entries_while_tables_grow(void **state)
 /* What the writer says is done. */
 static atomic_uint acknowledged;
 
-/* One thread counts up, the others look: as long as a stamp holds, what was found behind it is not
- * older than what the writer had been told to be done before the look. */
-static void *count_or_look(void *arg)
+static void count(worker *w, copal_span key)
 {
-  worker *w = arg;
-  const copal_span key = copal_span_str("/counter");
-  store_stamp stamp;
-  unsigned found = 0, held = 0;
-  bool has_stamp = false;
   for (unsigned i = 1; i <= GROWTH && !w->failed; i++) {
-    const unsigned done = atomic_load(&acknowledged);
+    w->op = (store_op){.done = on_done,
+                       .verb = STORE_PUT,
+                       .key = key,
+                       .body = copal_span_of((const uint8_t *)&i, sizeof i)};
+    w->failed = store_commit(w->p, &w->op, 0) != COPAL_OK || store_drain(w->p, 1) != 1;
+    atomic_store(&acknowledged, w->failed ? GROWTH : i);
+    if (i % 16 == 0)
+      sched_yield();
+  }
+}
+
+/* What was found behind a stamp is, as long as it holds, not older than what the writer had been
+ * told to be done before the look. The last stamp holds for good. */
+static void look(worker *w, copal_span key)
+{
+  store_stamp stamp;
+  unsigned found = 0, held = 0, done = 0;
+  for (bool has_stamp = false; !w->failed && (done < GROWTH || held == 0);) {
+    store_item item;
+    done = atomic_load(&acknowledged);
     store_view_renew(w->p);
-    if (w->number == 0) {
-      w->op = (store_op){.done = on_done,
-                         .verb = STORE_PUT,
-                         .key = key,
-                         .body = copal_span_of((const uint8_t *)&i, sizeof i)};
-      w->failed = store_commit(w->p, &w->op, 0) != COPAL_OK || store_drain(w->p, 1) != 1;
-      atomic_store(&acknowledged, i);
-      if (i % 16 == 0)
-        sched_yield();
-    } else if (has_stamp && store_is_unchanged(w->p, &stamp)) {
+    if (has_stamp && store_is_unchanged(w->p, &stamp)) {
       held++;
-      w->failed = found < done;
     } else {
-      store_item item;
       has_stamp = store_stamp_of(w->p, key, &stamp);
       w->failed = store_get(w->p, key, &item, 0) != STORE_OK;
       if (!w->failed)
         memcpy(&found, item.body.ptr, sizeof found);
-      w->failed |= found < done;
     }
+    w->failed |= found < done;
   }
-  w->failed |= w->number != 0 && held == 0;
+}
+
+/* One thread counts up, the others look. */
+static void *count_or_look(void *arg)
+{
+  worker *w = arg;
+  if (w->number == 0)
+    count(w, copal_span_str("/counter"));
+  else
+    look(w, copal_span_str("/counter"));
   return NULL;
 }
 
