@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/shift.h"
+
 enum {
   STRIPES = 1024,
   CACHE_LINE = 64,
@@ -14,7 +16,7 @@ enum {
 
 struct overlay_stripe {
   _Alignas(CACHE_LINE) pthread_mutex_t lock;
-  atomic_uint_fast64_t state; /* goes up with what is published: odd while that is under way */
+  shift shift; /* with each that is published */
 };
 
 bool overlay_init(overlay *o, uint32_t buckets, uint32_t history)
@@ -36,7 +38,7 @@ bool overlay_init(overlay *o, uint32_t buckets, uint32_t history)
     o->keys[i] = keytree_init(random[2 + i]);
   for (int i = 0; i < STRIPES; i++) {
     pthread_mutex_init(&o->stripes[i].lock, NULL);
-    atomic_init(&o->stripes[i].state, 0);
+    o->stripes[i].shift = (shift){0};
   }
   pthread_rwlock_init(&o->keys_lock, NULL);
   return true;
@@ -89,21 +91,19 @@ static pthread_mutex_t *lock_of(const overlay *o, uint64_t hash)
 
 uint64_t overlay_state(const overlay *o, uint32_t where)
 {
-  return atomic_load_explicit(&o->stripes[where].state, memory_order_acquire);
+  return shift_read(&o->stripes[where].shift);
 }
 
 /* Locks a stripe for a change that readers see, and ends it. They look with the stripe locked. */
 static void begin_change(overlay_stripe *st)
 {
   pthread_mutex_lock(&st->lock);
-  const uint64_t state = atomic_load_explicit(&st->state, memory_order_relaxed);
-  atomic_store_explicit(&st->state, state + 1, memory_order_relaxed);
+  shift_begin(&st->shift);
 }
 
 static void end_change(overlay_stripe *st)
 {
-  const uint64_t state = atomic_load_explicit(&st->state, memory_order_relaxed);
-  atomic_store_explicit(&st->state, state + 1, memory_order_release);
+  shift_end(&st->shift);
   pthread_mutex_unlock(&st->lock);
 }
 

@@ -19,6 +19,7 @@
 #include "store/memory/keyhash.h"
 #include "store/memory/memory.h"
 #include "store/memory/representation.h"
+#include "store/shift.h"
 #include "store/store.h"
 
 enum { MEMORY_SPACES = 2 };
@@ -45,7 +46,7 @@ typedef struct stripe {
   _Alignas(GRACE_LINE) pthread_mutex_t lock;
   atomic_uintptr_t table; /* see table.c; 0: none yet */
   uint32_t count;
-  atomic_uint_fast64_t state; /* goes up with each change: odd while it is under way */
+  shift shift; /* with each change */
 } stripe;
 
 /* The entries of one space. */
@@ -133,25 +134,17 @@ stripe *shelf_stripe(const memory_store *s, store_space space, uint64_t hash);
 
 uint32_t shelf_index(const memory_store *s, uint64_t hash);
 
-/* Locks the stripe for a change, and ends it. What the change shows, it shows by stores that
- * release: who sees it sees that the state has become odd. */
+/* Locks the stripe for a change, and ends it. */
 static inline void stripe_begin_change(stripe *st)
 {
   pthread_mutex_lock(&st->lock);
-  const uint64_t state = atomic_load_explicit(&st->state, memory_order_relaxed);
-  atomic_store_explicit(&st->state, state + 1, memory_order_relaxed);
+  shift_begin(&st->shift);
 }
 
 static inline void stripe_end_change(stripe *st)
 {
-  const uint64_t state = atomic_load_explicit(&st->state, memory_order_relaxed);
-  atomic_store_explicit(&st->state, state + 1, memory_order_release);
+  shift_end(&st->shift);
   pthread_mutex_unlock(&st->lock);
-}
-
-static inline uint64_t stripe_state(const stripe *st)
-{
-  return atomic_load_explicit(&st->state, memory_order_acquire);
 }
 
 /* The entry of that key, or NULL. The caller is inside its seat or holds the stripe's lock. */

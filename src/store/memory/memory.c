@@ -112,7 +112,7 @@ static uint32_t memory_where(store_port *base, copal_span key)
 
 static uint64_t memory_state(store_port *base, uint32_t where)
 {
-  return stripe_state(&store_of(base)->shelves[STORE_RESOURCES].stripes[where]);
+  return shift_read(&store_of(base)->shelves[STORE_RESOURCES].stripes[where].shift);
 }
 
 static size_t memory_foresight(store_port *base)
