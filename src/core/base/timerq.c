@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The timer wheel. A timer sits in the slot of the tick in which it is due, whichever turn of the
- * wheel that is; when the cursor passes a slot, the timers of this turn move to the due list. */
+ * wheel that is; when the cursor passes a slot, the timers of this turn move to the due list. The
+ * list of a slot is made with its first timer: one whose bit is clear is empty, whatever its memory
+ * holds, so that a large wheel is not written to before it is used. */
 #include "core/base/timerq.h"
 
 #include <string.h>
@@ -28,8 +30,6 @@ void copal_timerq_init(copal_timerq *q, void *mem, uint32_t slot_count, copal_du
     q->shift++;
   q->cursor = now >> q->shift;
   copal_list_init(&q->due);
-  for (uint32_t i = 0; i < slot_count; i++)
-    copal_list_init(&slots[i]);
   memset(q->occupied, 0, word_count(slot_count) * sizeof(uint32_t));
 }
 
@@ -69,8 +69,11 @@ void copal_timerq_arm(copal_timerq *q, copal_timer *t, copal_time due)
   if (tick < q->cursor)
     tick = q->cursor;
   const uint32_t slot = (uint32_t)tick & q->mask;
+  const uint32_t bit = UINT32_C(1) << slot % WORD_BITS;
+  if (!(q->occupied[slot / WORD_BITS] & bit))
+    copal_list_init(&q->slots[slot]);
+  q->occupied[slot / WORD_BITS] |= bit;
   copal_list_append(&q->slots[slot], &t->node);
-  q->occupied[slot / WORD_BITS] |= UINT32_C(1) << slot % WORD_BITS;
   q->count++;
 }
 

@@ -44,6 +44,27 @@ static void memory_holds_the_slots_and_a_bit_for_each(void **state)
   assert_true(copal_timerq_size(SLOTS_MAX) <= sizeof(((wheel *)0)->mem));
 }
 
+/* A large wheel costs a start nothing, and pages of it that are never used no memory. */
+static void a_slot_is_not_written_to_before_its_first_timer(void **state)
+{
+  wheel w;
+  copal_node untouched[SLOTS_MAX];
+  copal_timer t;
+  (void)state;
+  memset(untouched, 0xa5, sizeof untouched);
+  make(&w, SLOTS_MAX, TICK, 0);
+  assert_memory_equal(w.mem, untouched, sizeof untouched);
+  copal_timer_init(&t);
+  for (copal_time due = 3 * TICK; due <= (3 + SLOTS_MAX) * TICK; due += SLOTS_MAX * TICK) {
+    copal_timerq_arm(&w.q, &t, due);
+    assert_memory_not_equal(&w.mem[3], &untouched[3], sizeof *untouched);
+    assert_memory_equal(w.mem, untouched, 3 * sizeof *untouched);
+    assert_memory_equal(&w.mem[4], &untouched[4], (SLOTS_MAX - 4) * sizeof *untouched);
+    assert_ptr_equal(copal_timerq_pop(&w.q, due), &t);
+    memset(&w.mem[3], 0xa5, sizeof w.mem[3]); /* the wheel has passed it: it is made again */
+  }
+}
+
 static void an_empty_wheel_has_no_deadline(void **state)
 {
   wheel w;
@@ -206,6 +227,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tick_is_rounded_up_to_a_power_of_two),
       cmocka_unit_test(memory_holds_the_slots_and_a_bit_for_each),
+      cmocka_unit_test(a_slot_is_not_written_to_before_its_first_timer),
       cmocka_unit_test(an_empty_wheel_has_no_deadline),
       cmocka_unit_test(fires_at_the_first_tick_not_before_its_instant),
       cmocka_unit_test(a_timer_of_a_later_turn_waits_for_it),
