@@ -12,11 +12,11 @@ void *copal_carve(copal_carver *c, uint64_t size)
   return part;
 }
 
-void *copal_carve_zeros(copal_carver *c, size_t size)
+void *copal_carve_zeros(copal_carver *c, uint64_t size)
 {
   void *part = copal_carve(c, size);
-  if (part)
-    memset(part, 0, size);
+  if (part && !c->has_zeros)
+    memset(part, 0, (size_t)size);
   return part;
 }
 
@@ -30,10 +30,7 @@ void copal_carve_pool(copal_carver *c, copal_pool *pool, size_t size, uint32_t c
 void copal_carve_map(copal_carver *c, copal_map *map, uint32_t count)
 {
   const uint32_t buckets = copal_map_bucket_count(count);
-  const uint64_t size = (uint64_t)sizeof(copal_map_link *) * buckets;
-  uint8_t *part = copal_carve(c, size);
-  if (!part)
-    return;
-  memset(part, 0, (size_t)size);
-  copal_map_init(map, part, buckets);
+  uint8_t *part = copal_carve_zeros(c, (uint64_t)sizeof(copal_map_link *) * buckets);
+  if (part)
+    copal_map_init(map, part, buckets);
 }

@@ -4,6 +4,7 @@
 #ifndef CORE_BASE_CARVER_H
 #define CORE_BASE_CARVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,15 +12,16 @@
 #include "core/base/pool.h"
 
 typedef struct copal_carver {
-  uint8_t *mem; /* aligned for any object; NULL to measure only */
-  uint64_t len; /* bytes handed out; when measuring it may exceed any size_t */
+  uint8_t *mem;   /* aligned for any object; NULL to measure only */
+  uint64_t len;   /* bytes handed out; when measuring it may exceed any size_t */
+  bool has_zeros; /* `mem` holds nothing else: what is to be zero need not be written */
 } copal_carver;
 
 /* Hands out `size` bytes, aligned for any object, or NULL when measuring. */
 void *copal_carve(copal_carver *c, uint64_t size);
 
 /* Hands out `size` bytes of zeros, or NULL when measuring. */
-void *copal_carve_zeros(copal_carver *c, size_t size);
+void *copal_carve_zeros(copal_carver *c, uint64_t size);
 
 /* Makes `pool` of `count` objects of `size` bytes; its memory and, when measuring,
  * `pool` itself are not touched. */

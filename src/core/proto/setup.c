@@ -90,7 +90,7 @@ static bool is_valid(const copal_ep_cfg *c)
  * memory is that large: counts are the caller's, and on 32 bits a sum of them must not wrap. */
 static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
 {
-  copal_carver c = {.mem = (uint8_t *)ep};
+  copal_carver c = {.mem = (uint8_t *)ep, .has_zeros = cfg->has_zeros};
 
   copal_carve(&c, sizeof *ep);
   copal_carve_pool(&c, PLACE(ep, exchanges), sizeof(exchange) + cfg->token_cap,
