@@ -42,9 +42,10 @@ void access_gate_reload(access_gate *g, access_rules *rules)
 {
   access_rules *old = g->rules;
   g->rules = access_hold(rules);
+  if (old != NULL) /* nobody is known without rules, and pages never written take no memory */
+    memset(g->known, 0, sizeof g->known);
   access_release(old);
   g->turn++;
-  memset(g->known, 0, sizeof g->known);
   if (rules != NULL)
     g->anonymous = access_profile_of(rules, &nobody, ACCESS_PLAIN);
 }

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "copal/error.h"
 #include "server/conf.h"
@@ -224,14 +225,26 @@ static void report_syntax(const config_t *file, const char *path, conf_errors *e
              config_error_text(file));
 }
 
+/* Memory for that much at once would be more than a file needs; and freeing it would make malloc()
+ * take the large tables of the server from the heap, where they have to be cleared, and not from
+ * fresh pages. */
+static size_t bytes_to_scan(FILE *in)
+{
+  struct stat st;
+  if (fstat(fileno(in), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
+    return FILE_MAX;
+  return (size_t)st.st_size;
+}
+
 /* libconfig reads numbers beyond 32 bits as something else, so they are looked for first. */
 static void report_wide_numbers(const char *path, conf_errors *errors)
 {
   FILE *in = fopen(path, "re");
   if (in == NULL)
     return; /* libconfig says so */
-  char *text = malloc(FILE_MAX);
-  const size_t len = text == NULL ? 0 : fread(text, 1, FILE_MAX, in);
+  const size_t size = bytes_to_scan(in);
+  char *text = malloc(size + 1);
+  const size_t len = text == NULL ? 0 : fread(text, 1, size, in);
   const unsigned line = conf_scan_wide_number(copal_span_of(text, len));
   if (line != 0)
     conf_error(errors, "%s:%u: a number this large needs quotes: \"5000000000\"", path, line);
