@@ -13,6 +13,7 @@ typedef struct ask_cfg {
   const char *const *command; /* as in lookup_cfg */
   size_t command_count;
   const char *url, *ca, *token_file;
+  const struct httplib *lib; /* open, when there is a URL */
   uint32_t timeout_ms;
   const atomic_bool *is_over; /* becomes true when nobody waits any more */
 } ask_cfg;

@@ -6,11 +6,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include <curl/curl.h>
-
 #include "copal/error.h"
 #include "policy/lines.h"
 #include "policy/lookup/ask.h"
+#include "policy/lookup/httplib.h"
 
 enum { TOKEN_MAX = 4096, STATUS_OK = 200, STATUS_EMPTY = 204, STATUS_UNKNOWN = 404 };
 
@@ -74,43 +73,45 @@ static int read_token(const char *path, char token[TOKEN_MAX], char why[LOOKUP_W
 static int make_headers(const ask_cfg *cfg, struct curl_slist **list, char why[LOOKUP_WHY_SIZE])
 {
   char line[TOKEN_MAX + 32], token[TOKEN_MAX];
-  *list = curl_slist_append(NULL, "Content-Type: application/json");
+  const httplib *lib = cfg->lib;
+  *list = lib->slist_append(NULL, "Content-Type: application/json");
   if (cfg->token_file == NULL)
     return COPAL_OK;
   const int rc = read_token(cfg->token_file, token, why);
   if (rc == COPAL_OK) {
     snprintf(line, sizeof line, "Authorization: Bearer %s", token);
-    *list = curl_slist_append(*list, line);
+    *list = lib->slist_append(*list, line);
   }
   explicit_bzero(line, sizeof line);
   explicit_bzero(token, sizeof token);
   return rc;
 }
 
-static void free_headers(struct curl_slist *list)
+static void free_headers(const ask_cfg *cfg, struct curl_slist *list)
 {
   for (struct curl_slist *at = list; at != NULL; at = at->next)
     explicit_bzero(at->data, strlen(at->data));
-  curl_slist_free_all(list);
+  cfg->lib->slist_free_all(list);
 }
 
 static CURLcode set_up(ask_http *h)
 {
   const ask_cfg *cfg = h->cfg;
+  const httplib *lib = cfg->lib;
   CURL *c = h->curl;
-  CURLcode rc = curl_easy_setopt(c, CURLOPT_URL, cfg->url);
+  CURLcode rc = lib->easy_setopt(c, CURLOPT_URL, cfg->url);
   if (rc == CURLE_OK)
-    rc = curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    rc = lib->easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
   if (rc == CURLE_OK && cfg->ca != NULL)
-    rc = curl_easy_setopt(c, CURLOPT_CAINFO, cfg->ca);
-  curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L); /* there are threads */
-  curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)cfg->timeout_ms);
-  curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-  curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_open);
-  curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_bytes);
-  curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-  curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
-  curl_easy_setopt(c, CURLOPT_XFERINFODATA, (void *)(uintptr_t)cfg);
+    rc = lib->easy_setopt(c, CURLOPT_CAINFO, cfg->ca);
+  lib->easy_setopt(c, CURLOPT_NOSIGNAL, 1L); /* there are threads */
+  lib->easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)cfg->timeout_ms);
+  lib->easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+  lib->easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_open);
+  lib->easy_setopt(c, CURLOPT_WRITEFUNCTION, on_bytes);
+  lib->easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+  lib->easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+  lib->easy_setopt(c, CURLOPT_XFERINFODATA, (void *)(uintptr_t)cfg);
   return rc;
 }
 
@@ -120,7 +121,7 @@ ask_http *ask_http_open(const ask_cfg *cfg)
   if (h == NULL)
     return NULL;
   h->cfg = cfg;
-  h->curl = curl_easy_init();
+  h->curl = cfg->lib->easy_init();
   if (h->curl == NULL || set_up(h) != CURLE_OK) {
     ask_http_close(h);
     return NULL;
@@ -133,7 +134,7 @@ void ask_http_close(ask_http *h)
   if (h == NULL)
     return;
   if (h->curl != NULL)
-    curl_easy_cleanup(h->curl);
+    h->cfg->lib->easy_cleanup(h->curl);
   free(h);
 }
 
@@ -145,10 +146,10 @@ static int judge(ask_http *h, CURLcode rc, char why[LOOKUP_WHY_SIZE])
     return COPAL_ETIMEDOUT;
   }
   if (rc != CURLE_OK) {
-    snprintf(why, LOOKUP_WHY_SIZE, "%.150s: %s", h->cfg->url, curl_easy_strerror(rc));
+    snprintf(why, LOOKUP_WHY_SIZE, "%.150s: %s", h->cfg->url, h->cfg->lib->easy_strerror(rc));
     return rc == CURLE_WRITE_ERROR ? COPAL_ETOOBIG : COPAL_EUNREACH;
   }
-  curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
+  h->cfg->lib->easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
   if (status == STATUS_OK)
     return COPAL_OK;
   if (status == STATUS_UNKNOWN || status == STATUS_EMPTY)
@@ -160,18 +161,19 @@ static int judge(ask_http *h, CURLcode rc, char why[LOOKUP_WHY_SIZE])
 int ask_http_run(ask_http *h, const question *q, copal_mspan room, size_t *len,
                  char why[LOOKUP_WHY_SIZE])
 {
+  const httplib *lib = h->cfg->lib;
   sink s = {.room = room};
   struct curl_slist *headers = NULL;
   int rc = make_headers(h->cfg, &headers, why);
   if (rc == COPAL_OK) {
-    curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, q->json);
-    curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE, (long)q->json_len);
-    curl_easy_setopt(h->curl, CURLOPT_WRITEDATA, &s);
-    rc = judge(h, curl_easy_perform(h->curl), why);
-    curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, NULL);
+    lib->easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
+    lib->easy_setopt(h->curl, CURLOPT_POSTFIELDS, q->json);
+    lib->easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE, (long)q->json_len);
+    lib->easy_setopt(h->curl, CURLOPT_WRITEDATA, &s);
+    rc = judge(h, lib->easy_perform(h->curl), why);
+    lib->easy_setopt(h->curl, CURLOPT_HTTPHEADER, NULL);
   }
-  free_headers(headers);
+  free_headers(h->cfg, headers);
   *len = s.len;
   return rc;
 }
@@ -190,6 +192,6 @@ int ask_http_check(const ask_cfg *cfg, char why[LOOKUP_WHY_SIZE])
     return COPAL_EINVAL;
   }
   const int rc = make_headers(cfg, &headers, why);
-  free_headers(headers);
+  free_headers(cfg, headers);
   return rc;
 }

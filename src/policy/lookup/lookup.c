@@ -11,11 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
-
 #include "copal/error.h"
 #include "policy/lookup/ask.h"
 #include "policy/lookup/cache.h"
+#include "policy/lookup/httplib.h"
 #include "policy/proof.h"
 
 enum {
@@ -28,6 +27,7 @@ struct lookup {
   dtls_credentials face; /* first */
   lookup_cfg cfg;        /* but for the texts, which stand in `ask` */
   ask_cfg ask;
+  httplib lib; /* open when there is a URL to ask */
   atomic_bool is_over;
   pthread_mutex_t lock;
   pthread_cond_t has_work;
@@ -352,6 +352,7 @@ static bool keep_texts(lookup *l, const lookup_cfg *cfg)
                      .url = copy(cfg->url),
                      .ca = copy(cfg->ca),
                      .token_file = copy(cfg->token_file),
+                     .lib = &l->lib,
                      .timeout_ms = cfg->timeout_ms,
                      .is_over = &l->is_over};
   bool is_good = command != NULL && (cfg->url == NULL) == (l->ask.url == NULL) &&
@@ -413,9 +414,9 @@ static int open_inside(lookup *l, const lookup_cfg *cfg, char why[LOOKUP_WHY_SIZ
   if (l->queue == NULL || !keep_texts(l, cfg) ||
       cache_init(&l->cache, cfg->cache, cfg->queue + cfg->concurrency) < 0)
     return COPAL_ENOSPC;
-  if (l->ask.url != NULL && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-    return COPAL_ENOSPC;
-  const int rc = l->ask.url != NULL ? ask_http_check(&l->ask, why) : COPAL_OK;
+  int rc = l->ask.url != NULL ? httplib_open(&l->lib, HTTPLIB_NAME, why) : COPAL_OK;
+  if (rc == COPAL_OK && l->ask.url != NULL)
+    rc = ask_http_check(&l->ask, why);
   if (rc < 0)
     return rc;
   return start_threads(l) ? COPAL_OK : COPAL_ENOSPC;
@@ -462,8 +463,7 @@ void lookup_close(lookup *l)
   pthread_mutex_destroy(&l->lock);
   pthread_mutex_destroy(&l->report);
   pthread_cond_destroy(&l->has_work);
-  if (l->ask.url != NULL)
-    curl_global_cleanup();
+  httplib_close(&l->lib);
   free_texts(&l->ask);
   free(l->queue);
   free(l);
