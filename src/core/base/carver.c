@@ -2,13 +2,15 @@
 /* Dividing one run of memory. */
 #include "core/base/carver.h"
 
+#include <assert.h>
 #include <string.h>
+
+enum { UNIT = sizeof(uint64_t) }; /* no object of the core is aligned more strictly */
 
 void *copal_carve(copal_carver *c, uint64_t size)
 {
-  const uint64_t unit = copal_pool_item_size(1);
   uint8_t *part = c->mem ? c->mem + (size_t)c->len : NULL;
-  c->len += (size + unit - 1) & ~(unit - 1);
+  c->len += (size + UNIT - 1) & ~(uint64_t)(UNIT - 1);
   return part;
 }
 
@@ -22,6 +24,7 @@ void *copal_carve_zeros(copal_carver *c, uint64_t size)
 
 void copal_carve_pool(copal_carver *c, copal_pool *pool, size_t size, uint32_t count)
 {
+  assert(copal_pool_item_size(1) == UNIT);
   uint8_t *part = copal_carve(c, (uint64_t)copal_pool_item_size(size) * count);
   if (part)
     copal_pool_init(pool, part, size, count);
