@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of watched resources. A stripe of it is under one lock; a watch belongs to the thread
- * of its shard but for what the lock guards. */
+/* The tables of watched resources: one for each stripe, under a lock of its own, which grows with
+ * what is watched. A watch belongs to the thread of its shard but for what the lock guards. */
 #include "server/fanout.h"
 
 #include <pthread.h>
@@ -11,12 +11,12 @@
 
 #include "copal/error.h"
 #include "server/shard.h"
+#include "store/memory/keyhash.h"
 
 enum {
-  BUCKET_BITS = 16,
   STRIPE_BITS = 8,
-  BUCKETS = 1 << BUCKET_BITS,
   STRIPES = 1 << STRIPE_BITS,
+  BUCKETS_MIN = 16, /* of a stripe; a power of two */
 };
 
 struct watch {
@@ -35,32 +35,47 @@ struct watch {
 typedef struct stripe {
   pthread_mutex_t lock;
   fanout_stats stats;
+  watch **buckets;
+  size_t count; /* of buckets; a power of two */
 } stripe;
 
 struct fanout {
   store_follower follower; /* first */
-  uint64_t seed;
+  keyhash_secret secret;
   stripe stripes[STRIPES];
-  watch *buckets[BUCKETS];
 };
-
-/* FNV-1a from a random start: good enough to spread paths, and not to be aimed at from outside. */
-static uint64_t hash_of(const fanout *f, copal_span key)
-{
-  uint64_t hash = f->seed;
-  for (size_t i = 0; i < key.len; i++)
-    hash = (hash ^ key.ptr[i]) * UINT64_C(0x100000001b3);
-  return hash ^ hash >> 32;
-}
-
-static watch **bucket_of(fanout *f, uint64_t hash)
-{
-  return &f->buckets[hash & (BUCKETS - 1)];
-}
 
 static stripe *stripe_of(fanout *f, uint64_t hash)
 {
   return &f->stripes[hash & (STRIPES - 1)];
+}
+
+/* The lock is held. */
+static watch **bucket_of(const stripe *st, uint64_t hash)
+{
+  return &st->buckets[(hash >> STRIPE_BITS) & (st->count - 1)];
+}
+
+/* Doubles the table of a stripe, so that who changes a resource does not go by many watches of
+ * others. Without memory it stays as it is, which is slower and still right. The lock is held. */
+static void grow(stripe *st)
+{
+  watch **buckets = calloc(2 * st->count, sizeof *buckets);
+  if (buckets == NULL)
+    return;
+  stripe wide = *st;
+  wide.buckets = buckets;
+  wide.count = 2 * st->count;
+  for (size_t i = 0; i < st->count; i++)
+    for (watch *w = st->buckets[i], *next; w != NULL; w = next) {
+      watch **bucket = bucket_of(&wide, w->hash);
+      next = w->next;
+      w->next = *bucket;
+      *bucket = w;
+    }
+  free(st->buckets);
+  st->buckets = wide.buckets;
+  st->count = wide.count;
 }
 
 static bool is_for(const watch *w, uint64_t hash, copal_span key)
@@ -84,13 +99,15 @@ static void post(stripe *st, watch *w)
 static void on_change(store_follower *follower, const store_change *change)
 {
   fanout *f = (fanout *)follower;
-  const uint64_t hash = hash_of(f, change->key);
+  const uint64_t hash = keyhash(&f->secret, change->key);
   stripe *st = stripe_of(f, hash);
 
   pthread_mutex_lock(&st->lock);
-  for (watch *w = *bucket_of(f, hash); w != NULL; w = w->next)
+  for (watch *w = *bucket_of(st, hash); w != NULL; w = w->next)
     if (is_for(w, hash, change->key))
       post(st, w);
+    else
+      st->stats.passed++;
   pthread_mutex_unlock(&st->lock);
 }
 
@@ -121,13 +138,15 @@ watch *watch_open(const handler_env *env, copal_span key, watcher *listener)
                .seat = env->seat,
                .port = env->store,
                .watcher = listener,
-               .hash = hash_of(f, key),
+               .hash = keyhash(&f->secret, key),
                .key_len = key.len};
   memcpy(w->key, key.ptr, key.len);
 
   stripe *st = stripe_of(f, w->hash);
-  watch **bucket = bucket_of(f, w->hash);
   pthread_mutex_lock(&st->lock);
+  if (st->stats.watches >= st->count)
+    grow(st);
+  watch **bucket = bucket_of(st, w->hash);
   w->next = *bucket;
   *bucket = w;
   st->stats.watches++;
@@ -149,9 +168,9 @@ void watch_close(watch *w)
     return;
   fanout *f = w->seat->fanout;
   stripe *st = stripe_of(f, w->hash);
-  watch **at = bucket_of(f, w->hash);
 
   pthread_mutex_lock(&st->lock);
+  watch **at = bucket_of(st, w->hash);
   while (*at != w)
     at = &(*at)->next;
   *at = w->next;
@@ -168,11 +187,21 @@ int fanout_open(store *s, fanout **out)
   if (f == NULL)
     return COPAL_ENOSPC;
   f->follower.on_change = on_change;
-  if (getrandom(&f->seed, sizeof f->seed, 0) != (ssize_t)sizeof f->seed)
-    f->seed =
-        UINT64_C(0xcbf29ce484222325); /* FNV's own; only resistance to crafted paths is lost */
-  for (int i = 0; i < STRIPES; i++)
-    pthread_mutex_init(&f->stripes[i].lock, NULL);
+  /* Without it only resistance to crafted paths is lost. */
+  if (getrandom(&f->secret, sizeof f->secret, 0) != (ssize_t)sizeof f->secret)
+    f->secret = (keyhash_secret){{0}};
+  bool is_whole = true;
+  for (int i = 0; i < STRIPES; i++) {
+    stripe *st = &f->stripes[i];
+    pthread_mutex_init(&st->lock, NULL);
+    st->count = BUCKETS_MIN;
+    st->buckets = calloc(BUCKETS_MIN, sizeof(watch *));
+    is_whole = is_whole && st->buckets != NULL;
+  }
+  if (!is_whole) {
+    fanout_close(f);
+    return COPAL_ENOSPC;
+  }
   store_follow(s, &f->follower);
   *out = f;
   return COPAL_OK;
@@ -182,8 +211,10 @@ void fanout_close(fanout *f)
 {
   if (f == NULL)
     return;
-  for (int i = 0; i < STRIPES; i++)
+  for (int i = 0; i < STRIPES; i++) {
     pthread_mutex_destroy(&f->stripes[i].lock);
+    free(f->stripes[i].buckets);
+  }
   free(f);
 }
 
@@ -197,6 +228,7 @@ fanout_stats fanout_stats_now(fanout *f)
     sum.posted += st->stats.posted;
     sum.merged += st->stats.merged;
     sum.refused += st->stats.refused;
+    sum.passed += st->stats.passed;
     pthread_mutex_unlock(&st->lock);
   }
   return sum;

@@ -21,6 +21,7 @@ typedef struct fanout_stats {
   uint64_t posted;  /* messages to shards */
   uint64_t merged;  /* changes that found their message still under way */
   uint64_t refused; /* messages that a full mailbox refused: must stay 0 */
+  uint64_t passed; /* watches of other resources that changes went by: less than one for a change */
 } fanout_stats;
 
 /* Makes the table and follows the store; before the first commit only (store_follow()). Returns 0

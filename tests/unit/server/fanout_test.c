@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -322,6 +323,38 @@ static void every_watch_sees_the_last_state(void **state)
   assert_int_equal(fanout_stats_now(the_fanout).refused, 0);
 }
 
+/* What a change costs does not grow with what else is watched. */
+static void a_change_goes_by_few_watches_of_others(void **state)
+{
+  enum { WATCHES = 1 << 18, CHANGES = 1000 };
+  watch **watches = malloc(WATCHES * sizeof(watch *));
+  char key[32];
+  watcher nobody = {on_change};
+  place p;
+  (void)state;
+  assert_non_null(watches);
+  open_place(&p);
+  for (int i = 0; i < WATCHES; i++) {
+    snprintf(key, sizeof key, "/watched/%d", i);
+    watches[i] = watch_open(&p.env, copal_span_str(key), &nobody);
+    assert_non_null(watches[i]);
+  }
+  for (int i = 0; i < CHANGES; i++) {
+    snprintf(key, sizeof key, "/changed/%d", i);
+    put(p.port, key);
+  }
+  assert_true(fanout_stats_now(the_fanout).passed < 2 * CHANGES);
+  assert_int_equal(fanout_stats_now(the_fanout).posted, 0);
+  put(p.port, "/watched/7");
+  assert_int_equal(fanout_stats_now(the_fanout).posted, 1);
+  for (int i = 0; i < WATCHES; i++)
+    if (i != 7)
+      watch_close(watches[i]);
+  watch_close(watches[7]); /* its message is under way and frees it */
+  close_place(&p);
+  free(watches);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -334,6 +367,7 @@ int main(void)
       TEST(a_watch_may_close_itself),
       TEST(a_full_mailbox_is_counted),
       TEST(every_watch_sees_the_last_state),
+      TEST(a_change_goes_by_few_watches_of_others),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
