@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Characters and hosts of URIs. RFC 3986 sections 2 and 3.2.2, RFC 6874 section 2. */
 #include "core/wire/uri_chars.h"
+
+#include <string.h>
+
 #include "core/wire/text.h"
 
+#define EACH     (UINT64_MAX / UINT8_MAX) /* one in each byte */
+#define TOP_BITS (EACH * ASCII_END)
+
 enum {
+  ASCII_END = 0x80,
   TRIPLET_SIZE = 3, /* "%41" */
   IPV4_PARTS = 4,
   IPV4_PART_MAX = 255,
@@ -11,48 +18,80 @@ enum {
   IPV6_GROUP_DIGITS = 4,
 };
 
+/* Classes of ASCII, by character. */
+#define U URI_UNRESERVED
+#define D URI_SUB_DELIM
+#define A URI_AMPERSAND
+#define C URI_COLON_AT
+#define S URI_SLASH
+#define Q URI_QUESTION
+#define G URI_GEN_REST
+static const uint8_t CLASSES[ASCII_END] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* controls */
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* controls */
+    0, D, 0, G, D, 0, A, D, D, D, D, D, D, U, U, S, /*  !"#$%&'()*+,-./ */
+    U, U, U, U, U, U, U, U, U, U, C, D, 0, D, 0, Q, /* 0123456789:;<=>? */
+    C, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, /* @ABCDEFGHIJKLMNO */
+    U, U, U, U, U, U, U, U, U, U, U, G, 0, G, 0, U, /* PQRSTUVWXYZ[\]^_ */
+    0, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, /* `abcdefghijklmno */
+    U, U, U, U, U, U, U, U, U, U, U, 0, 0, 0, U, 0, /* pqrstuvwxyz{|}~ */
+};
+#undef U
+#undef D
+#undef A
+#undef C
+#undef S
+#undef Q
+#undef G
+
 unsigned uri_class(uint8_t c)
 {
-  if (ascii_is_alpha(c) || ascii_is_digit(c))
-    return URI_UNRESERVED;
-  switch (c) {
-  case '-':
-  case '.':
-  case '_':
-  case '~': return URI_UNRESERVED;
-  case '!':
-  case '$':
-  case '\'':
-  case '(':
-  case ')':
-  case '*':
-  case '+':
-  case ',':
-  case ';':
-  case '=': return URI_SUB_DELIM;
-  case '&': return URI_AMPERSAND;
-  case ':':
-  case '@': return URI_COLON_AT;
-  case '/': return URI_SLASH;
-  case '?': return URI_QUESTION;
-  case '[':
-  case ']':
-  case '#': return URI_GEN_REST;
-  default: return 0;
+  return c < ASCII_END ? CLASSES[c] : 0;
+}
+
+/* The top bit of each byte of `word` that is not below `low`; bytes are ASCII. */
+static uint64_t not_below(uint64_t word, char low)
+{
+  return word + EACH * (uint64_t)(ASCII_END - low);
+}
+
+/* True when eight bytes are letters, digits, "-" or ".", which are unreserved: most of what paths
+ * are made of. The order of bytes does not matter. */
+static bool is_plain(uint64_t word)
+{
+  const uint64_t lower = word | EACH * ('a' - 'A'); /* of a letter; nothing else becomes one */
+  const uint64_t letter = not_below(lower, 'a') & ~not_below(lower, 'z' + 1);
+  const uint64_t digit =
+      not_below(word, '-') & ~not_below(word, '9' + 1) & not_below(word ^ EACH * '/', 1);
+  return ((letter | digit) & ~word & TOP_BITS) == TOP_BITS;
+}
+
+size_t uri_stretch(copal_span s, unsigned classes)
+{
+  size_t at = 0;
+  for (uint64_t word; (classes & URI_UNRESERVED) != 0 && s.len - at >= sizeof word;
+       at += sizeof word) {
+    memcpy(&word, s.ptr + at, sizeof word);
+    if (!is_plain(word))
+      break;
   }
+  while (at < s.len && (uri_class(s.ptr[at]) & classes) != 0)
+    at++;
+  return at;
+}
+
+static bool is_triplet_at(copal_span s, size_t at)
+{
+  return s.len - at >= TRIPLET_SIZE && s.ptr[at] == '%' && ascii_hex(s.ptr[at + 1]) >= 0 &&
+         ascii_hex(s.ptr[at + 2]) >= 0;
 }
 
 size_t uri_run(copal_span s, unsigned classes)
 {
-  size_t at = 0;
-  while (at < s.len) {
-    if ((uri_class(s.ptr[at]) & classes) != 0)
-      at++;
-    else if (s.ptr[at] == '%' && s.len - at >= TRIPLET_SIZE && ascii_hex(s.ptr[at + 1]) >= 0 &&
-             ascii_hex(s.ptr[at + 2]) >= 0)
-      at += TRIPLET_SIZE;
-    else
-      break;
+  size_t at = uri_stretch(s, classes);
+  while (is_triplet_at(s, at)) {
+    at += TRIPLET_SIZE;
+    at += uri_stretch(copal_span_of(s.ptr + at, s.len - at), classes);
   }
   return at;
 }

@@ -29,6 +29,9 @@ enum {
 /* The class of a character, or 0 when it always is percent-encoded. */
 unsigned uri_class(uint8_t c);
 
+/* Length of the longest prefix of `s` that consists of characters of the set `classes`. */
+size_t uri_stretch(copal_span s, unsigned classes);
+
 /* Length of the longest prefix of `s` that consists of characters of the set `classes` and of
  * percent-encoded triplets. */
 size_t uri_run(copal_span s, unsigned classes);

@@ -16,18 +16,17 @@ enum {
 static void triplet_put(copal_wr *w, uint8_t c)
 {
   static const char HEX[] = "0123456789ABCDEF";
-  copal_wr_u8(w, '%');
-  copal_wr_u8(w, (uint8_t)HEX[c >> 4]);
-  copal_wr_u8(w, (uint8_t)HEX[c & 15]);
+  const uint8_t triplet[TRIPLET_SIZE] = {'%', (uint8_t)HEX[c >> 4], (uint8_t)HEX[c & 15]};
+  copal_wr_span(w, copal_span_of(triplet, sizeof triplet));
 }
 
 static void text_put(copal_wr *w, copal_span text, unsigned classes)
 {
   for (size_t at = 0; at < text.len; at++) {
-    const size_t from = at;
-    while (at < text.len && (uri_class(text.ptr[at]) & classes) != 0)
-      at++;
-    copal_wr_span(w, copal_span_of(text.ptr + from, at - from));
+    const copal_span rest = copal_span_of(text.ptr + at, text.len - at);
+    const size_t len = uri_stretch(rest, classes);
+    copal_wr_span(w, copal_span_of(rest.ptr, len));
+    at += len;
     if (at < text.len)
       triplet_put(w, text.ptr[at]);
   }

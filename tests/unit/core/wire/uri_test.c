@@ -4,12 +4,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 /* cmocka.h wants those four first. */
 #include <cmocka.h>
 
 #include "copal/error.h"
 #include "copal/registry.h"
 #include "copal/uri.h"
+#include "core/wire/uri_chars.h"
 #include "unit/core/wire/sample.h"
 
 enum { OPTS = 300, ROOM = 4096 };
@@ -415,6 +417,25 @@ static void small_storage_is_noticed(void **state)
 }
 
 /* Options of random bytes become a URI that has the same options. */
+/* Looks at eight bytes at a time or at one: it must not matter where a character stands. */
+static void rfc3986_2_characters_wherever_they_stand(void **state)
+{
+  enum { LEN = 19 };
+  static const char segment[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "-._~!$&'()*+,;=:@"; /* pchar, RFC 3986 section 3.3 */
+  uint8_t text[LEN];
+  (void)state;
+  for (unsigned c = 0; c <= UINT8_MAX; c++)
+    for (size_t at = 0; at < LEN; at++) {
+      const bool is_in = c != 0 && strchr(segment, (int)c) != NULL;
+      memset(text, "z9.A"[at % 4], sizeof text);
+      text[at] = (uint8_t)c;
+      assert_int_equal(uri_stretch(copal_span_of(text, LEN), URI_SEGMENT), is_in ? LEN : at);
+      assert_int_equal(uri_stretch(copal_span_of(text, at), URI_SEGMENT), at);
+    }
+  assert_int_equal(uri_stretch(copal_span_str("aaaaaaaaaaaa"), URI_SUB_DELIM), 0);
+}
+
 static void decompose_after_compose_is_identity(void **state)
 {
   (void)state;
@@ -463,6 +484,7 @@ int main(void)
       cmocka_unit_test(rfc7252_5_10_7_location_of_a_response),
       cmocka_unit_test(decoding_needs_whole_triplets),
       cmocka_unit_test(small_storage_is_noticed),
+      cmocka_unit_test(rfc3986_2_characters_wherever_they_stand),
       cmocka_unit_test(decompose_after_compose_is_identity),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
