@@ -3,7 +3,6 @@
  * the wrong kind or out of range, missing units. Thread: the main thread only. */
 #include <inttypes.h>
 #include <libconfig.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -104,7 +103,7 @@ static int percent_of(const config_setting_t *s, uint64_t *value)
       type == CONFIG_TYPE_INT ? config_setting_get_int(s) : config_setting_get_float(s);
   if (!(f >= 0 && f <= 1000))
     return COPAL_EINVAL;
-  *value = (uint64_t)lround(f * 100);
+  *value = (uint64_t)(f * 100 + 0.5);
   return COPAL_OK;
 }
 
