@@ -53,7 +53,6 @@ static int open_endpoint(shard *s)
   cfg.entropy = &s->entropy.hook;
   cfg.server = &s->pipeline.hook;
   cfg.sequence_base = s->common->sequence_base;
-  cfg.has_zeros = true; /* of a fresh mapping */
   if (s->common->conf->guard_is_on == CONF_ON) {
     const guard_cfg limits = conf_guard(s->common->conf);
     s->guard = guard_open(&limits);
