@@ -5,11 +5,13 @@
 #include "service/linkindex.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "copal/error.h"
 #include "copal/link.h"
+#include "service/linkmemo.h"
 #include "service/linkvalues.h"
 #include "store/keylist.h"
 
@@ -24,7 +26,8 @@ typedef struct group {
 
 enum {
   NUMBER_SIZE = 8,
-  SCRATCH_NEAR = 512, /* bytes of scratch that lie on the stack */
+  SCRATCH_NEAR = 512,  /* bytes of scratch that lie on the stack */
+  NAME_MAX_KEPT = 512, /* of the filters of a listing that is kept */
 };
 
 /* A link: "<key>" and its attributes. Its text stands behind its groups. */
@@ -44,6 +47,8 @@ struct linkindex {
   keylist groups;
   uint64_t generation;
   uint64_t added; /* links ever: the number of the last */
+  linkmemo memo;
+  atomic_uint_least64_t judged; /* links looked at one by one */
 };
 
 static const uint8_t *text_of(const link *l)
@@ -541,6 +546,7 @@ typedef struct merging {
   size_t filter_count;
   writing w;
   uint64_t weight; /* of the links that pass */
+  uint64_t judged; /* links looked at */
 } merging;
 
 /* True when another of the link's groups in the range stands in front of this one. */
@@ -580,6 +586,7 @@ static bool merge_seen(void *ctx, const link *l, const group *g, uint64_t at)
 {
   merging *m = ctx;
   (void)at;
+  m->judged++;
   if (is_seen_before(m, l, g))
     return true;
   for (size_t i = 0; i < m->filter_count; i++)
@@ -592,19 +599,63 @@ static bool merge_seen(void *ctx, const link *l, const group *g, uint64_t at)
   return true;
 }
 
-static void read_merged(const linkindex *x, const range *r, const linkindex_filter *filters,
-                        size_t filter_count, veil *v, uint64_t offset, copal_mspan room,
+/* A listing that is made link by link. */
+typedef struct merge {
+  const range *r;
+  const linkindex_filter *filters;
+  size_t filter_count;
+  veil *veil;
+} merge;
+
+static void merge_links(linkindex *x, const merge *how, uint64_t offset, copal_mspan room,
                         linkindex_slice *slice)
 {
-  merging m = {.r = r,
-               .veil = v,
-               .filters = filters,
-               .filter_count = filter_count,
+  merging m = {.r = how->r,
+               .veil = how->veil,
+               .filters = how->filters,
+               .filter_count = how->filter_count,
                .w = {.from = offset, .to = offset + room.len, .out = room.ptr}};
-  range_see(x, r, 0, UINT64_MAX, merge_seen, &m);
+  range_see(x, how->r, 0, UINT64_MAX, merge_seen, &m);
+  atomic_fetch_add_explicit(&x->judged, m.judged, memory_order_relaxed);
   slice->total = listing_len(m.weight);
   const writing w = writing_of(slice->total, offset, room);
   slice->len = (size_t)(w.to - w.from);
+}
+
+/* Makes the whole of a long listing and keeps it for the blocks that follow. Returns false without
+ * memory. */
+static bool merge_and_keep(linkindex *x, const merge *how, copal_span name, uint64_t offset,
+                           copal_mspan room, linkindex_slice *slice)
+{
+  const size_t most = (size_t)(how->r->to - how->r->from);
+  uint8_t *text = malloc(most);
+  if (text == NULL)
+    return false;
+  linkindex_slice whole;
+  merge_links(x, how, 0, (copal_mspan){text, most}, &whole);
+  linkmemo_put(&x->memo, name, x->generation, copal_span_of(text, whole.len));
+  const writing w = writing_of(whole.total, offset, room);
+  slice->total = whole.total;
+  slice->len = (size_t)(w.to - w.from);
+  if (slice->len > 0)
+    memcpy(room.ptr, text + w.from, slice->len);
+  free(text);
+  return true;
+}
+
+static void read_merged(linkindex *x, const merge *how, uint64_t offset, copal_mspan room,
+                        linkindex_slice *slice)
+{
+  uint8_t name_bytes[NAME_MAX_KEPT];
+  copal_wr name = copal_wr_init((copal_mspan){name_bytes, sizeof name_bytes});
+  linkindex_filters_put(&name, how->filters, how->filter_count);
+  const bool is_kept =
+      how->r->to - how->r->from > room.len && how->veil->view == NULL && name.err == COPAL_OK;
+  if (is_kept && linkmemo_get(&x->memo, copal_wr_done(&name), x->generation, offset, room,
+                              &slice->len, &slice->total))
+    return;
+  if (!is_kept || !merge_and_keep(x, how, copal_wr_done(&name), offset, room, slice))
+    merge_links(x, how, offset, room, slice);
 }
 
 /* The smallest of the ranges that the filters select. `keys` has room for the keys of two. */
@@ -638,7 +689,7 @@ static size_t key_room_of(const linkindex_filter *filters, size_t count)
 
 /* Chooses how a listing is made: straight from the list, by the stretches of the view, or link by
  * link. */
-static int read_range(const linkindex *x, const linkindex_filter *filters, size_t filter_count,
+static int read_range(linkindex *x, const linkindex_filter *filters, size_t filter_count,
                       const range *r, veil *v, uint64_t merge_max, uint64_t offset,
                       copal_mspan room, linkindex_slice *slice)
 {
@@ -649,7 +700,7 @@ static int read_range(const linkindex *x, const linkindex_filter *filters, size_
   if ((filter_count > 1 || v->view != NULL) && !is_small)
     return COPAL_ETOOBIG;
   if (filter_count > 1 || v->view != NULL || (r->is_groups && is_small))
-    read_merged(x, r, filters, filter_count, v, offset, room, slice);
+    read_merged(x, &(merge){r, filters, filter_count, v}, offset, room, slice);
   else
     read_directly(x, r, offset, room, slice);
   return COPAL_OK;
@@ -679,19 +730,6 @@ int linkindex_read(linkindex *x, const linkindex_filter *filters, size_t filter_
 /* ------------------------------------------------------------------------------------------------
  * the index */
 
-linkindex_filter linkindex_filter_of(copal_span argument)
-{
-  const uint8_t *sign = argument.len > 0 ? memchr(argument.ptr, '=', argument.len) : NULL;
-  if (sign == NULL)
-    return (linkindex_filter){.name = argument, .is_prefix = true};
-  const size_t at = (size_t)(sign - argument.ptr);
-  linkindex_filter f = {.name = copal_span_of(argument.ptr, at),
-                        .value = copal_span_of(sign + 1, argument.len - at - 1)};
-  f.is_prefix = f.value.len > 0 && f.value.ptr[f.value.len - 1] == '*';
-  f.value.len -= f.is_prefix;
-  return f;
-}
-
 linkindex *linkindex_open(void)
 {
   linkindex *x = calloc(1, sizeof *x);
@@ -699,6 +737,8 @@ linkindex *linkindex_open(void)
     return NULL;
   pthread_mutex_init(&x->door, NULL);
   pthread_rwlock_init(&x->lock, NULL);
+  linkmemo_init(&x->memo);
+  atomic_init(&x->judged, 0);
   x->links = keylist_init(&by_path);
   x->groups = keylist_init(&by_name);
   return x;
@@ -730,6 +770,7 @@ void linkindex_close(linkindex *x)
     return;
   keylist_clear(&x->groups, drop_group, NULL);
   keylist_clear(&x->links, drop_link, NULL);
+  linkmemo_wipe(&x->memo);
   pthread_rwlock_destroy(&x->lock);
   pthread_mutex_destroy(&x->door);
   free(x);
@@ -749,4 +790,9 @@ uint64_t linkindex_bytes(linkindex *x)
   const uint64_t bytes = listing_len(x->links.sum);
   unlock(x);
   return bytes;
+}
+
+uint64_t linkindex_judged(linkindex *x)
+{
+  return atomic_load_explicit(&x->judged, memory_order_relaxed);
 }

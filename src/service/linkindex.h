@@ -46,6 +46,9 @@ typedef struct linkindex_view {
 /* Reads a filter from a query argument. */
 linkindex_filter linkindex_filter_of(copal_span argument);
 
+/* Writes filters so that what is written is equal for equal ones only. */
+void linkindex_filters_put(copal_wr *w, const linkindex_filter *filters, size_t count);
+
 /* An empty index. NULL without memory. */
 linkindex *linkindex_open(void);
 void linkindex_close(linkindex *x);
@@ -63,7 +66,9 @@ void linkindex_remove(linkindex *x, copal_span key);
  * of its words that match. Returns 0, COPAL_ENOSPC without memory, or COPAL_ETOOBIG when it would
  * be too much work: links that select more than `merge_max` bytes must be looked at one by one,
  * which is so with several filters and with a filter for an attribute under a view, or the view has
- * more than LINKINDEX_STRETCH_MAX stretches. A view that shows all of the range costs nothing. */
+ * more than LINKINDEX_STRETCH_MAX stretches. A view that shows all of the range costs nothing. What
+ * everybody sees of links looked at one by one is kept for the blocks that follow, as long as no
+ * link changes. */
 int linkindex_read(linkindex *x, const linkindex_filter *filters, size_t filter_count,
                    linkindex_view *view, uint64_t merge_max, uint64_t offset, copal_mspan room,
                    linkindex_slice *slice);
@@ -71,5 +76,8 @@ int linkindex_read(linkindex *x, const linkindex_filter *filters, size_t filter_
 /* Number of links, and bytes of the unfiltered listing. */
 size_t linkindex_count(linkindex *x);
 uint64_t linkindex_bytes(linkindex *x);
+
+/* How many links were looked at one by one for listings so far. */
+uint64_t linkindex_judged(linkindex *x);
 
 #endif

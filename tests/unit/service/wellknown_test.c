@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "service/linkindex.h"
+#include "service/linkmemo.h"
 #include "service/wellknown.h"
 #include "unit/service/scene.h"
 
@@ -436,6 +437,84 @@ static linkindex *index_of_a_thousand(void)
   return x;
 }
 
+/* The listing of all links by their values "v0" to "v6", made by hand. */
+static size_t expected_by_value(uint8_t *out)
+{
+  size_t len = 0;
+  for (int value = 0; value < 7; value++)
+    for (int i = 0; i < 1000; i += 3) {
+      char text[64];
+      if (i % 7 != value)
+        continue;
+      const int n = snprintf(text, sizeof text, "%s</%03d>;n=v%d", len > 0 ? "," : "", i, value);
+      memcpy(out + len, text, (size_t)n);
+      len += (size_t)n;
+    }
+  return len;
+}
+
+/* The links of a listing are looked at for its first block, and again when one has changed. */
+static void rfc7959_2_4_further_blocks_of_a_merged_listing_look_at_no_link(void **state)
+{
+  (void)state;
+  static uint8_t whole[1 << 15];
+  uint8_t room[64];
+  linkindex *x = index_of_a_thousand();
+  const linkindex_filter f[] = {linkindex_filter_of(copal_span_str("n=v*")),
+                                linkindex_filter_of(copal_span_str("href=/*"))};
+  for (size_t count = 1; count <= 2; count++) {
+    linkindex_slice part;
+    const uint64_t before = linkindex_judged(x);
+    const size_t len = expected_by_value(whole);
+    for (uint64_t at = 0; at < len; at += sizeof room) {
+      assert_int_equal(linkindex_read(x, f, count, NULL, UINT64_MAX, at,
+                                      (copal_mspan){room, sizeof room}, &part),
+                       COPAL_OK);
+      assert_int_equal(part.total, len);
+      assert_int_equal(part.len, len - at < sizeof room ? len - at : sizeof room);
+      assert_memory_equal(room, whole + at, part.len);
+    }
+    assert_int_equal(linkindex_judged(x) - before, linkindex_count(x));
+  }
+  assert_int_equal(linkindex_put(x, copal_span_str("/000"), copal_span_str("</000>;n=v0;a")),
+                   COPAL_OK);
+  linkindex_slice changed;
+  const uint64_t before = linkindex_judged(x);
+  assert_int_equal(
+      linkindex_read(x, f, 1, NULL, UINT64_MAX, 0, (copal_mspan){room, sizeof room}, &changed),
+      COPAL_OK);
+  assert_int_equal(changed.total, expected_by_value(whole) + 2);
+  assert_int_equal(linkindex_judged(x) - before, linkindex_count(x));
+  linkindex_close(x);
+}
+
+/* More listings than are kept, in turn: each is its own. */
+static void listings_that_are_kept_do_not_stand_for_each_other(void **state)
+{
+  (void)state;
+  static uint8_t whole[1 << 15];
+  uint8_t room[64];
+  linkindex *x = index_of_a_thousand();
+  for (int round = 0; round < 3; round++)
+    for (int tens = 10; tens < 10 + 2 * LINKMEMO_MAX; tens++) {
+      char argument[16];
+      linkindex_slice all;
+      linkindex_slice part;
+      snprintf(argument, sizeof argument, "href=/%d*", tens);
+      const linkindex_filter f[] = {linkindex_filter_of(copal_span_str(argument)),
+                                    linkindex_filter_of(copal_span_str("n=v*"))};
+      assert_int_equal(
+          linkindex_read(x, f, 1, NULL, UINT64_MAX, 0, (copal_mspan){whole, sizeof whole}, &all),
+          COPAL_OK);
+      const copal_mspan small = {room, all.total / 2};
+      assert_int_equal(linkindex_read(x, f, 2, NULL, UINT64_MAX, 5, small, &part), COPAL_OK);
+      assert_int_equal(part.total, all.total);
+      assert_int_equal(part.len, all.total / 2);
+      assert_memory_equal(room, whole + 5, part.len);
+    }
+  linkindex_close(x);
+}
+
 static void a_view_hides_links_at_any_offset_and_under_filters(void **state)
 {
   (void)state;
@@ -537,6 +616,8 @@ int main(void)
       TEST(rfc7641_6_obs_is_listed_when_configured),
       TEST(rfc6690_4_index_is_filled_from_the_store),
       TEST(rfc6690_4_1_filters),
+      TEST(rfc7959_2_4_further_blocks_of_a_merged_listing_look_at_no_link),
+      TEST(listings_that_are_kept_do_not_stand_for_each_other),
       TEST(a_view_hides_links_at_any_offset_and_under_filters),
       TEST(a_view_of_a_range_of_paths_is_cut_at_its_ends),
       TEST(a_view_is_not_gone_through_without_end),
