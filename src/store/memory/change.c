@@ -68,12 +68,7 @@ static store_rev next_rev(memory_store *s)
 
 static uint64_t former_size(const former *f)
 {
-  if (f == NULL)
-    return 0;
-  uint64_t size = sizeof *f + f->count * sizeof f->reps[0];
-  for (uint32_t i = 0; i < f->count; i++)
-    size += representation_size(f->reps[i]);
-  return size;
+  return f != NULL ? sizeof *f + f->count * sizeof f->reps[0] + f->size : 0;
 }
 
 /* The present representation: nobody replaces it while the stripe is locked. */
@@ -107,8 +102,13 @@ static former *former_make(const change *c)
     return NULL;
   f->count = count;
   f->reps[0] = rep_of(c->e);
-  for (uint32_t i = 1; i < count; i++)
-    f->reps[i] = old->reps[i - 1];
+  f->size = representation_size(f->reps[0]);
+  if (old == NULL)
+    return f;
+  memcpy(f->reps + 1, old->reps, (count - 1) * sizeof f->reps[0]);
+  f->size += old->size;
+  for (uint32_t i = count - 1; i < old->count; i++) /* those that are in no cache are not read */
+    f->size -= representation_size(old->reps[i]);
   return f;
 }
 

@@ -29,6 +29,7 @@ struct due;
 /* Representations that were there before, the newest first. */
 typedef struct former {
   uint32_t count;
+  uint64_t size; /* of all of them */
   representation *reps[];
 } former;
 

@@ -268,6 +268,29 @@ static void limits_refuse_and_count(void **state)
   bed_close(&b);
 }
 
+/* Former representations count as long as they are kept, each with its own size. */
+static void bytes_of_former_representations_are_given_back(void **state)
+{
+  (void)state;
+  bed b;
+  static const char *const bodies[] = {"1", "a longer one, which is followed by short ones", "22",
+                                       ""};
+  bed_open(&b, &(memory_store_cfg){.history = 3});
+  for (int i = 0; i < 5; i++)
+    for (size_t n = 0; n < sizeof bodies / sizeof bodies[0]; n++)
+      assert_int_equal(put(&b, "/a", bodies[n]), STORE_OK);
+  const uint64_t all = store_usage_now(b.s).bytes;
+  for (size_t n = 0; n < sizeof bodies / sizeof bodies[0]; n++)
+    assert_int_equal(put(&b, "/a", bodies[n]), STORE_OK);
+  assert_int_equal(store_usage_now(b.s).bytes, all);
+  assert_int_equal(put(&b, "/a", ""), STORE_OK); /* the short one goes, then the long one */
+  assert_int_equal(put(&b, "/a", ""), STORE_OK);
+  assert_true(store_usage_now(b.s).bytes < all);
+  del(&b, "/a");
+  assert_int_equal(store_usage_now(b.s).bytes, 0);
+  bed_close(&b);
+}
+
 static void commits_beyond_pending_max_are_refused(void **state)
 {
   (void)state;
@@ -431,6 +454,7 @@ int main(void)
       cmocka_unit_test(attributes_are_kept_replaced_and_set),
       cmocka_unit_test(lent_items_live_until_the_view_is_renewed),
       cmocka_unit_test(limits_refuse_and_count),
+      cmocka_unit_test(bytes_of_former_representations_are_given_back),
       cmocka_unit_test(commits_beyond_pending_max_are_refused),
       cmocka_unit_test(keys_and_configurations_out_of_range_are_refused),
       cmocka_unit_test(list_is_ordered_and_continues_behind_a_key),
