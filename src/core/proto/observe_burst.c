@@ -2,6 +2,10 @@
 /* Changes told in bursts. RFC 7641 sections 4.2 and 4.4. */
 #include "core/proto/observe_burst.h"
 
+#include "core/proto/mid.h"
+
+enum { AHEAD = 32 }; /* relations that are looked at before they are told */
+
 static uint32_t least(uint32_t a, uint32_t b)
 {
   return a < b ? a : b;
@@ -30,13 +34,23 @@ void burst_shrink(copal_ep *ep, copal_subject *s)
     set_untold(ep, s, s->count);
 }
 
+/* Brings what telling the first `count` relations touches into the caches, from where sending the
+ * notifications before these has driven it. */
+static void foresee(const copal_ep *ep, const copal_subject *s, uint32_t count)
+{
+  for (const copal_node *n = s->relations.next; count > 0; count--, n = n->next)
+    mid_foresee(ep, COPAL_AROUND(n, relation, of_subject)->observer->link.hash);
+}
+
 /* Tells `count` of those who have not been told. Who has been goes to the end of the list. With the
  * last relation the subject may go. */
 static void tell_some(copal_ep *ep, copal_subject *s, uint32_t count, copal_time now)
 {
   copal_node *anchor = &s->relations;
   set_untold(ep, s, s->untold - count);
-  while (count-- > 0) {
+  for (uint32_t i = 0; i < count; i++) {
+    if (i % AHEAD == 0)
+      foresee(ep, s, least(count - i, AHEAD));
     relation *r = COPAL_AROUND(anchor->next, relation, of_subject);
     copal_list_remove(&r->of_subject);
     copal_list_append(anchor, &r->of_subject);
