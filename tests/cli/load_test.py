@@ -185,13 +185,13 @@ class Faults(unittest.TestCase):
     def test_malformed(self):
         self.check(lambda m, n: [b"\x00\x01\x02", m.reply("2.05")], 10, {"malformed": 4})
 
-    def test_answer_twice_is_late(self):
+    def test_answer_twice_is_a_duplicate(self):
         def handler(m, n):
             return [m.reply("2.05")] * 2 if m.code == GET else None
         with Peer(handler) as p:
             status, seen = load(p, "-n", "50")
         self.assertEqual((status, seen["answers"]), (0, 50))
-        self.assertGreaterEqual(seen["faults"]["late"], 49)  # the last may come when all is over
+        self.assertGreaterEqual(seen["faults"]["duplicates"], 49)  # the last may come when all is over
 
     def test_loss_is_made_good_and_counted(self):
         seen = set()

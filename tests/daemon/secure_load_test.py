@@ -56,7 +56,7 @@ class OverDtls(unittest.TestCase):
             self.assertEqual((status, err), (OK, ""), seen)
             self.assertEqual((seen["answers"], seen["handshakes"]), (1000, 40))
             self.assertEqual({k: v for k, v in seen["faults"].items()
-                              if v and k not in ("retransmissions", "late")}, {})
+                              if v and k not in ("retransmissions", "duplicates")}, {})
 
     def test_bodies_in_blocks_and_observers(self):
         with self.daemon() as d:

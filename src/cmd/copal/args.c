@@ -276,6 +276,10 @@ static int check_load(const args *a, buf *err)
     buf_text(err, "--observe has one thread and one registration for each client");
   else if (l->threads > (l->clients > 0 ? l->clients : LOAD_CLIENTS))
     buf_text(err, "there are more threads than clients");
+  else if (l->is_random && l->paths == 0)
+    buf_text(err, "--random draws a number of --paths, which is not given");
+  else if ((uint64_t)(l->clients > 0 ? l->clients : LOAD_CLIENTS) * l->window > LOAD_PLACES_MAX)
+    buf_print(err, "--clients times --window is more than %d", LOAD_PLACES_MAX);
   else if (l->requests > 0 && a->duration > 0)
     buf_text(err, "--requests and --duration exclude each other");
   else if (l->requests > 0 && l->has_warmup && l->warmup > 0)

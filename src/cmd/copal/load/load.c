@@ -20,6 +20,7 @@
 #define DURATION_DEFAULT (10 * COPAL_SECOND)
 #define WARMUP_DEFAULT   COPAL_SECOND
 #define PATIENCE_DEFAULT (2 * COPAL_SECOND)
+#define GRACE_DEFAULT    (5 * COPAL_SECOND)
 #define LOOK_EVERY       (COPAL_SECOND / 4)
 
 /* A runner and its thread. */
@@ -41,21 +42,29 @@ typedef struct run {
   account account;
   copal_time began, ended; /* of the measured part */
   uint64_t cpu_ns;
+  status result;
+  buf error;       /* the last complaint */
+  bool is_planned; /* `plan` is filled in */
+  bool is_measured;
   bool is_line_shown;
 } run;
 
 /* ------------------------------------------------------------------------------------------------
  * planning */
 
-static status fail(const args *a, status result, const char *what, const char *why)
+/* Complains of what is in r->error. */
+static status complain(run *r, status result)
 {
-  buf message = {0};
-  buf_text(&message, what);
-  if (why)
-    buf_print(&message, ": %s", why);
-  run_complain(a, &message);
-  buf_wipe(&message);
+  run_complain(r->args, &r->error);
   return result;
+}
+
+static status fail(run *r, status result, const char *what, const char *why)
+{
+  buf_text(&r->error, what);
+  if (why)
+    buf_print(&r->error, ": %s", why);
+  return complain(r, result);
 }
 
 static void make_body(run *r)
@@ -67,13 +76,9 @@ static void make_body(run *r)
 
 static status read_expected(run *r)
 {
-  buf err = {0};
   const char *text = r->args->load.expect_body;
-  const status s = text ? run_read_data(text, &r->expected, &err) : STATUS_OK;
-  if (s != STATUS_OK)
-    run_complain(r->args, &err);
-  buf_wipe(&err);
-  return s;
+  const status s = text ? run_read_data(text, &r->expected, &r->error) : STATUS_OK;
+  return s == STATUS_OK ? s : complain(r, s);
 }
 
 static void fill_plan(run *r)
@@ -91,6 +96,8 @@ static void fill_plan(run *r)
   p->server_name = secrets_server();
   p->params = run_params(a);
   p->patience = a->timeout > 0 ? a->timeout : (copal_dur)PATIENCE_DEFAULT;
+  p->timeout = a->timeout;
+  p->grace = a->timeout > 0 ? a->timeout : (copal_dur)GRACE_DEFAULT;
   p->clients = l->clients > 0 ? l->clients : LOAD_CLIENTS;
   p->window = l->window > 0 ? l->window : 1;
   p->threads = l->threads > 0 ? l->threads : 1;
@@ -104,6 +111,7 @@ static void fill_plan(run *r)
   p->checks_body = l->expect_body != NULL;
   p->expected = buf_span(&r->expected);
   p->pid = l->pid;
+  r->is_planned = true;
 }
 
 /* What cannot be sent is found out before the first socket is opened. */
@@ -115,34 +123,31 @@ static status check_plan(run *r, bool is_numbered)
   const shape_call longest = {.number = p->numbers - 1, .szx = p->shape.szx};
   uint64_t ns;
   if (copal_params_check(&p->params) != COPAL_OK)
-    return fail(r->args, STATUS_USAGE,
+    return fail(r, STATUS_USAGE,
                 "--ack-timeout and --max-retransmit together take longer than an hour", NULL);
   if (p->numbers > 1 && !is_numbered)
-    return fail(r->args, STATUS_USAGE, "--paths needs a %d in the URI to stand for the number",
-                NULL);
+    return fail(r, STATUS_USAGE, "--paths needs a %d in the URI to stand for the number", NULL);
   if (job_is_group(&r->job))
-    return fail(r->args, STATUS_URI, "a group cannot be measured, for all its members answer",
-                NULL);
+    return fail(r, STATUS_URI, "a group cannot be measured, for all its members answer", NULL);
+  if (!shape_fits(&p->shape, p->shape.szx))
+    return fail(r, STATUS_USAGE,
+                "the payload has more blocks of that --block-size than can be numbered", "1048576");
   if (shape_put(&p->shape, &longest, &w) != COPAL_OK)
-    return fail(r->args, STATUS_USAGE, "URI and options are too long for a datagram", NULL);
+    return fail(r, STATUS_USAGE, "URI and options are too long for a datagram", NULL);
   if (r->args->load.observes && shape_is_blockwise(&p->shape, p->shape.szx))
-    return fail(r->args, STATUS_USAGE, "what is observed must fit into one block", NULL);
+    return fail(r, STATUS_USAGE, "what is observed must fit into one block", NULL);
   if (p->pid > 0 && gauge_cpu(p->pid, &ns) < 0)
-    return fail(r->args, STATUS_USAGE, "there is no process with that --pid", NULL);
+    return fail(r, STATUS_USAGE, "there is no process with that --pid", NULL);
   return STATUS_OK;
 }
 
 /* The server's port takes DTLS or not. */
 static status plan_security(run *r)
 {
-  buf err = {0};
   status s = STATUS_OK;
   if (r->job.target.uri.scheme == COPAL_SCHEME_COAPS)
-    s = secrets_open(r->args, &r->plan.credentials, &err);
-  if (s != STATUS_OK)
-    run_complain(r->args, &err);
-  buf_wipe(&err);
-  return s;
+    s = secrets_open(r->args, &r->plan.credentials, &r->error);
+  return s == STATUS_OK ? s : complain(r, s);
 }
 
 static status plan(run *r)
@@ -164,6 +169,35 @@ static status plan(run *r)
   return check_plan(r, is_numbered);
 }
 
+static status fail_sockets(run *r, int e)
+{
+  if (e == EINTR)
+    return fail(r, STATUS_TIMEOUT, "interrupted before all sessions were open", NULL);
+  if (e == ENETUNREACH || e == EHOSTUNREACH)
+    return fail(r, STATUS_UNREACHABLE, "no way to the server", strerror(e));
+  if (e == EAGAIN || e == EADDRNOTAVAIL)
+    return fail(r, STATUS_INTERNAL,
+                "no free port for each client; use fewer --clients, or a wider "
+                "net.ipv4.ip_local_port_range",
+                NULL);
+  return fail(r, STATUS_INTERNAL, "cannot open the sockets", strerror(e));
+}
+
+/* Each client has a socket. */
+static status allow_sockets(run *r)
+{
+  const uint32_t count = r->plan.clients + (r->args->load.observes ? 1 : 0);
+  uint64_t limit;
+  if (wires_allow(count, &limit) == 0)
+    return STATUS_OK;
+  buf_print(&r->error,
+            "%u clients need %llu open files, and the limit is %llu; use fewer --clients, or raise "
+            "it with 'ulimit -n'",
+            (unsigned)r->plan.clients, (unsigned long long)wires_files(count),
+            (unsigned long long)limit);
+  return complain(r, STATUS_INTERNAL);
+}
+
 static status seat_runner(run *r, int rc, runner *made)
 {
   if (made) {
@@ -171,23 +205,20 @@ static status seat_runner(run *r, int rc, runner *made)
     r->count++;
   }
   if (rc == COPAL_ENOTFOUND && made->failure != NULL)
-    return fail(r->args, STATUS_UNREACHABLE, "no secure session", made->failure);
+    return fail(r, STATUS_UNREACHABLE, "no secure session", made->failure);
   if (rc == COPAL_ENOTFOUND)
     return STATUS_NOT_OBSERVED;
-  return rc < 0 ? fail(r->args, STATUS_INTERNAL, "cannot open the sockets", strerror(-rc))
-                : STATUS_OK;
+  return rc < 0 ? fail_sockets(r, -rc) : STATUS_OK;
 }
 
 static status open_runners(run *r)
 {
-  const int rc = wires_allow(r->plan.clients);
-  if (rc < 0)
-    return fail(r->args, STATUS_INTERNAL, "so many clients need a higher limit of open files",
-                strerror(-rc));
+  status s = allow_sockets(r);
+  if (s != STATUS_OK)
+    return s;
   r->seats = calloc(r->plan.threads, sizeof *r->seats);
   if (!r->seats)
-    return fail(r->args, STATUS_INTERNAL, "out of memory", NULL);
-  status s = STATUS_OK;
+    return fail(r, STATUS_INTERNAL, "out of memory", NULL);
   for (uint32_t i = 0; s == STATUS_OK && i < r->plan.threads; i++) {
     runner *made = NULL;
     const int opened =
@@ -227,10 +258,15 @@ static bool is_over(const run *r)
 static void show_line(run *r, copal_time began, uint64_t before, uint64_t now_answered)
 {
   buf line = {0};
-  const double seconds = (double)(session_now() - began) / 1e6;
-  buf_print(&line, "\r\033[K%.1f s  %llu answers  %.0f per second", seconds,
-            (unsigned long long)now_answered,
-            (double)(now_answered - before) / ((double)LOOK_EVERY / 1e6));
+  load_progress p = {.seconds = (double)(session_now() - began) / 1e6,
+                     .per_second =
+                         (double)(now_answered - before) / ((double)LOOK_EVERY / COPAL_SECOND),
+                     .answered = now_answered};
+  for (uint32_t i = 0; i < r->count; i++)
+    p.faults += runner_faults(r->seats[i].runner);
+  buf_text(&line, "\r\033[K");
+  /* The last column would make some terminals begin another line. */
+  show_progress(&p, style_for(STDERR_FILENO, r->args->color).width - 1, &line);
   run_write(STDERR_FILENO, buf_span(&line));
   buf_wipe(&line);
   r->is_line_shown = true;
@@ -246,7 +282,9 @@ static void clear_line(run *r)
 /* Waits until `limit`, or until all is over or interrupted. */
 static void watch(run *r, copal_time began, copal_time limit)
 {
-  const bool is_shown = isatty(STDERR_FILENO) && !r->args->silent;
+  const char *term = getenv("TERM");
+  const bool is_shown =
+      isatty(STDERR_FILENO) && !r->args->silent && term != NULL && strcmp(term, "dumb") != 0;
   while (!is_over(r) && !session_is_interrupted()) {
     const uint64_t before = answered(r);
     const copal_time now = session_now();
@@ -286,7 +324,7 @@ static status start(run *r, load_window window)
         runner_stop(r->seats[k].runner);
         pthread_join(r->seats[k].thread, NULL);
       }
-      return fail(r->args, STATUS_INTERNAL, "cannot start a thread", strerror(rc));
+      return fail(r, STATUS_INTERNAL, "cannot start a thread", strerror(rc));
     }
   }
   return STATUS_OK;
@@ -341,7 +379,10 @@ static load_outcome outcome_of(const run *r)
                         .account = &r->account,
                         .elapsed = r->ended - r->began,
                         .cpu_ns = r->cpu_ns,
-                        .has_cpu = r->plan.pid > 0 && r->cpu_ns > 0};
+                        .has_cpu = r->plan.pid > 0 && r->cpu_ns > 0,
+                        .result = r->result,
+                        .error = r->error.len > 0 ? buf_str(&r->error) : NULL,
+                        .is_planned = r->is_planned};
 }
 
 static status print(const run *r, void (*show)(const load_outcome *o, buf *out))
@@ -375,11 +416,24 @@ static status judge(const run *r)
   return a->timeouts > 0 || a->unanswered > 0 || a->answered == 0 ? STATUS_TIMEOUT : STATUS_OK;
 }
 
+/* JSON is told whatever happened, figures only if there are some. */
 static status tell(run *r)
+{
+  if (r->args->json)
+    return print(r, show_json);
+  return r->is_measured ? print(r, print_figures) : STATUS_OK;
+}
+
+static status conclude(run *r, status s)
 {
   for (uint32_t i = 0; i < r->count; i++)
     account_merge(&r->account, &r->seats[i].runner->account);
-  return print(r, r->args->json ? show_json : print_figures);
+  r->is_measured = r->count > 0 && (s == STATUS_OK || s == STATUS_NOT_OBSERVED);
+  r->result = r->is_measured ? judge(r) : s;
+  if (r->result == STATUS_OK)
+    r->result = s;
+  const status told = tell(r);
+  return told == STATUS_OK ? r->result : told;
 }
 
 status run_load(const args *a)
@@ -393,15 +447,12 @@ status run_load(const args *a)
     s = open_runners(&r);
   if (s == STATUS_OK)
     s = measure(&r);
-  if (r.count > 0 && (s == STATUS_OK || s == STATUS_NOT_OBSERVED)) {
-    const status told = tell(&r);
-    if (s == STATUS_OK)
-      s = told == STATUS_OK ? judge(&r) : told;
-  }
+  s = conclude(&r, s);
   for (uint32_t i = 0; i < r.count; i++)
     r.seats[i].runner->close(r.seats[i].runner);
   free(r.seats);
   buf_wipe(&r.expected);
+  buf_wipe(&r.error);
   job_wipe(&r.job);
   return s;
 }

@@ -13,7 +13,8 @@ enum {
   LOAD_CLIENTS = 64,
   LOAD_CLIENTS_MAX = 1000000,
   LOAD_WINDOW_MAX = 1024,
-  LOAD_THREADS_MAX = 64
+  LOAD_THREADS_MAX = 64,
+  LOAD_PLACES_MAX = 1 << 24, /* requests under way at once */
 };
 
 /* Strings are lent by argv. Zero, where not said otherwise, is the default named. */

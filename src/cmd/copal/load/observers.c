@@ -36,10 +36,11 @@ typedef struct party {
   uint16_t mid;
   uint64_t number; /* of its resource */
   copal_dur interval;
+  copal_time give_up; /* the request */
   uint8_t retransmits;
   bool is_open; /* a request is under way */
   bool is_acked;
-  bool is_registered;
+  bool is_registered, was_registered;
   uint32_t state;    /* the newest seen */
   uint32_t sequence; /* Observe of the newest notification */
   copal_time seen_at;
@@ -47,9 +48,11 @@ typedef struct party {
 
 /* A resource that is observed. */
 typedef struct subject {
-  uint32_t state;     /* of the last change */
-  uint32_t observers; /* registered */
-  uint32_t behind;    /* of them, those that have not seen `state` */
+  uint32_t state;       /* of the last change */
+  uint32_t first, last; /* states of the measured part; 0: none */
+  uint32_t observers;   /* registered now */
+  uint32_t registered;  /* in the beginning */
+  uint32_t behind;      /* of them, those that have not seen `state` */
   copal_time sent_at[SENT_MAX];
 } subject;
 
@@ -71,6 +74,8 @@ typedef struct observers {
   uint32_t open;    /* registrations under way */
   uint32_t next;    /* observer to be registered next */
   uint64_t changes; /* begun */
+  uint32_t used;    /* Message IDs of the writer's port */
+  bool is_built;    /* what is to be observed was created */
   copal_time began;
   copal_time changed_at; /* when the last change left */
 } observers;
@@ -103,6 +108,11 @@ static uint64_t token_of(const observers *o, const party *p)
   return (uint64_t)(p - o->parties) ^ o->key;
 }
 
+static void arm(observers *o, party *p, copal_time due)
+{
+  copal_timerq_arm(&o->timers, &p->timer, due < p->give_up ? due : p->give_up);
+}
+
 static void transmit(observers *o, party *p, copal_time now)
 {
   uint8_t bytes[SHAPE_DATAGRAM_MAX];
@@ -110,7 +120,7 @@ static void transmit(observers *o, party *p, copal_time now)
   const shape *s = is_put ? &o->put : &o->get;
   const shape_call c = {.mid = p->mid, .token = token_of(o, p), .number = p->number, .szx = s->szx};
   copal_wr w = copal_wr_init((copal_mspan){bytes, sizeof bytes});
-  copal_timerq_arm(&o->timers, &p->timer, now + p->interval);
+  arm(o, p, now + p->interval);
   if (shape_put(s, &c, &w) == COPAL_OK)
     wires_send(o->wires, index_of(o, p), copal_wr_done(&w));
 }
@@ -118,10 +128,12 @@ static void transmit(observers *o, party *p, copal_time now)
 static void request(observers *o, party *p, copal_time now)
 {
   p->mid++;
+  o->used += is_writer(o, p);
   p->is_open = true;
   p->is_acked = false;
   p->retransmits = 0;
   p->interval = o->plan->params.ack_timeout;
+  p->give_up = o->plan->timeout > 0 ? now + o->plan->timeout : COPAL_NEVER;
   transmit(o, p, now);
 }
 
@@ -137,9 +149,10 @@ static void run_timers(observers *o, copal_time now)
   copal_timer *t;
   while ((t = copal_timerq_pop(&o->timers, now)) != NULL) {
     party *p = (party *)t;
-    if (p->is_acked || p->retransmits >= o->plan->params.max_retransmit) {
+    if (p->is_acked || now >= p->give_up || p->retransmits >= o->plan->params.max_retransmit) {
       o->base.account.timeouts++;
       settle(o, p);
+      wires_doubt(o->wires, index_of(o, p));
       continue;
     }
     p->retransmits++;
@@ -160,6 +173,11 @@ static void change(observers *o, copal_time due, copal_time now)
   subject *s = &o->subjects[w->number];
   s->state++;
   s->behind = s->observers;
+  if (is_measured(o, now)) {
+    s->first = s->first == 0 ? s->state : s->first;
+    s->last = s->state;
+    o->base.account.expected += s->registered;
+  }
   s->sent_at[s->state % SENT_MAX] = due;
   snprintf(digits, sizeof digits, "%0*u", DIGITS, (unsigned)s->state);
   memcpy(o->body.ptr, digits, DIGITS);
@@ -167,11 +185,24 @@ static void change(observers *o, copal_time due, copal_time now)
   request(o, w, now);
 }
 
+/* The writer has a Message ID, and a session. A port that has used up its Message IDs gives way to
+ * another one. */
+static bool is_writer_ready(observers *o)
+{
+  const uint32_t index = index_of(o, writer_of(o));
+  if (o->used >= WIRE_MIDS - 1) {
+    if (wires_renew(o->wires, index) < 0)
+      return false;
+    o->used = 0;
+  }
+  return wires_is_ready(o->wires, index);
+}
+
 /* When the next change is due; COPAL_NEVER: something else must happen first. */
 static copal_time next_change(observers *o)
 {
   const party *w = writer_of(o);
-  if (w->is_open)
+  if (w->is_open || !is_writer_ready(o))
     return COPAL_NEVER;
   if (o->plan->rate > 0)
     return o->began + (copal_time)((double)o->changes * COPAL_SECOND / o->plan->rate);
@@ -203,15 +234,40 @@ static bool is_newer(const party *p, uint32_t sequence, copal_time now)
   return ((sequence - p->sequence) & 0xffffff) < FORWARD || now > p->seen_at + FRESH_ANYWAY;
 }
 
-static void see_state(observers *o, party *p, uint32_t state, copal_time now)
+/* States of the measured part after `from`, up to `to`. */
+static uint32_t measured_states(const subject *s, uint32_t from, uint32_t to)
+{
+  const uint32_t begin = from + 1 > s->first ? from + 1 : s->first;
+  const uint32_t end = to < s->last ? to : s->last;
+  return s->first > 0 && end >= begin ? end - begin + 1 : 0;
+}
+
+/* What an observer is told counts as part of the change that it is told of. */
+static void count_notification(observers *o, const party *p, const copal_msg *m, uint32_t state,
+                               copal_time now)
+{
+  const subject *s = &o->subjects[p->number];
+  account *a = &o->base.account;
+  if (state == p->state) {
+    a->repeated++;
+    return;
+  }
+  a->skipped += measured_states(s, p->state, state - 1);
+  if (measured_states(s, state - 1, state) == 0)
+    return;
+  a->answered++;
+  a->messages++;
+  a->confirmable += m->type == COPAL_CON;
+  a->body_bytes += m->payload.len;
+  a->codes[m->code]++;
+  o->base.last_answer = now;
+  if (s->state - state < SENT_MAX)
+    histogram_add(&a->latency, now - s->sent_at[state % SENT_MAX]);
+}
+
+static void see_state(observers *o, party *p, uint32_t state)
 {
   subject *s = &o->subjects[p->number];
-  account *a = &o->base.account;
-  if (state > p->state && is_measured(o, now)) {
-    a->skipped += state - p->state - 1;
-    if (s->state - state < SENT_MAX)
-      histogram_add(&a->latency, now - s->sent_at[state % SENT_MAX]);
-  }
   if (p->state != s->state && state == s->state)
     s->behind--;
   p->state = state;
@@ -226,6 +282,10 @@ static void take_notification(observers *o, party *p, const copal_msg *m, uint32
     a->wrong.payload++;
     return;
   }
+  if (sequence == p->sequence && state == p->state) {
+    a->duplicates++; /* the acknowledgement was lost, or the network has doubled it */
+    return;
+  }
   if (!is_newer(p, sequence, now)) {
     a->late++; /* overtaken on its way */
     return;
@@ -237,15 +297,8 @@ static void take_notification(observers *o, party *p, const copal_msg *m, uint32
   p->sequence = sequence;
   p->seen_at = now;
   runner_count(&o->base);
-  if (is_measured(o, now)) {
-    a->answered++;
-    a->messages++;
-    a->confirmable += m->type == COPAL_CON;
-    a->body_bytes += m->payload.len;
-    a->codes[m->code]++;
-    o->base.last_answer = now;
-  }
-  see_state(o, p, state, now);
+  count_notification(o, p, m, state, now);
+  see_state(o, p, state);
 }
 
 static void register_observer(observers *o, party *p, const copal_msg *m, copal_time now)
@@ -261,10 +314,11 @@ static void register_observer(observers *o, party *p, const copal_msg *m, copal_
     return;
   }
   subject *s = &o->subjects[p->number];
-  p->is_registered = true;
+  p->is_registered = p->was_registered = true;
   p->state = state;
   p->seen_at = now;
   s->observers++;
+  s->registered++;
   s->behind += state != s->state;
   o->base.account.observers++;
 }
@@ -276,6 +330,7 @@ static void take_written(observers *o, party *p, const copal_msg *m)
   if (copal_code_class(m->code) != 2) {
     a->wrong.code++;
     a->codes[m->code]++;
+    o->is_built = false;
   } else if (is_measured(o, o->changed_at)) {
     a->changes++;
   }
@@ -286,17 +341,20 @@ static void take_response(observers *o, party *p, const copal_msg *m, copal_time
   copal_span value;
   uint32_t sequence;
   const bool is_reply = p->is_open && (m->type != COPAL_ACK || m->mid == p->mid);
-  if (is_writer(o, p)) {
-    if (is_reply)
-      take_written(o, p, m);
+  if (!p->is_registered && !is_reply) {
+    account *a = &o->base.account;
+    (*(p->is_open ? &a->wrong.mid : &a->duplicates))++;
+  } else if (is_writer(o, p)) {
+    take_written(o, p, m);
   } else if (!p->is_registered) {
-    if (is_reply)
-      register_observer(o, p, m, now);
+    register_observer(o, p, m, now);
   } else if (copal_code_class(m->code) != 2) {
     o->base.account.wrong.code++; /* the server has ended the observation */
     o->base.account.codes[m->code]++;
     p->is_registered = false;
-    o->subjects[p->number].observers--;
+    subject *s = &o->subjects[p->number];
+    s->observers--;
+    s->behind -= p->state != s->state;
   } else if (copal_opt_find_valid(m->options, COPAL_OPT_OBSERVE, &value) &&
              copal_opt_uint(value, &sequence) == COPAL_OK) {
     take_notification(o, p, m, sequence, now);
@@ -312,7 +370,7 @@ static void take_empty(observers *o, party *p, const copal_msg *m, copal_time no
     settle(o, p);
   } else if (p->is_open && m->mid == p->mid && m->type == COPAL_ACK) {
     p->is_acked = true;
-    copal_timerq_arm(&o->timers, &p->timer, now + o->plan->patience);
+    arm(o, p, now + o->plan->patience);
   }
 }
 
@@ -338,9 +396,10 @@ static void take_message(wires_user *u, uint32_t index, copal_span bytes)
   uint64_t token = 0;
   if (m.token.len == sizeof token)
     memcpy(&token, m.token.ptr, sizeof token);
-  if (m.type == COPAL_CON)
-    wires_send_empty(o->wires, index_of(o, p), COPAL_ACK, m.mid);
-  if (m.token.len != sizeof token || token != token_of(o, p))
+  const bool is_known = m.token.len == sizeof token && token == token_of(o, p);
+  if (m.type == COPAL_CON) /* RFC 7252 section 5.3.2 */
+    wires_send_empty(o->wires, index_of(o, p), is_known ? COPAL_ACK : COPAL_RST, m.mid);
+  if (!is_known)
     o->base.account.wrong.token++;
   else
     take_response(o, p, &m, now);
@@ -359,6 +418,7 @@ static void turn(observers *o, copal_time limit)
   const copal_time timer = copal_timerq_deadline(&o->timers);
   wires_wait(o->wires, timer < limit ? timer : limit);
   run_timers(o, session_now());
+  runner_tell(&o->base);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -391,6 +451,17 @@ static void deregister_all(observers *o)
       request(o, &o->parties[i], session_now());
 }
 
+/* Changes of the schedule that have not been made. */
+static void count_unsent(observers *o, copal_time now)
+{
+  const copal_time end = now < o->window.end ? now : o->window.end;
+  if (o->plan->rate <= 0 || o->plan->requests > 0 || end <= o->began)
+    return;
+  const double due = (double)(end - o->began) * o->plan->rate / COPAL_SECOND;
+  if (due >= (double)o->changes + 1)
+    o->base.account.unsent += (uint64_t)due - o->changes;
+}
+
 static void observers_run(runner *r, load_window window)
 {
   observers *o = (observers *)r;
@@ -404,13 +475,17 @@ static void observers_run(runner *r, load_window window)
     const copal_time limit = now + LOOK_EVERY, next = next_change(o);
     turn(o, next < limit ? next : limit);
   }
+  count_unsent(o, session_now());
   /* The last state must reach everybody; later notifications take its place if one was lost. */
   const copal_time give_up = session_now() + o->plan->patience;
   for (copal_time now = session_now(); !is_settled(o) && now < give_up; now = session_now())
     turn(o, now + LOOK_EVERY);
   for (uint32_t i = 0; i < o->count; i++) {
     const party *p = &o->parties[i];
-    r->account.incomplete += p->is_registered && p->state != o->subjects[p->number].state;
+    const subject *s = &o->subjects[p->number];
+    r->account.incomplete += p->is_registered && p->state != s->state;
+    if (p->was_registered)
+      r->account.missing += measured_states(s, p->state, s->state);
   }
   deregister_all(o);
 }
@@ -418,14 +493,20 @@ static void observers_run(runner *r, load_window window)
 /* ------------------------------------------------------------------------------------------------
  * opening and closing */
 
+/* Ends with the first resource that cannot be created; the account says why. */
 static void create_resources(observers *o)
 {
   party *w = writer_of(o);
-  for (uint64_t i = 0; i < o->plan->numbers && !runner_is_stopped(&o->base); i++) {
+  const account *a = &o->base.account;
+  o->is_built = true;
+  for (uint64_t i = 0; i < o->plan->numbers && o->is_built; i++) {
     w->number = i;
-    request(o, w, session_now());
-    while (w->is_open)
+    while (!is_writer_ready(o) && !session_is_interrupted())
       turn(o, session_now() + LOOK_EVERY);
+    request(o, w, session_now());
+    while (w->is_open && !session_is_interrupted())
+      turn(o, session_now() + LOOK_EVERY);
+    o->is_built = o->is_built && !w->is_open && a->timeouts + a->refused + a->resets == 0;
   }
 }
 
@@ -488,8 +569,10 @@ static int init(observers *o)
   copal_timerq_init(&o->timers, o->slots, TIMER_SLOTS, TICK, session_now());
   if (getrandom(&o->key, sizeof o->key, 0) != (ssize_t)sizeof o->key)
     return -errno;
-  for (uint32_t i = 0; i <= o->count; i++)
+  for (uint32_t i = 0; i <= o->count; i++) {
     o->parties[i].mid = (uint16_t)(o->key >> 16);
+    o->parties[i].give_up = COPAL_NEVER;
+  }
   o->user = (wires_user){take_message, refuse};
   return wires_open(o->plan, o->count + 1, &o->user, &o->base.account, &o->wires);
 }
@@ -516,6 +599,7 @@ int observers_open(const load_plan *plan, runner **out)
     return rc;
   }
   create_resources(o);
-  register_all(o);
+  if (o->is_built)
+    register_all(o);
   return o->base.account.observers > 0 ? 0 : COPAL_ENOTFOUND;
 }

@@ -21,6 +21,8 @@ typedef struct load_plan {
   const char *server_name;       /* for DTLS; NULL: none */
   copal_params params;           /* of the transmission */
   copal_dur patience;            /* for an answer that will not be asked for again */
+  copal_dur timeout;             /* of any message; 0: the transmission parameters decide */
+  copal_dur grace;               /* in the end, for what is under way */
   uint32_t clients;              /* sockets; when observing, observers */
   uint32_t window;               /* requests under way for each of them */
   uint32_t threads;

@@ -23,6 +23,7 @@ typedef struct runner {
 
   /* for any thread */
   atomic_uint_fast64_t answered; /* so far, also before the measured part */
+  atomic_uint_fast64_t faults;   /* as of runner_tell() */
   atomic_bool is_stopped;        /* have run() come to an end soon */
 } runner;
 
@@ -30,6 +31,17 @@ static inline void runner_count(runner *r)
 {
   const uint64_t n = atomic_load_explicit(&r->answered, memory_order_relaxed);
   atomic_store_explicit(&r->answered, n + 1, memory_order_relaxed); /* the only writer */
+}
+
+/* Lets other threads see how many faults there are. */
+static inline void runner_tell(runner *r)
+{
+  atomic_store_explicit(&r->faults, account_faults(&r->account), memory_order_relaxed);
+}
+
+static inline uint64_t runner_faults(const runner *r)
+{
+  return atomic_load_explicit(&r->faults, memory_order_relaxed);
 }
 
 static inline uint64_t runner_answered(const runner *r)

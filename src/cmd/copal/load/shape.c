@@ -38,6 +38,11 @@ bool shape_is_blockwise(const shape *s, uint8_t szx)
   return s->body.len > copal_block_size(szx);
 }
 
+bool shape_fits(const shape *s, uint8_t szx)
+{
+  return s->body.len <= ((size_t)COPAL_BLOCK_NUM_MAX + 1) * copal_block_size(szx);
+}
+
 bool shape_is_last(const shape *s, const shape_call *c)
 {
   return ((uint64_t)c->upload + 1) * copal_block_size(c->szx) >= s->body.len;

@@ -44,6 +44,9 @@ bool shape_mark(const char *uri, buf *out);
 /* True when the body goes in blocks of this size. */
 bool shape_is_blockwise(const shape *s, uint8_t szx);
 
+/* True when a Block option can number all blocks of this size. RFC 7959 section 2.2. */
+bool shape_fits(const shape *s, uint8_t szx);
+
 /* True when `upload` is the body's last block. */
 bool shape_is_last(const shape *s, const shape_call *c);
 

@@ -8,6 +8,7 @@
 
 #include "cmd/copal/print_json.h"
 #include "cmd/copal/report.h"
+#include "cmd/copal/session.h"
 
 enum { LABEL_COLUMN = 18, NAME_SIZE = 24 };
 
@@ -39,11 +40,15 @@ static size_t list_faults(const account *a, fault out[FAULTS_MAX])
       {"handshakes failed", "handshakes_failed", a->handshakes_failed},
       {"sessions lost", "sessions_lost", a->sessions_lost},
       {"resets", "resets", a->resets},
+      {"duplicates", "duplicates", a->duplicates},
       {"late", "late", a->late},
+      {"not sent in time", "unsent", a->unsent},
+      {"not sendable", "send_failed", a->send_failed},
       {"not registered", "not_registered", a->refusals},
       {"without the last state", "incomplete", a->incomplete},
       {"wrong code", "wrong_code", a->wrong.code},
       {"wrong payload", "wrong_payload", a->wrong.payload},
+      {"wrong block", "wrong_block", a->wrong.block},
       {"wrong token", "wrong_token", a->wrong.token},
       {"wrong Message ID", "wrong_mid", a->wrong.mid},
       {"wrong type", "wrong_type", a->wrong.type},
@@ -139,10 +144,19 @@ static void put_rates(const load_outcome *o, const style *s, buf *out)
     put_label(s, out, "changes");
     buf_print(out, "%" PRIu64 "  %.1f per second, to %" PRIu64 " observers\n", a->changes,
               per_second(o, a->changes), a->observers);
+    put_label(s, out, "expected");
+    buf_print(out, "%" PRIu64 " = %" PRIu64 " seen + %" PRIu64 " skipped + %" PRIu64 " missing\n",
+              a->expected, a->answered, a->skipped, a->missing);
     put_label(s, out, "confirmable");
     buf_print(out, "%" PRIu64 "\n", a->confirmable);
-    put_label(s, out, "skipped states");
-    buf_print(out, "%" PRIu64 "\n", a->skipped);
+  }
+  if (a->repeated > 0) {
+    put_label(s, out, "repeated states");
+    buf_print(out, "%" PRIu64 "\n", a->repeated);
+  }
+  if (a->ports_changed > 0) {
+    put_label(s, out, "ports changed");
+    buf_print(out, "%" PRIu64 "\n", a->ports_changed);
   }
   if (a->handshakes > 0) {
     put_label(s, out, "handshakes");
@@ -161,12 +175,11 @@ static void put_rates(const load_outcome *o, const style *s, buf *out)
   }
 }
 
-static void put_latency(const load_outcome *o, const style *s, buf *out)
+static void put_latency(const histogram *h, const char *label, const style *s, buf *out)
 {
-  const histogram *h = &o->account->latency;
   if (h->count == 0)
     return;
-  put_label(s, out, "latency");
+  put_label(s, out, label);
   buf_print(out, "min %.3f  mean %.3f  max %.3f ms\n", milliseconds(h->min),
             histogram_mean(h) / 1000, milliseconds(h->max));
   put_label(s, out, "");
@@ -178,9 +191,13 @@ static void put_latency(const load_outcome *o, const style *s, buf *out)
 
 static void put_cpu(const load_outcome *o, const style *s, buf *out)
 {
-  if (!o->has_cpu)
+  if (o->plan->pid <= 0)
     return;
   put_label(s, out, "server's CPU");
+  if (!o->has_cpu) {
+    buf_text(out, "not known, the process has ended\n");
+    return;
+  }
   buf_print(out, "%.2f us per message, %.2f of a core\n", cpu_per_message(o), cores_used(o));
 }
 
@@ -214,10 +231,22 @@ static void put_faults(const load_outcome *o, const style *s, buf *out)
   buf_text(out, is_first ? "none\n" : "\n");
 }
 
+void show_progress(const load_progress *p, size_t width, buf *out)
+{
+  const size_t begin = out->len;
+  buf_print(out, "%.1f s  %.0f per second  %" PRIu64 " answers", p->seconds, p->per_second,
+            p->answered);
+  if (p->faults > 0)
+    buf_print(out, "  %" PRIu64 " faults", p->faults);
+  if (out->len - begin > width)
+    out->len = begin + width; /* a second line could not be taken back */
+}
+
 void show_outcome(const load_outcome *o, const style *s, buf *out)
 {
   put_rates(o, s, out);
-  put_latency(o, s, out);
+  put_latency(&o->account->latency, "latency", s, out);
+  put_latency(&o->account->uncorrected, "  uncorrected", s, out);
   put_cpu(o, s, out);
   put_codes(o, s, out);
   put_faults(o, s, out);
@@ -226,17 +255,18 @@ void show_outcome(const load_outcome *o, const style *s, buf *out)
 /* ------------------------------------------------------------------------------------------------
  * for machines */
 
-static void put_json_latency(const histogram *h, buf *out)
+static void put_json_latency(const histogram *h, const char *name, buf *out)
 {
   buf object = {0};
   buf_char(&object, '{');
+  json_member_uint(&object, "count", h->count);
   json_member_real(&object, "min_ms", milliseconds(h->min));
   json_member_real(&object, "mean_ms", histogram_mean(h) / 1000);
   for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
     json_member_real(&object, levels[i].member, milliseconds(histogram_at(h, levels[i].share)));
   json_member_real(&object, "max_ms", milliseconds(h->max));
   buf_char(&object, '}');
-  json_key(out, "latency");
+  json_key(out, name);
   buf_put_span(out, buf_span(&object));
   buf_wipe(&object);
 }
@@ -273,35 +303,66 @@ static void put_json_faults(const account *a, buf *out)
   buf_wipe(&object);
 }
 
-void show_json(const load_outcome *o, buf *out)
+static void put_bool(buf *object, const char *name, bool value)
+{
+  json_key(object, name);
+  buf_text(object, value ? "true" : "false");
+}
+
+static void put_json_plan(const load_plan *p, buf *object)
+{
+  json_member_text(object, "method", copal_code_name(p->shape.code));
+  put_bool(object, "is_confirmable", p->shape.type == COPAL_CON);
+  json_member_uint(object, "clients", p->clients);
+  json_member_uint(object, "window", p->window);
+  json_member_uint(object, "threads", p->threads);
+  json_member_real(object, "rate", p->rate);
+}
+
+static void put_json_figures(const load_outcome *o, buf *object)
 {
   const account *a = o->account;
+  json_member_real(object, "elapsed_s", seconds_of(o));
+  json_member_uint(object, "answers", a->answered);
+  json_member_real(object, "answers_per_s", per_second(o, a->answered));
+  json_member_uint(object, "messages", a->messages);
+  json_member_uint(object, "body_bytes", a->body_bytes);
+  if (o->plan->credentials != NULL)
+    json_member_uint(object, "handshakes", a->handshakes);
+  if (o->args->load.observes) {
+    json_member_uint(object, "observers", a->observers);
+    json_member_uint(object, "changes", a->changes);
+    json_member_uint(object, "confirmable", a->confirmable);
+    json_member_uint(object, "notifications_expected", a->expected);
+    json_member_uint(object, "skipped_states", a->skipped);
+    json_member_uint(object, "missing_states", a->missing);
+    json_member_uint(object, "repeated_states", a->repeated);
+  }
+  json_member_uint(object, "ports_changed", a->ports_changed);
+  put_json_latency(&a->latency, "latency", object);
+  if (o->plan->rate > 0 && !o->args->load.observes)
+    put_json_latency(&a->uncorrected, "latency_uncorrected", object);
+  if (o->has_cpu) {
+    json_member_real(object, "cpu_us_per_message", cpu_per_message(o));
+    json_member_real(object, "cpu_cores", cores_used(o));
+  }
+  put_json_codes(a, object);
+  put_json_faults(a, object);
+}
+
+void show_json(const load_outcome *o, buf *out)
+{
   buf object = {0};
   buf_char(&object, '{');
   json_member_text(&object, "url", o->args->operands[0]);
-  json_member_uint(&object, "clients", o->plan->clients);
-  json_member_uint(&object, "window", o->plan->window);
-  json_member_real(&object, "rate", o->plan->rate);
-  json_member_real(&object, "elapsed_s", seconds_of(o));
-  json_member_uint(&object, "answers", a->answered);
-  json_member_real(&object, "answers_per_s", per_second(o, a->answered));
-  json_member_uint(&object, "messages", a->messages);
-  json_member_uint(&object, "body_bytes", a->body_bytes);
-  if (o->plan->credentials != NULL)
-    json_member_uint(&object, "handshakes", a->handshakes);
-  if (o->args->load.observes) {
-    json_member_uint(&object, "observers", a->observers);
-    json_member_uint(&object, "changes", a->changes);
-    json_member_uint(&object, "confirmable", a->confirmable);
-    json_member_uint(&object, "skipped_states", a->skipped);
+  json_member_uint(&object, "status", o->result);
+  if (o->error)
+    json_member_text(&object, "error", o->error);
+  put_bool(&object, "is_interrupted", session_is_interrupted());
+  if (o->is_planned) {
+    put_json_plan(o->plan, &object);
+    put_json_figures(o, &object);
   }
-  put_json_latency(&a->latency, &object);
-  if (o->has_cpu) {
-    json_member_real(&object, "cpu_us_per_message", cpu_per_message(o));
-    json_member_real(&object, "cpu_cores", cores_used(o));
-  }
-  put_json_codes(a, &object);
-  put_json_faults(a, &object);
   buf_text(&object, "}\n");
   buf_put_span(out, buf_span(&object));
   buf_wipe(&object);

@@ -7,6 +7,7 @@
 #include "cmd/copal/buf.h"
 #include "cmd/copal/load/account.h"
 #include "cmd/copal/load/plan.h"
+#include "cmd/copal/status.h"
 #include "cmd/copal/style.h"
 
 /* A finished run. */
@@ -17,6 +18,9 @@ typedef struct load_outcome {
   copal_time elapsed; /* microseconds of the measured part */
   uint64_t cpu_ns;    /* of the server in that time */
   bool has_cpu;
+  status result;     /* the exit status */
+  const char *error; /* why nothing was measured; NULL: it was */
+  bool is_planned;   /* `plan` says what was to be done */
 } load_outcome;
 
 /* What is about to be done, in a line. */
@@ -24,6 +28,15 @@ void show_plan(const load_outcome *o, buf *out);
 
 /* The figures. */
 void show_outcome(const load_outcome *o, const style *s, buf *out);
+
+/* What to show while it lasts: `seconds` since the beginning, all that was answered, of these in
+ * the last second, faults. No line break; at most `width` columns. */
+typedef struct load_progress {
+  double seconds, per_second;
+  uint64_t answered, faults;
+} load_progress;
+
+void show_progress(const load_progress *p, size_t width, buf *out);
 
 /* One JSON object and a line break. */
 void show_json(const load_outcome *o, buf *out);

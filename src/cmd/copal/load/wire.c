@@ -31,13 +31,15 @@ enum {
 
 #define LOOK_EVERY  (COPAL_SECOND / 20)
 #define RETRY_AFTER COPAL_SECOND /* when a handshake has failed */
+#define SILENCE_MAX (10 * COPAL_SECOND)
 
 /* A client's socket. */
 typedef struct wire {
   int fd;
-  uint32_t session; /* 0: none */
-  bool is_open;     /* the session's handshake is over */
-  copal_time retry_at;
+  uint32_t session;    /* 0: none */
+  bool is_open;        /* the session's handshake is over */
+  copal_time retry_at; /* not ready before */
+  copal_time heard_at; /* of a session: when it brought something last */
 } wire;
 
 struct wires {
@@ -56,12 +58,19 @@ struct wires {
   uint8_t datagram[DATAGRAM_MAX];
 };
 
-int wires_allow(uint32_t count)
+uint64_t wires_files(uint32_t count)
+{
+  return (uint64_t)count + OTHER_FILES;
+}
+
+int wires_allow(uint32_t count, uint64_t *before)
 {
   struct rlimit limit;
-  const rlim_t wanted = (rlim_t)count + OTHER_FILES;
+  const rlim_t wanted = (rlim_t)wires_files(count);
+  *before = 0;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
     return -errno;
+  *before = limit.rlim_max;
   if (limit.rlim_cur >= wanted)
     return 0;
   limit.rlim_cur = wanted;
@@ -72,6 +81,12 @@ int wires_allow(uint32_t count)
 
 /* ------------------------------------------------------------------------------------------------
  * sockets */
+
+/* What the network says of a datagram that was sent before (ICMP). */
+static bool is_refusal(int e)
+{
+  return e == ECONNREFUSED || e == EHOSTUNREACH || e == ENETUNREACH;
+}
 
 static int open_socket(const wires *w, uint32_t index)
 {
@@ -92,11 +107,13 @@ static int open_socket(const wires *w, uint32_t index)
   return -e;
 }
 
-static void send_datagram(const wire *to, const uint8_t *bytes, size_t len)
+static void send_datagram(wires *w, const wire *to, const uint8_t *bytes, size_t len)
 {
   /* What cannot leave is sent again like what is lost; an error of the one before is in the way. */
-  if (send(to->fd, bytes, len, MSG_NOSIGNAL) < 0 && errno == ECONNREFUSED)
-    (void)send(to->fd, bytes, len, MSG_NOSIGNAL);
+  ssize_t n = send(to->fd, bytes, len, MSG_NOSIGNAL);
+  if (n < 0 && is_refusal(errno))
+    n = send(to->fd, bytes, len, MSG_NOSIGNAL);
+  w->account->send_failed += n < 0;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -132,7 +149,7 @@ static copal_mspan reserve(copal_sink *sink, const copal_path *path, size_t cap)
 static void commit(copal_sink *sink, const copal_path *path, size_t len)
 {
   wires *w = (wires *)sink;
-  send_datagram(&w->all[index_of(path)], w->sealed, len);
+  send_datagram(w, &w->all[index_of(path)], w->sealed, len);
 }
 
 /* Begins a handshake; without a place for it, it is tried again. */
@@ -153,10 +170,10 @@ static void on_open(dtls_app *a, const copal_path *path, copal_time now)
 {
   wires *w = wires_of(a);
   wire *i = &w->all[index_of(path)];
-  (void)now;
   if (i->session != path->session)
     return;
   i->is_open = true;
+  i->heard_at = now;
   w->opening--;
   w->account->handshakes++;
 }
@@ -164,8 +181,16 @@ static void on_open(dtls_app *a, const copal_path *path, copal_time now)
 static void on_message(dtls_app *a, const copal_path *path, copal_mspan bytes, copal_time now)
 {
   wires *w = wires_of(a);
-  (void)now;
+  w->all[index_of(path)].heard_at = now;
   w->user->on_message(w->user, index_of(path), copal_span_of(bytes.ptr, bytes.len));
+}
+
+static void lose_session(wires *w, uint32_t index)
+{
+  wire *i = &w->all[index];
+  i->session = 0;
+  i->is_open = false;
+  w->account->sessions_lost++;
 }
 
 /* One that was given up, with its port, is no loss. */
@@ -177,9 +202,7 @@ static void on_close(dtls_app *a, const copal_path *path, dtls_end why, copal_ti
   (void)why, (void)now;
   if (i->session != path->session)
     return;
-  i->session = 0;
-  i->is_open = false;
-  w->account->sessions_lost++;
+  lose_session(w, index);
   w->user->on_refused(w->user, index);
 }
 
@@ -234,19 +257,29 @@ static int open_sessions(wires *w)
 bool wires_is_ready(wires *w, uint32_t index)
 {
   wire *i = &w->all[index];
-  if (w->dtls == NULL || i->is_open)
+  if (i->retry_at == 0 && (w->dtls == NULL || i->is_open))
     return true;
   const copal_time now = session_now();
-  if (i->session == 0 && now >= i->retry_at)
+  if (now < i->retry_at)
+    return false;
+  i->retry_at = 0;
+  if (w->dtls != NULL && i->session == 0)
     begin_session(w, index, now);
-  return false;
+  return w->dtls == NULL || i->is_open;
+}
+
+void wires_doubt(wires *w, uint32_t index)
+{
+  const wire *i = &w->all[index];
+  if (w->dtls != NULL && i->is_open && session_now() - i->heard_at >= SILENCE_MAX)
+    lose_session(w, index);
 }
 
 void wires_send(wires *w, uint32_t index, copal_span bytes)
 {
   const wire *i = &w->all[index];
   if (w->dtls == NULL) {
-    send_datagram(i, bytes.ptr, bytes.len);
+    send_datagram(w, i, bytes.ptr, bytes.len);
     return;
   }
   if (!i->is_open)
@@ -280,12 +313,22 @@ static void take(wires *w, uint32_t index, size_t len)
   dtls_input(w->dtls, &from, (copal_mspan){w->datagram, len}, session_now());
 }
 
+/* A server that is not there has no session either. */
+static void refuse(wires *w, uint32_t index)
+{
+  wire *i = &w->all[index];
+  i->retry_at = session_now() + WIRE_PAUSE;
+  if (i->is_open)
+    lose_session(w, index);
+  w->user->on_refused(w->user, index);
+}
+
 static void receive(wires *w, uint32_t index)
 {
   for (int i = 0; i < RECEIVES_MAX; i++) {
     const ssize_t n = recv(w->all[index].fd, w->datagram, sizeof w->datagram, 0);
     if (n < 0 && errno != EAGAIN && errno != EINTR)
-      w->user->on_refused(w->user, index);
+      refuse(w, index);
     if (n < 0)
       return;
     take(w, index, (size_t)n);
@@ -319,6 +362,7 @@ int wires_renew(wires *w, uint32_t index)
     return fd;
   close(i->fd);
   i->fd = fd;
+  w->account->ports_changed++;
   if (w->dtls != NULL)
     begin_session(w, index, session_now());
   return 0;

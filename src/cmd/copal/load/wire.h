@@ -19,6 +19,9 @@
  * (RFC 7252 section 4.4), and no run is sure to be slower than that. */
 enum { WIRE_MIDS = 65536 };
 
+/* A client that was refused waits so long, instead of asking an absent server as fast as it can. */
+#define WIRE_PAUSE (COPAL_SECOND / 10)
+
 typedef struct wires wires;
 
 /* Told what comes, from wires_wait() only. */
@@ -27,12 +30,14 @@ typedef struct wires_user {
   void (*on_message)(struct wires_user *u, uint32_t index, copal_span bytes);
 
   /* What client `index` has sent comes to nothing: the network says that nobody is there, or its
-   * session is over. */
+   * session is over. Its next turn is WIRE_PAUSE later. */
   void (*on_refused)(struct wires_user *u, uint32_t index);
 } wires_user;
 
-/* Lets the process have `count` sockets and a few files more. Returns 0 or -errno. */
-int wires_allow(uint32_t count);
+/* Lets the process have `count` sockets and a few files more: wires_files() in all. Returns 0, or
+ * -errno with the limit in `*limit`. */
+int wires_allow(uint32_t count, uint64_t *limit);
+uint64_t wires_files(uint32_t count);
 
 /* Opens `count` sockets, and the sessions in them; plan, user and account are lent for the object's
  * life. Returns 0; -errno; or COPAL_ENOTFOUND with the object when a session could not be opened:
@@ -49,8 +54,14 @@ const char *wires_failure(const wires *w);
  */
 int wires_renew(wires *w, uint32_t index);
 
-/* True when messages of that client can leave; a session that was lost is begun again. */
+/* True when messages of that client can leave; a session that was lost is begun again. False also
+ * for WIRE_PAUSE after a refusal. */
 bool wires_is_ready(wires *w, uint32_t index);
+
+/* A request of that client came to nothing: when its session has brought nothing for ten seconds,
+ * the server has forgotten it, as it does when it is started anew; it is given up, counted as lost,
+ * and begun again at its next turn. */
+void wires_doubt(wires *w, uint32_t index);
 
 /* Sends a message of SHAPE_DATAGRAM_MAX bytes at most. What cannot leave is lost like what the
  * network loses. */

@@ -17,12 +17,15 @@
 
 enum {
   ETAG_MAX = 8,
+  ABANDONED_KNOWN = 64, /* bits of `abandoned` */
   TIMER_SLOTS = 4096,
 };
 
 #define TICK       COPAL_MILLISECOND
 #define LOOK_EVERY (COPAL_SECOND / 20) /* at what other threads say */
-#define GRACE      (5 * COPAL_SECOND)  /* for what is under way in the end */
+#define HELD_PAUSE COPAL_MILLISECOND   /* when requests are due that no client can send yet */
+#define LATENESS                                                                                   \
+  (10 * COPAL_MILLISECOND) /* a request that was due may leave so long after the end */
 
 /* A place for one request under way. */
 typedef struct call {
@@ -31,8 +34,11 @@ typedef struct call {
   uint32_t client;
   uint32_t use; /* counts the requests of this place */
   shape_call request;
-  copal_time due; /* when it was to be sent first */
+  copal_time due;     /* when it was to be sent first */
+  copal_time sent;    /* when it was */
+  copal_time give_up; /* the present message */
   copal_dur interval;
+  uint64_t abandoned; /* bit n: the message n before the present one was given up */
   uint8_t retransmits;
   bool is_open;
   bool is_acked;
@@ -66,6 +72,7 @@ typedef struct worker {
   uint64_t issued, quota; /* requests made, and to make; quota 0: by time */
   uint32_t open;          /* calls under way */
   copal_time began;
+  bool is_held; /* the request that is due finds no client that can send it */
 } worker;
 
 static uint64_t next_random(worker *w)
@@ -99,17 +106,24 @@ static bool is_measured(const worker *w, const call *c)
   return c->due >= w->window.begin && c->due < w->window.end;
 }
 
-static void refuse(worker *w, call *c)
+/* Ends a call without an answer; one that comes yet is late. */
+static void abandon(worker *w, call *c, uint64_t *counter)
 {
-  w->base.account.refused += is_measured(w, c);
+  *counter += is_measured(w, c);
+  c->abandoned |= 1;
   finish(w, c);
+}
+
+static void arm(worker *w, call *c, copal_time due)
+{
+  copal_timerq_arm(&w->timers, &c->timer, due < c->give_up ? due : c->give_up);
 }
 
 static void transmit(worker *w, call *c, copal_time now)
 {
   uint8_t bytes[SHAPE_DATAGRAM_MAX];
   copal_wr out = copal_wr_init((copal_mspan){bytes, sizeof bytes});
-  copal_timerq_arm(&w->timers, &c->timer, now + c->interval);
+  arm(w, c, now + c->interval);
   if (shape_put(&w->plan->shape, &c->request, &out) != COPAL_OK)
     return; /* tried by load.c before the run */
   wires_send(w->wires, c->client, copal_wr_done(&out));
@@ -129,6 +143,8 @@ static void send_message(worker *w, call *c, copal_time now)
 {
   client *from = &w->clients[c->client];
   c->use++;
+  c->abandoned <<= 1;
+  c->give_up = w->plan->timeout > 0 ? now + w->plan->timeout : COPAL_NEVER;
   c->request.mid = from->mid++;
   c->request.token = token_of(w, c);
   c->is_acked = false;
@@ -151,6 +167,7 @@ static void begin(worker *w, call *c, copal_time due, copal_time now)
   c->request =
       (shape_call){.number = draw_number(w), .tag = (uint32_t)w->issued, .szx = w->plan->shape.szx};
   c->due = due;
+  c->sent = now;
   c->is_open = true;
   c->received = 0;
   c->blocks = 0;
@@ -164,20 +181,29 @@ static void begin(worker *w, call *c, copal_time due, copal_time now)
 /* ------------------------------------------------------------------------------------------------
  * whose turn it is */
 
+/* The place of a request in the schedule; threads take turns. */
+static copal_time due_of(const worker *w, uint64_t issued)
+{
+  const load_plan *p = w->plan;
+  const double place = (double)(issued * p->threads + w->first_number);
+  return w->began + (copal_time)(place * COPAL_SECOND / p->rate);
+}
+
 static bool wants_more(const worker *w, copal_time now)
 {
   if (runner_is_stopped(&w->base))
     return false;
-  return w->quota > 0 ? w->issued < w->quota : now < w->window.end;
+  if (w->quota > 0)
+    return w->issued < w->quota;
+  if (w->plan->rate <= 0)
+    return now < w->window.end;
+  return due_of(w, w->issued) < w->window.end && now < w->window.end + LATENESS;
 }
 
 /* When the next request is to leave; `now` or earlier: at once. */
 static copal_time next_due(const worker *w, copal_time now)
 {
-  const load_plan *p = w->plan;
-  if (p->rate <= 0)
-    return now;
-  return w->began + (copal_time)((double)w->issued * COPAL_SECOND * p->threads / p->rate);
+  return w->plan->rate > 0 ? due_of(w, w->issued) : now;
 }
 
 /* A socket that has used up its Message IDs gives way to one with another port. */
@@ -195,23 +221,28 @@ static bool is_fresh(worker *w, uint32_t index)
 static void issue(worker *w, copal_time now)
 {
   copal_node *node = w->idle.next;
+  w->is_held = false;
   while (node != &w->idle && wants_more(w, now)) {
     call *c = COPAL_AROUND(node, call, idle);
     const copal_time due = next_due(w, now);
     node = node->next;
     if (due > now)
       return;
-    if (!is_fresh(w, c->client))
+    if (!is_fresh(w, c->client)) {
+      w->is_held = true;
       continue;
+    }
+    const copal_time sent = session_now();
     copal_list_remove(&c->idle);
-    begin(w, c, due, now);
+    begin(w, c, w->plan->rate > 0 ? due : sent, sent);
   }
 }
 
 static void time_out(worker *w, call *c)
 {
-  w->base.account.timeouts += is_measured(w, c);
-  finish(w, c);
+  const uint32_t index = c->client;
+  abandon(w, c, &w->base.account.timeouts);
+  wires_doubt(w->wires, index);
 }
 
 static void run_timers(worker *w, copal_time now)
@@ -219,7 +250,7 @@ static void run_timers(worker *w, copal_time now)
   copal_timer *t;
   while ((t = copal_timerq_pop(&w->timers, now)) != NULL) {
     call *c = (call *)t;
-    const bool is_over = w->plan->shape.type == COPAL_NON || c->is_acked ||
+    const bool is_over = w->plan->shape.type == COPAL_NON || c->is_acked || now >= c->give_up ||
                          c->retransmits >= w->plan->params.max_retransmit;
     if (is_over) {
       time_out(w, c);
@@ -244,6 +275,8 @@ static void count_answer(worker *w, call *c, copal_code code, copal_time now)
     a->body_bytes += c->received + w->plan->shape.body.len;
     a->codes[code]++;
     histogram_add(&a->latency, now - c->due);
+    if (w->plan->rate > 0)
+      histogram_add(&a->uncorrected, now - c->sent);
     w->base.last_answer = now;
   }
   runner_count(&w->base);
@@ -252,14 +285,17 @@ static void count_answer(worker *w, call *c, copal_code code, copal_time now)
 
 static void fail(worker *w, call *c, uint64_t *what, copal_code code)
 {
-  (*what)++;
-  w->base.account.codes[code] += is_measured(w, c);
+  (*what)++; /* also before the measured part: an answer that is wrong is never right */
+  w->base.account.codes[code]++;
   finish(w, c);
 }
 
 static bool is_expected_code(const worker *w, copal_code code)
 {
-  return w->plan->expect != 0 ? code == w->plan->expect : copal_code_class(code) == 2;
+  /* 2.31 asks for more of a body of which there is no more. RFC 7959 section 2.9.1. */
+  if (w->plan->expect != 0)
+    return code == w->plan->expect;
+  return copal_code_class(code) == 2 && code != COPAL_CODE_CONTINUE;
 }
 
 /* Compares with what is expected of this part of the body. */
@@ -294,14 +330,30 @@ static bool read_block(const copal_msg *m, uint16_t number, copal_block *b)
   return copal_opt_find(m->options, number, &value) && copal_block_parse(value, b) == COPAL_OK;
 }
 
+/* The block is the next one, not larger than the one asked for, and full unless it is the last; a
+ * whole body comes where no block was asked for. RFC 7959 section 2.3 and 2.4. */
+static bool is_expected_block(const call *c, const copal_msg *m, bool has_block,
+                              const copal_block *b)
+{
+  copal_span value;
+  if (!has_block)
+    return c->request.download == 0 && !copal_opt_find(m->options, COPAL_OPT_BLOCK2, &value);
+  const size_t size = copal_block_size(b->szx);
+  return copal_block_offset(*b) == c->received && b->szx <= c->request.szx &&
+         (b->more ? m->payload.len == size : m->payload.len <= size);
+}
+
 static void take_content(worker *w, call *c, const copal_msg *m, copal_time now)
 {
   copal_block b = {0};
   const bool has_block = read_block(m, COPAL_OPT_BLOCK2, &b);
   const bool is_last = !has_block || !b.more;
   c->blocks++;
-  if ((has_block && copal_block_offset(b) != c->received) || !is_same_body(c, m) ||
-      !is_expected_body(w, c, m->payload, is_last)) {
+  if (!is_expected_block(c, m, has_block, &b)) {
+    fail(w, c, &w->base.account.wrong.block, m->code);
+    return;
+  }
+  if (!is_same_body(c, m) || !is_expected_body(w, c, m->payload, is_last)) {
     fail(w, c, &w->base.account.wrong.payload, m->code);
     return;
   }
@@ -315,18 +367,38 @@ static void take_content(worker *w, call *c, const copal_msg *m, copal_time now)
   send_message(w, c, now);
 }
 
-/* 2.31, or 4.13 with a smaller block size: the next block of the request's body. RFC 7959
- * section 2.5. Returns false when the answer is about something else. */
+/* 4.13 with a smaller block size: all is sent again in such blocks. RFC 7959 section 2.9.3. */
+static bool is_size_refused(const worker *w, const call *c, const copal_msg *m, copal_block *b)
+{
+  const shape_call *r = &c->request;
+  return m->code == COPAL_CODE_REQUEST_ENTITY_TOO_LARGE && r->upload == 0 && r->download == 0 &&
+         m->code != w->plan->expect && read_block(m, COPAL_OPT_BLOCK1, b) && b->szx < r->szx &&
+         shape_is_blockwise(&w->plan->shape, b->szx) && shape_fits(&w->plan->shape, b->szx);
+}
+
+/* After a block of the request's body that is not the last: the next one, or a fault. Returns false
+ * when the answer is the final one. RFC 7959 sections 2.3, 2.5. */
 static bool go_on_sending(worker *w, call *c, const copal_msg *m, copal_time now)
 {
   copal_block b;
   shape_call *r = &c->request;
-  if (m->code != COPAL_CODE_CONTINUE || !shape_is_blockwise(&w->plan->shape, r->szx) ||
-      !read_block(m, COPAL_OPT_BLOCK1, &b) || b.num != r->upload || b.szx > r->szx)
+  const shape *s = &w->plan->shape;
+  if (is_size_refused(w, c, m, &b)) {
+    r->szx = b.szx;
+    c->blocks++;
+    send_message(w, c, now);
+    return true;
+  }
+  if (copal_code_class(m->code) != 2 || !shape_is_blockwise(s, r->szx) || r->download > 0 ||
+      shape_is_last(s, r))
     return false;
+  /* A server that takes each block by itself says so with a code of its own instead of 2.31. */
+  if (!read_block(m, COPAL_OPT_BLOCK1, &b) || b.num != r->upload || b.szx > r->szx ||
+      !shape_fits(s, b.szx)) {
+    fail(w, c, &w->base.account.wrong.block, m->code);
+    return true;
+  }
   const size_t sent = ((size_t)r->upload + 1) * copal_block_size(r->szx);
-  if (shape_is_last(&w->plan->shape, r))
-    return false;
   r->szx = b.szx;
   r->upload = (uint32_t)(sent / copal_block_size(b.szx));
   c->blocks++;
@@ -367,7 +439,9 @@ static call *find_by_token(worker *w, uint32_t index, const copal_msg *m)
   call *c = &w->calls[place];
   if (c->is_open && use == c->use)
     return c;
-  w->base.account.late++;
+  const uint32_t age = c->use - use;
+  const bool was_given_up = age < ABANDONED_KNOWN && (c->abandoned >> age & 1) != 0;
+  (*(was_given_up ? &w->base.account.late : &w->base.account.duplicates))++;
   return NULL;
 }
 
@@ -381,22 +455,35 @@ static call *find_by_mid(worker *w, uint32_t index, uint16_t mid)
   return NULL;
 }
 
+static bool was_sent(const worker *w, uint32_t index, uint16_t mid)
+{
+  const client *c = &w->clients[index];
+  return (uint16_t)(c->mid - 1 - mid) < c->used;
+}
+
+/* An acknowledgement or Reset. That of a request which is over is a copy, or overtaken by the
+ * answer. */
+static void take_reply(worker *w, uint32_t index, const copal_msg *m, copal_time now)
+{
+  call *c = find_by_mid(w, index, m->mid);
+  if (c == NULL) {
+    w->base.account.wrong.mid += !was_sent(w, index, m->mid);
+  } else if (m->type == COPAL_RST) {
+    abandon(w, c, &w->base.account.resets);
+  } else if (w->plan->shape.type == COPAL_NON) {
+    w->base.account.wrong.type++;
+  } else {
+    c->is_acked = true;
+    arm(w, c, now + w->plan->patience);
+  }
+}
+
 static void take_empty(worker *w, uint32_t index, const copal_msg *m, copal_time now)
 {
-  if (m->type == COPAL_CON) { /* a ping. RFC 7252 section 4.3 */
+  if (m->type == COPAL_CON) /* a ping. RFC 7252 section 4.3 */
     wires_send_empty(w->wires, index, COPAL_RST, m->mid);
-    return;
-  }
-  call *c = find_by_mid(w, index, m->mid);
-  if (c == NULL)
-    return;
-  if (m->type == COPAL_RST) {
-    w->base.account.resets += is_measured(w, c);
-    finish(w, c);
-  } else if (m->type == COPAL_ACK) {
-    c->is_acked = true;
-    copal_timerq_arm(&w->timers, &c->timer, now + w->plan->patience);
-  }
+  else
+    take_reply(w, index, m, now);
 }
 
 static worker *worker_of(wires_user *u)
@@ -417,9 +504,11 @@ static void take_message(wires_user *u, uint32_t index, copal_span bytes)
     take_empty(w, index, &m, now);
     return;
   }
-  if (m.type == COPAL_CON)
-    wires_send_empty(w->wires, index, COPAL_ACK, m.mid);
+  const uint64_t strangers = w->base.account.wrong.token;
   call *c = find_by_token(w, index, &m);
+  const bool is_known = w->base.account.wrong.token == strangers;
+  if (m.type == COPAL_CON) /* RFC 7252 section 5.3.2 */
+    wires_send_empty(w->wires, index, is_known ? COPAL_ACK : COPAL_RST, m.mid);
   if (c != NULL)
     take_response(w, c, &m, now);
 }
@@ -431,7 +520,7 @@ static void refuse_all(wires_user *u, uint32_t index)
   call *of_client = &w->calls[(size_t)index * w->plan->window];
   for (uint32_t i = 0; i < w->plan->window; i++)
     if (of_client[i].is_open)
-      refuse(w, &of_client[i]);
+      abandon(w, &of_client[i], &w->base.account.refused);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -446,9 +535,11 @@ static copal_time next_event(const worker *w, copal_time now)
 {
   const copal_time limit = earliest(now + LOOK_EVERY, copal_timerq_deadline(&w->timers));
   const bool has_idle = !copal_list_is_empty(&w->idle);
-  if (!has_idle || w->plan->rate <= 0 || !wants_more(w, now))
+  if (!has_idle || !wants_more(w, now))
     return limit;
-  return earliest(limit, next_due(w, now));
+  if (w->is_held)
+    return earliest(limit, now + HELD_PAUSE);
+  return w->plan->rate > 0 ? earliest(limit, next_due(w, now)) : limit;
 }
 
 static bool is_over(const worker *w, copal_time now, copal_time *give_up)
@@ -456,8 +547,38 @@ static bool is_over(const worker *w, copal_time now, copal_time *give_up)
   if (wants_more(w, now))
     return false;
   if (*give_up == COPAL_NEVER)
-    *give_up = now + GRACE;
+    *give_up = now + w->plan->grace;
   return w->open == 0 || now >= *give_up;
+}
+
+/* The first request of the schedule that is not due before `t`. */
+static uint64_t place_at(const worker *w, copal_time t)
+{
+  if (t <= w->began)
+    return 0;
+  const double places = (double)(t - w->began) * w->plan->rate / COPAL_SECOND;
+  uint64_t i = (uint64_t)(places / w->plan->threads);
+  i -= i < 2 ? i : 2; /* rounding, and the turns of threads */
+  while (due_of(w, i) < t)
+    i++;
+  return i;
+}
+
+/* Requests of the schedule between two instants that have not been made. */
+static uint64_t unsent(const worker *w, copal_time begin, copal_time end)
+{
+  const uint64_t first = place_at(w, begin), from = first > w->issued ? first : w->issued;
+  const uint64_t to = place_at(w, end);
+  return to > from ? to - from : 0;
+}
+
+static void count_rest(worker *w, copal_time stopped)
+{
+  account *a = &w->base.account;
+  for (size_t i = 0; i < (size_t)w->client_count * w->plan->window; i++)
+    a->unanswered += w->calls[i].is_open && is_measured(w, &w->calls[i]);
+  if (w->plan->rate > 0 && w->quota == 0)
+    a->unsent += unsent(w, w->window.begin, earliest(stopped, w->window.end));
 }
 
 static void worker_run(runner *r, load_window window)
@@ -471,9 +592,9 @@ static void worker_run(runner *r, load_window window)
     issue(w, now);
     wires_wait(w->wires, next_event(w, now));
     run_timers(w, session_now());
+    runner_tell(r);
   }
-  for (size_t i = 0; i < (size_t)w->client_count * w->plan->window; i++)
-    w->base.account.unanswered += w->calls[i].is_open && is_measured(w, &w->calls[i]);
+  count_rest(w, give_up - w->plan->grace);
 }
 
 /* ------------------------------------------------------------------------------------------------
