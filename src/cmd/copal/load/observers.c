@@ -477,7 +477,7 @@ static void observers_run(runner *r, load_window window)
   }
   count_unsent(o, session_now());
   /* The last state must reach everybody; later notifications take its place if one was lost. */
-  const copal_time give_up = session_now() + o->plan->patience;
+  const copal_time give_up = session_now() + o->plan->grace;
   for (copal_time now = session_now(); !is_settled(o) && now < give_up; now = session_now())
     turn(o, now + LOOK_EVERY);
   for (uint32_t i = 0; i < o->count; i++) {

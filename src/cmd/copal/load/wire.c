@@ -52,6 +52,7 @@ struct wires {
   int epoll;
   uint32_t count;
   uint32_t opening; /* handshakes under way */
+  bool is_starting; /* the first sessions are being opened */
   wire *all;
   char failure[FAILURE_SIZE];
   uint8_t sealed[SEALED_MAX];
@@ -230,7 +231,7 @@ static int open_dtls(wires *w)
                         .has_cid = true,
                         .mtu = MTU,
                         .retransmit = COPAL_SECOND,
-                        .timeout = 30 * COPAL_SECOND};
+                        .timeout = w->plan->timeout > 0 ? w->plan->timeout : 30 * COPAL_SECOND};
   w->sink = (copal_sink){reserve, commit};
   w->app = (dtls_app){on_message, on_open, on_close, on_failure, NULL, NULL};
   return dtls_open(&cfg, &w->dtls, &why, session_now()) == COPAL_OK ? 0 : -ENOMEM;
@@ -240,14 +241,16 @@ static int open_dtls(wires *w)
 static int open_sessions(wires *w)
 {
   uint32_t next = 0;
+  w->is_starting = true;
   while ((next < w->count || w->opening > 0) && !session_is_interrupted()) {
     const copal_time now = session_now();
     for (; next < w->count && w->opening < HANDSHAKES_MAX; next++)
       begin_session(w, next, now);
     wires_wait(w, now + LOOK_EVERY);
-    if (w->account->handshakes_failed > 0)
+    if (w->failure[0] != '\0')
       return COPAL_ENOTFOUND;
   }
+  w->is_starting = false;
   return session_is_interrupted() ? -EINTR : 0;
 }
 
@@ -317,6 +320,8 @@ static void take(wires *w, uint32_t index, size_t len)
 static void refuse(wires *w, uint32_t index)
 {
   wire *i = &w->all[index];
+  if (w->is_starting) /* later a server may come back */
+    snprintf(w->failure, sizeof w->failure, "%s", strerror(errno));
   i->retry_at = session_now() + WIRE_PAUSE;
   if (i->is_open)
     lose_session(w, index);
