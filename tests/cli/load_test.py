@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """copal load against servers that behave, and against servers that do not: every fault is counted."""
+import fcntl
 import json
 import os
+import pty
+import re
+import select
+import signal
 import socket
+import struct
+import subprocess
+import termios
 import threading
 import time
 import unittest
 
-from harness import (ACK, BLOCK1, BLOCK2, CON, ETAG, GET, NON, OBSERVE, PATIENT, PUT, RST, URI_PATH, Message,
-                     Peer, block, closed_port, code, copal, uint)
+from harness import (ACK, BLOCK1, BLOCK2, CON, COPAL, ETAG, GET, NON, OBSERVE, PATIENT, PUT, RST, URI_PATH,
+                     WAIT_S, Message, Peer, block, closed_port, code, copal, uint)
 
 # Nobody answers, or in the end: four clients wait together.
 SILENCE = ("--clients", "4", "--ack-timeout", "0.2", "--max-retransmit", "2", "--timeout", "4")
@@ -22,6 +30,20 @@ def load(peer, *args, path="/x"):
 
 def faults(seen):
     return {k: v for k, v in seen["faults"].items() if v}
+
+
+def interrupt(args, is_time):
+    """Runs it, and sends SIGINT when it is time; returns the exit status and what was written."""
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        try:
+            until = time.monotonic() + WAIT_S
+            while not is_time() and time.monotonic() < until:
+                time.sleep(0.05)
+            child.send_signal(signal.SIGINT)
+            out, err = child.communicate(timeout=WAIT_S)
+        finally:
+            child.kill()
+    return child.returncode, out, err
 
 
 class Requests(unittest.TestCase):
@@ -71,9 +93,44 @@ class Requests(unittest.TestCase):
             if seen["answers"] > 50:
                 break
         self.assertGreater(seen["answers"], 50)
-        # Of a hundred requests forty were due while the server paused.
-        self.assertGreater(seen["latency"]["p90_ms"], 100)
-        self.assertGreater(seen["latency"]["max_ms"], 350)
+        # Of a hundred requests forty were due while the server paused; one was on its way.
+        latency, uncorrected = seen["latency"], seen["latency_uncorrected"]
+        self.assertGreater(latency["p90_ms"], 100)
+        self.assertGreater(latency["max_ms"], 350)
+        self.assertEqual(uncorrected["count"], latency["count"])
+        self.assertLess(uncorrected["mean_ms"], latency["mean_ms"])
+
+    def test_every_place_of_the_schedule_is_accounted_for(self):
+        def handler(m, n):
+            time.sleep(0.2)
+            return m.reply("2.05")
+
+        with Peer(handler) as p:
+            status, seen = load(p, "--rate", "1000", "--duration", "1", "--warmup", "0", "--timeout", "60")
+        self.assertEqual(status, 0)
+        self.assertLess(seen["answers"], 10)
+        self.assertEqual(faults(seen), {"unsent": 1000 - seen["answers"]})
+
+    def test_closed_loop_has_nothing_to_correct(self):
+        with Peer(lambda m, n: m.reply("2.05")) as p:
+            _, seen = load(p, "-n", "3")
+        self.assertNotIn("latency_uncorrected", seen)
+        self.assertEqual((seen["latency"]["count"], seen["ports_changed"]), (3, 0))
+        self.assertEqual((seen["method"], seen["is_confirmable"], seen["status"]), ("GET", True, 0))
+
+    def test_timeout_ends_a_confirmable_request_before_its_retransmissions(self):
+        with Peer(lambda m, n: None) as p:
+            status, seen = load(p, "-n", "2", "--clients", "2", "--timeout", "0.5")
+        self.assertEqual((status, faults(seen), len(p.received)), (8, {"timeouts": 2}, 2))
+
+    def test_interrupt_ends_with_the_report(self):
+        with Peer(lambda m, n: m.reply("2.05")) as p:
+            args = [COPAL, "load", "--json", *PATIENT, "--duration", "1000", "--warmup", "0", p.uri("/x")]
+            status, out, err = interrupt(args, lambda: len(p.received) >= 100)
+        seen = json.loads(out)
+        self.assertEqual((status, err, seen["is_interrupted"]), (0, b"", True))
+        self.assertGreater(seen["answers"], 30)
+        self.assertLess(seen["elapsed_s"], 900)
 
     def test_non_confirmable(self):
         with Peer(lambda m, n: m.reply("2.05")) as p:
@@ -133,6 +190,55 @@ class Blocks(unittest.TestCase):
             status, seen = load(p, "-n", "1")
         self.assertEqual((status, faults(seen)), (10, {"wrong_payload": 1}))
 
+    def test_a_block_that_is_not_full_has_no_successor(self):
+        for number, part in ((0, b""), (0, b"short"), (1, bytes(32)), (0, bytes(33))):
+            def handler(m, n):
+                return m.reply("2.05", [(BLOCK2, block(number, True, 32))], part)
+            with self.subTest(number=number, part=len(part)), Peer(handler) as p:
+                status, seen = load(p, "-n", "2")
+                self.assertEqual((status, faults(seen)), (10, {"wrong_block": 2}))
+                self.assertEqual(len(p.received), 2)
+
+    def test_a_block_that_is_larger_than_asked_for(self):
+        with Peer(lambda m, n: m.reply("2.05", [(BLOCK2, block(0, False, 64))], b"x")) as p:
+            status, seen = load(p, "-n", "1", "--block-size", "32")
+        self.assertEqual((status, faults(seen)), (10, {"wrong_block": 1}))
+
+    def test_an_answer_without_block_to_a_request_for_a_further_one(self):
+        with Peer(lambda m, n: self.download(m, n) if n == 0 else m.reply("2.05", [(ETAG, b"\x01")], b"x")) as p:
+            status, seen = load(p, "-n", "1")
+        self.assertEqual((status, faults(seen)), (10, {"wrong_block": 1}))
+
+    def test_an_upload_is_not_over_before_its_last_block(self):
+        with Peer(lambda m, n: m.reply("2.04")) as p:  # as if it had understood Block1
+            status, seen = load(p, "-n", "1", "--size", "100", "--block-size", "32")
+        self.assertEqual((status, faults(seen), len(p.received)), (10, {"wrong_block": 1}, 1))
+
+    def test_an_upload_whose_blocks_are_taken_one_by_one(self):
+        with Peer(lambda m, n: m.reply("2.04", [(BLOCK1, m.value(BLOCK1))])) as p:
+            status, seen = load(p, "-n", "1", "--size", "100", "--block-size", "32")
+        self.assertEqual((status, faults(seen), seen["messages"]), (0, {}, 4))
+
+    def test_continue_after_the_last_block_is_no_answer(self):
+        self.assertEqual(self.codes_of("2.31", "--size", "5"), (10, {"wrong_code": 1}))
+
+    def codes_of(self, answer, *args):
+        with Peer(lambda m, n: m.reply(answer)) as p:
+            status, seen = load(p, "-n", "1", *args)
+        return status, faults(seen)
+
+    def test_a_body_goes_again_in_smaller_blocks_when_it_is_refused(self):
+        def handler(m, n):
+            num, more, size = m.block(BLOCK1) or (0, False, 1024)
+            if size > 32:
+                return m.reply("4.13", [(BLOCK1, block(0, False, 32))])
+            return m.reply("2.31" if more else "2.04", [(BLOCK1, block(num, more, size))])
+
+        for args in (("--size", "100"), ("--size", "200", "--block-size", "64")):
+            with Peer(handler) as p:
+                status, seen = load(p, "-n", "1", *args)
+            self.assertEqual((status, faults(seen), seen["codes"]), (0, {}, {"2.04": 1}))
+
     def test_blocks_of_two_representations(self):
         with Peer(lambda m, n: self.download(m, n, tag=bytes([n]))) as p:
             status, seen = load(p, "-n", "2")
@@ -185,6 +291,28 @@ class Faults(unittest.TestCase):
     def test_malformed(self):
         self.check(lambda m, n: [b"\x00\x01\x02", m.reply("2.05")], 10, {"malformed": 4})
 
+    def test_a_reset_or_acknowledgement_of_nothing(self):
+        for type_ in (ACK, RST):
+            self.check(lambda m, n: [Message(type_, 0, m.mid ^ 0x8000), m.reply("2.05")], 10, {"wrong_mid": 4})
+
+    def test_an_acknowledgement_after_the_answer_is_no_fault(self):
+        def handler(m, n):
+            return [Message(NON, code("2.05"), 1 + n, m.token), Message(ACK, 0, m.mid)]
+        self.check(handler, 0, {})
+
+    def test_an_acknowledgement_of_a_non_confirmable_request(self):
+        self.check(lambda m, n: [Message(ACK, 0, m.mid), m.reply("2.05")], 10, {"wrong_type": 4}, "--non")
+
+    def test_a_stranger_s_response_is_rejected(self):
+        def handler(m, n):
+            if m.code == 0:
+                return None
+            return [Message(CON, code("2.05"), 4711, b"stranger"), m.reply("2.05")]
+        with Peer(handler) as p:
+            _, seen = load(p, "-n", "2")
+        self.assertEqual(faults(seen), {"wrong_token": 2})
+        self.assertEqual([m.mid for m in p.received if m.type == RST], [4711, 4711])
+
     def test_answer_twice_is_a_duplicate(self):
         def handler(m, n):
             return [m.reply("2.05")] * 2 if m.code == GET else None
@@ -218,10 +346,71 @@ class Faults(unittest.TestCase):
     def test_reset(self):
         self.check(lambda m, n: Message(RST, 0, m.mid), 9, {"resets": 4})
 
+    def test_an_absent_server_is_not_asked_as_fast_as_one_can(self):
+        r = copal("load", "--json", "--clients", "4", "--duration", "1", "--warmup", "0",
+                  "coap://127.0.0.1:%d/x" % closed_port())
+        seen = json.loads(r.stdout)
+        self.assertEqual((r.returncode, seen["answers"]), (7, 0))
+        self.assertLessEqual(faults(seen).pop("refused"), 4 * 11)
+
     def test_nobody_there(self):
         r = copal("load", "--json", "-n", "3", "coap://127.0.0.1:%d/x" % closed_port())
         self.assertEqual(r.returncode, 7)
         self.assertEqual(faults(json.loads(r.stdout)), {"refused": 3})
+
+
+class Rogue(unittest.TestCase):
+    """One server that does all that a server can do wrong, once each: the number in the path says what."""
+
+    KINDS = ("right", "code", "busy", "payload", "block", "token", "mid", "unknown_mid", "malformed", "reset",
+             "silent", "twice", "late", "separate", "right")
+    COUNTS = {"wrong_code": 2, "wrong_payload": 1, "wrong_block": 1, "wrong_token": 1, "wrong_mid": 2,
+              "malformed": 1, "resets": 1, "timeouts": 1, "duplicates": 1, "late": 1}
+    TABLE = {"wrong code 2", "wrong payload 1", "wrong block 1", "wrong token 1", "wrong Message ID 2",
+             "malformed 1", "resets 1", "timeouts 1", "duplicates 1", "late 1"}
+    ARGS = ("-n", str(len(KINDS)), "--paths", str(len(KINDS)), "--expect-body", "ok", "--timeout", "6")
+
+    def setUp(self):
+        self.ignored = None
+
+    def answer(self, m, n):
+        if m.code == 0:
+            return None
+        kind = self.KINDS[int(m.values(URI_PATH)[0])]
+        right = m.reply("2.05", [], b"ok")
+        if kind == "silent":
+            self.ignored = right
+            return Message(ACK, 0, m.mid)
+        return {
+            "right": right,
+            "code": m.reply("4.29"),
+            "busy": m.reply("5.03"),
+            "payload": m.reply("2.05", [], b"no"),
+            "block": m.reply("2.05", [(BLOCK2, block(1, True, 16))], bytes(16)),
+            "token": [Message(ACK, code("2.05"), m.mid, b"nobody's", [], b"ok"), right],
+            "mid": Message(ACK, code("2.05"), m.mid ^ 0x8000, m.token, [], b"ok"),
+            "unknown_mid": [Message(RST, 0, m.mid ^ 0x8000), right],
+            "malformed": [b"\x45\x00garbage", right],
+            "reset": Message(RST, 0, m.mid),
+            "twice": [right, right],
+            "late": [self.ignored, right],
+            "separate": [Message(ACK, 0, m.mid), Message(CON, code("2.05"), 1, m.token, [], b"ok")],
+        }[kind]
+
+    def test_all_is_counted_exactly(self):
+        with Peer(self.answer) as p:
+            status, seen = load(p, *self.ARGS, path="/%d")
+        self.assertEqual((status, seen["status"]), (10, 10))
+        self.assertEqual(faults(seen), self.COUNTS)
+        self.assertEqual(seen["answers"], 8)
+        self.assertEqual(seen["codes"], {"2.05": 11, "4.29": 1, "5.03": 1})
+
+    def test_and_shown_in_the_table(self):
+        with Peer(self.answer) as p:
+            r = copal("load", "--clients", "1", *PATIENT, *self.ARGS, p.uri("/%d"))
+        self.assertEqual(r.returncode, 10)
+        shown = re.search(r"(?m)^  faults +(.*)$", r.stdout.decode()).group(1)
+        self.assertEqual(set(shown.split(", ")), self.TABLE)
 
 
 class Subject:
@@ -288,6 +477,8 @@ class Observe(unittest.TestCase):
             seen = json.loads(r.stdout)
             self.assertEqual(faults(seen), expected)
             self.assertEqual(r.returncode, status)
+        self.assertEqual(seen["notifications_expected"],
+                         seen["answers"] + seen["skipped_states"] + seen["missing_states"])
         return seen
 
     def test_lock_step(self):
@@ -301,6 +492,7 @@ class Observe(unittest.TestCase):
         s.tell = lambda change: change % 2 == 0 and s.tell_all(change)  # the first PUT creates
         seen = self.check(s, 0, {}, "--rate", "200")
         self.assertEqual((seen["answers"], seen["skipped_states"]), (15, 15))
+        self.assertEqual((seen["notifications_expected"], seen["missing_states"]), (30, 0))
 
     def test_an_observer_without_the_last_state(self):
         s = Subject()
@@ -310,7 +502,43 @@ class Observe(unittest.TestCase):
                 if i < 2 or change < 10:
                     s.notify(address, token, s.body, s.seq)
         s.tell = tell
-        self.check(s, 10, {"incomplete": 1}, "--timeout", "10")
+        seen = self.check(s, 10, {"incomplete": 1}, "--timeout", "10")
+        self.assertEqual((seen["answers"], seen["missing_states"]), (29, 1))
+
+    def test_a_notification_that_comes_twice_counts_once(self):
+        s = Subject()
+
+        def tell(change):
+            for address, token in s.observers.items():
+                for _ in range(2 if change == 5 else 1):
+                    s.notify(address, token, s.body, s.seq)
+        s.tell = tell
+        seen = self.check(s, 0, {"duplicates": 3})
+        self.assertEqual(seen["answers"], 30)
+
+    def test_a_notification_of_a_state_that_is_known_counts_apart(self):
+        s = Subject()
+
+        def tell(change):
+            for _ in range(2 if change == 5 else 1):
+                s.tell_all(change)
+                s.seq += 1
+        s.tell = tell
+        seen = self.check(s, 0, {})
+        self.assertEqual((seen["answers"], seen["repeated_states"]), (30, 3))
+
+    def test_a_resource_that_cannot_be_written(self):
+        with Peer(lambda m, n: m.reply("4.05")) as p:
+            r = copal("load", "--json", "--observe", "--clients", "2", "--paths", "1000", p.uri("/t%d"))
+        self.assertEqual((r.returncode, faults(json.loads(r.stdout))), (10, {"wrong_code": 1}))
+        self.assertEqual(len(p.received), 1)
+
+    def test_interrupt_while_the_resource_is_written(self):
+        with Peer(lambda m, n: None) as p:
+            args = [COPAL, "load", "--json", *PATIENT, "--observe", p.uri("/t")]
+            status, out, _ = interrupt(args, lambda: p.received)
+        self.assertTrue(json.loads(out)["is_interrupted"])
+        self.assertNotEqual(status, 0)
 
     def test_an_older_state_after_a_newer_one(self):
         s = Subject()
@@ -348,6 +576,8 @@ class Mistakes(unittest.TestCase):
         self.check("a GET request carries no payload", "-d", "x", "-m", "get", "x")
         self.check("there are more threads than clients", "--threads", "3", "--clients", "2", "x")
         self.check("--requests and --duration exclude each other", "-n", "3", "--duration", "2", "x")
+        self.check("--random draws a number of --paths, which is not given", "--random", "x")
+        self.check("--clients times --window is more than 16777216", "-c", "1000000", "-w", "1024", "x")
         self.check("--observe excludes --method, --non, --expect and --expect-body", "--observe", "--non", "x")
 
     def test_in_the_plan(self):
@@ -355,8 +585,65 @@ class Mistakes(unittest.TestCase):
                            ("there is no process with that --pid", ("--pid", "2147483646", "127.0.0.1/x"))):
             r = copal("load", *args)
             self.assertEqual((r.returncode, r.stderr.decode()), (2, "copal: %s\n" % text))
+        r = copal("load", "--json", "--size", "200000000", "--block-size", "16", "127.0.0.1/x")
+        self.assertEqual(r.returncode, 2)
+        self.assertIn("more blocks of that --block-size than", json.loads(r.stdout)["error"])
         r = copal("load", "224.0.1.187/x")
         self.assertEqual((r.returncode, r.stderr), (3, b"copal: a group cannot be measured, for all its members answer\n"))
+
+
+    def test_json_says_what_is_wrong(self):
+        r = copal("load", "--json", "224.0.1.187/x")
+        seen = json.loads(r.stdout)
+        self.assertEqual((r.returncode, seen["status"]), (3, 3))
+        self.assertEqual(b"copal: %s\n" % seen["error"].encode(), r.stderr)
+        r = copal("load", "--json", "coap://nowhere.invalid/x")
+        self.assertEqual((r.returncode, json.loads(r.stdout)["status"]), (6, 6))
+
+    def test_more_clients_than_files(self):
+        with open("/proc/self/status", encoding="ascii") as f:
+            capabilities = int(re.search(r"CapEff:\s*(\w+)", f.read()).group(1), 16)
+        if capabilities >> 24 & 1:
+            self.skipTest("this user may have as many files as he likes")
+        r = subprocess.run(["sh", "-c", 'ulimit -n 100; exec "$0" load -s --json -c 1000 127.0.0.1/x', COPAL],
+                           capture_output=True, timeout=WAIT_S, check=False)
+        self.assertEqual((r.returncode, r.stderr), (1, b""))
+        self.assertIn("1000 clients need 1064 open files, and the limit is 100;", json.loads(r.stdout)["error"])
+
+
+class Terminal(unittest.TestCase):
+    def watch(self, columns, **env):
+        """What a terminal gets from a run of a second."""
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        with Peer(lambda m, n: m.reply("4.04")) as p:
+            args = [COPAL, "load", "--clients", "1", *PATIENT, "--duration", "1", "--warmup", "0", p.uri("/x")]
+            child = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=slave,
+                                     env=dict(os.environ, TERM="xterm", **env))
+            out, _ = child.communicate(timeout=WAIT_S)
+        os.close(slave)
+        shown = b""
+        while select.select([master], [], [], 0)[0]:
+            try:
+                shown += os.read(master, 65536)
+            except OSError:
+                break
+        os.close(master)
+        self.assertNotIn(b"\r", out)
+        self.assertNotIn(b"\033", out)
+        return shown.decode()
+
+    def test_the_line_stays_one_line(self):
+        for columns in (40, 50):
+            shown = self.watch(columns)
+            lines = shown.split("\r\033[K")
+            self.assertGreater(len(lines), 2)
+            self.assertEqual((lines[0], lines[-1]), ("", ""))
+            for line in lines:
+                self.assertLess(len(line), columns)
+
+    def test_the_line_tells_of_faults(self):
+        self.assertRegex(self.watch(80), r"\d+\.\d s  \d+ per second  \d+ answers  [1-9]\d* faults")
 
 
 if __name__ == "__main__":

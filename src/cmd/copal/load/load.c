@@ -21,6 +21,7 @@
 #define WARMUP_DEFAULT   COPAL_SECOND
 #define PATIENCE_DEFAULT (2 * COPAL_SECOND)
 #define GRACE_DEFAULT    (5 * COPAL_SECOND)
+#define START_AFTER      (20 * COPAL_MILLISECOND)
 #define LOOK_EVERY       (COPAL_SECOND / 4)
 
 /* A runner and its thread. */
@@ -347,7 +348,8 @@ static void note_end(run *r, load_window window)
 
 static status measure(run *r)
 {
-  const copal_time now = session_now();
+  /* A schedule begins when the threads are there. */
+  const copal_time now = session_now() + (r->plan.rate > 0 ? START_AFTER : 0);
   const load_window window = window_from(&r->plan, now);
   const status s = start(r, window);
   if (s != STATUS_OK)

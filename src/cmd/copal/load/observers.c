@@ -466,9 +466,9 @@ static void observers_run(runner *r, load_window window)
 {
   observers *o = (observers *)r;
   o->window = window;
-  o->began = session_now();
+  o->began = load_began(o->plan, &window);
   o->changes = 0;
-  for (copal_time now = o->began; wants_more(o, now); now = session_now()) {
+  for (copal_time now = session_now(); wants_more(o, now); now = session_now()) {
     const copal_time due = next_change(o);
     if (due <= now)
       change(o, o->plan->rate > 0 ? due : now, now);
@@ -501,10 +501,10 @@ static void create_resources(observers *o)
   o->is_built = true;
   for (uint64_t i = 0; i < o->plan->numbers && o->is_built; i++) {
     w->number = i;
-    while (!is_writer_ready(o) && !session_is_interrupted())
+    while (!is_writer_ready(o) && !wires_is_interrupted())
       turn(o, session_now() + LOOK_EVERY);
     request(o, w, session_now());
-    while (w->is_open && !session_is_interrupted())
+    while (w->is_open && !wires_is_interrupted())
       turn(o, session_now() + LOOK_EVERY);
     o->is_built = o->is_built && !w->is_open && a->timeouts + a->refused + a->resets == 0;
   }
@@ -512,7 +512,7 @@ static void create_resources(observers *o)
 
 static void register_all(observers *o)
 {
-  while ((o->next < o->count || o->open > 0) && !session_is_interrupted()) {
+  while ((o->next < o->count || o->open > 0) && !wires_is_interrupted()) {
     const copal_time now = session_now();
     for (; o->next < o->count && o->open < AT_ONCE_MAX; o->next++) {
       party *p = &o->parties[o->next];

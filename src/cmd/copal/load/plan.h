@@ -42,4 +42,10 @@ typedef struct load_window {
   copal_time begin, end; /* `end` is COPAL_NEVER when a number of requests ends it */
 } load_window;
 
+/* When the first request of a schedule is due. */
+static inline copal_time load_began(const load_plan *p, const load_window *w)
+{
+  return w->end == COPAL_NEVER ? w->begin : w->begin - p->warmup;
+}
+
 #endif

@@ -122,7 +122,8 @@ static void put_label(const style *s, buf *out, const char *label)
 {
   const size_t len = strlen(label);
   buf_text(out, "  ");
-  style_text(s, out, INK_KEY, label);
+  if (len > 0)
+    style_text(s, out, INK_KEY, label);
   buf_fill(out, ' ', len < LABEL_COLUMN ? LABEL_COLUMN - len : 1);
 }
 

@@ -237,12 +237,18 @@ static int open_dtls(wires *w)
   return dtls_open(&cfg, &w->dtls, &why, session_now()) == COPAL_OK ? 0 : -ENOMEM;
 }
 
+bool wires_is_interrupted(void)
+{
+  session_sleep(0);
+  return session_is_interrupted();
+}
+
 /* Opens a session for each client. */
 static int open_sessions(wires *w)
 {
   uint32_t next = 0;
   w->is_starting = true;
-  while ((next < w->count || w->opening > 0) && !session_is_interrupted()) {
+  while ((next < w->count || w->opening > 0) && !wires_is_interrupted()) {
     const copal_time now = session_now();
     for (; next < w->count && w->opening < HANDSHAKES_MAX; next++)
       begin_session(w, next, now);

@@ -68,6 +68,10 @@ void wires_doubt(wires *w, uint32_t index);
 void wires_send(wires *w, uint32_t index, copal_span bytes);
 void wires_send_empty(wires *w, uint32_t index, copal_type type, uint16_t mid);
 
+/* While sessions or observers are opened: whether a signal has ended that. Signals are taken here,
+ * not in wires_wait(), which other threads call as well. The main thread's only. */
+bool wires_is_interrupted(void);
+
 /* Waits until `limit` for something to come, and tells the user. */
 void wires_wait(wires *w, copal_time limit);
 

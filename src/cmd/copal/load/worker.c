@@ -586,9 +586,9 @@ static void worker_run(runner *r, load_window window)
   worker *w = (worker *)r;
   copal_time give_up = COPAL_NEVER;
   w->window = window;
-  w->began = session_now();
+  w->began = load_began(w->plan, &window);
   (void)prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL); /* a rate needs punctual waking */
-  for (copal_time now = w->began; !is_over(w, now, &give_up); now = session_now()) {
+  for (copal_time now = session_now(); !is_over(w, now, &give_up); now = session_now()) {
     issue(w, now);
     wires_wait(w->wires, next_event(w, now));
     run_timers(w, session_now());
