@@ -600,6 +600,17 @@ class Mistakes(unittest.TestCase):
         r = copal("load", "--json", "coap://nowhere.invalid/x")
         self.assertEqual((r.returncode, json.loads(r.stdout)["status"]), (6, 6))
 
+    def test_the_manual_names_every_member(self):
+        tree = os.environ.get("COPAL_SOURCE_DIR", os.path.join(os.path.dirname(__file__), "..", ".."))
+        with open(os.path.join(tree, "docs", "man", "copal.1"), encoding="utf-8") as f:
+            manual = f.read().split("prints one object in any case", 1)[1].split("\n.Cm discover\n", 1)[0]
+        named = set(re.findall(r"\w+", manual))
+        with Peer(lambda m, n: m.reply("2.05")) as p:
+            _, seen = load(p, "-n", "3", "--rate", "1000")
+        r = copal("load", "--json", "--observe", "coap://127.0.0.1:%d/x" % closed_port())
+        for members in (seen, seen["faults"], seen["latency_uncorrected"], json.loads(r.stdout)):
+            self.assertEqual(set(members) - named, set())
+
     def test_more_clients_than_files(self):
         with open("/proc/self/status", encoding="ascii") as f:
             capabilities = int(re.search(r"CapEff:\s*(\w+)", f.read()).group(1), 16)
