@@ -265,8 +265,6 @@ typedef struct copal_ep_cfg {
   uint16_t chunk_size;  /* bytes of a chunk, 16 to 4096; default 128 */
   uint16_t message_max; /* largest datagram sent, bytes; default 1152, RFC 7252 section 4.6 */
   uint16_t token_cap;   /* longest token handled, bytes, 8 to 65535; default 8, RFC 8974 */
-  bool has_zeros;       /* the memory given holds zeros only, as fresh pages do: tables are not
-                           cleared, so that pages of them that are never used take no memory */
   uint32_t relation_count;    /* observations of clients; default 16 */
   uint32_t observer_count;    /* clients that observe; default: relation_count */
   uint32_t relation_per_peer; /* observations of one client; default: relation_count */
@@ -296,7 +294,7 @@ typedef struct copal_ep_cfg {
 #define COPAL_EP_CFG_INIT                                                                          \
   {                                                                                                \
     sizeof(copal_ep_cfg), {0, 0, 0, 0, 0, 0, 0, 0, 0}, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0,   \
-        0, 0, false, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, 0, NULL                        \
+        0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, 0, NULL                               \
   }
 
 /* ---------------------------------------------------------------------------------- counters */

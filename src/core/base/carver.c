@@ -17,7 +17,7 @@ void *copal_carve(copal_carver *c, uint64_t size)
 void *copal_carve_zeros(copal_carver *c, uint64_t size)
 {
   void *part = copal_carve(c, size);
-  if (part && !c->has_zeros)
+  if (part)
     memset(part, 0, (size_t)size);
   return part;
 }

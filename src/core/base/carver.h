@@ -4,7 +4,6 @@
 #ifndef CORE_BASE_CARVER_H
 #define CORE_BASE_CARVER_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,9 +11,8 @@
 #include "core/base/pool.h"
 
 typedef struct copal_carver {
-  uint8_t *mem;   /* aligned for any object; NULL to measure only */
-  uint64_t len;   /* bytes handed out; when measuring it may exceed any size_t */
-  bool has_zeros; /* `mem` holds nothing else: what is to be zero need not be written */
+  uint8_t *mem; /* aligned for any object; NULL to measure only */
+  uint64_t len; /* bytes handed out; when measuring it may exceed any size_t */
 } copal_carver;
 
 /* Hands out `size` bytes, aligned for any object, or NULL when measuring. */

@@ -90,7 +90,7 @@ static bool is_valid(const copal_ep_cfg *c)
  * memory is that large: counts are the caller's, and on 32 bits a sum of them must not wrap. */
 static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
 {
-  copal_carver c = {.mem = (uint8_t *)ep, .has_zeros = cfg->has_zeros};
+  copal_carver c = {.mem = (uint8_t *)ep};
 
   copal_carve(&c, sizeof *ep);
   copal_carve_pool(&c, PLACE(ep, exchanges), sizeof(exchange) + cfg->token_cap,
@@ -106,15 +106,15 @@ static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
   observe_lay_out(&c, ep, cfg);
   qblock_lay_out(&c, ep, cfg);
   recall_lay_out(&c, ep, cfg);
-  copal_time *mid_rounds = /* and the counters behind them */
-      copal_carve_zeros(&c, (sizeof *mid_rounds + sizeof(mid_counter)) * cfg->mid_count);
+  mid_counter *mids = copal_carve_zeros(&c, sizeof(mid_counter) * cfg->mid_count);
+  copal_time *mid_rounds = copal_carve_zeros(&c, sizeof(copal_time) * cfg->mid_count);
   void *slots = copal_carve(&c, copal_timerq_size(cfg->timer_slots));
   uint8_t *scratch = copal_carve(&c, cfg->message_max);
   if (ep) {
     ep->scratch = (copal_mspan){scratch, cfg->message_max - NOTIFICATION_HEAD};
+    ep->mids = mids;
     ep->peer_marks = peer_marks;
     ep->mid_rounds = mid_rounds;
-    ep->mids = (mid_counter *)(void *)(mid_rounds + cfg->mid_count);
     copal_timerq_init(&ep->timers, slots, cfg->timer_slots, cfg->timer_tick, now);
   }
   return c.len <= SIZE_MAX ? (size_t)c.len : 0;

@@ -95,7 +95,7 @@ void fx_restart(fixture *f)
   assert_int_not_equal(size, 0);
   f->mem = malloc(size);
   assert_non_null(f->mem);
-  memset(f->mem, f->cfg.has_zeros ? 0 : 0xa5, size);
+  memset(f->mem, 0xa5, size);
   const copal_mspan mem = {f->mem, size};
   assert_int_equal(copal_ep_init(mem, &f->cfg, &f->ep, f->now), COPAL_OK);
 }

@@ -99,47 +99,6 @@ static void memory_too_small_is_refused(void **state)
   free(mem);
 }
 
-/* Bytes that an endpoint does not write when it is made of such memory. */
-static size_t bytes_left_alone(const fixture *f, const copal_ep_cfg *cfg)
-{
-  const size_t size = copal_ep_size(cfg);
-  uint8_t *mem = malloc(size);
-  copal_ep *ep = NULL;
-  size_t count = 0;
-  assert_non_null(mem);
-  memset(mem, 0xa5, size);
-  assert_int_equal(copal_ep_init((copal_mspan){mem, size}, cfg, &ep, f->now), COPAL_OK);
-  for (size_t i = 0; i < size; i++)
-    count += mem[i] == 0xa5;
-  free(mem);
-  return count;
-}
-
-static void tables_are_not_cleared_in_memory_that_is_said_to_be_zeros(void **state)
-{
-  enum { COUNT = 4096 };
-  fixture *f = *state;
-  copal_ep_cfg c = f->cfg;
-  c.mid_count = c.peer_count = c.exchange_count = c.dedup_count = c.relation_count = COUNT;
-  const size_t tables = COUNT * (5 * sizeof(void *) + sizeof(mid_counter) + sizeof(copal_time));
-  const size_t cleared = bytes_left_alone(f, &c);
-  c.has_zeros = true;
-  assert_true(bytes_left_alone(f, &c) >= cleared + tables);
-}
-
-static void an_endpoint_in_zeros_is_like_any_other(void **state)
-{
-  fixture *f = *state;
-  f->cfg.has_zeros = true;
-  fx_restart(f);
-  fx_answer(f, COPAL_CODE_CHANGED, "");
-  for (int i = 0; i < 2; i++) { /* the second time it is a duplicate */
-    assert_int_equal(fx_feed(f, "41 02 12 34 aa"), COPAL_OK);
-    fx_expect(f, "61 44 12 34 aa");
-  }
-  assert_int_equal(f->calls, 1);
-}
-
 static void size_grows_with_each_pool(void **state)
 {
   fixture *f = *state;
@@ -237,8 +196,6 @@ int main(void)
       TEST(values_out_of_range_are_refused),
       TEST(values_at_the_edge_are_taken),
       TEST(memory_too_small_is_refused),
-      TEST(tables_are_not_cleared_in_memory_that_is_said_to_be_zeros),
-      TEST(an_endpoint_in_zeros_is_like_any_other),
       TEST(size_grows_with_each_pool),
       TEST(wipe_cancels_each_client_exchange_once),
       TEST(the_size_of_huge_pools_does_not_wrap),
