@@ -478,6 +478,28 @@ static void a_gate_follows_a_reload_and_a_number_used_again(void **state)
   access_gate_close(g);
 }
 
+/* Who was known by the first rules is not known by those that come after none. */
+static void a_gate_forgets_when_its_rules_are_taken_away(void **state)
+{
+  (void)state;
+  access_rules *one = rules_of("allow psk:a GET /\ndefault deny\n");
+  access_rules *two = rules_of("deny psk:a GET /\ndefault allow\n");
+  access_gate *g = access_gate_open(NULL);
+  const identity a = {.kind = IDENTITY_PSK, .name = copal_span_str("a"), .serial = 5};
+  const copal_span key = copal_span_str("/");
+  access_gate_reload(g, one);
+  assert_true(access_gate_judge(g, &a, ACCESS_SESSION, ACCESS_GET, key).is_allowed);
+  assert_false(access_gate_judge(g, &a, ACCESS_SESSION, ACCESS_PUT, key).is_allowed);
+  access_gate_reload(g, NULL);
+  assert_true(access_gate_judge(g, &a, ACCESS_SESSION, ACCESS_PUT, key).is_allowed);
+  access_gate_reload(g, two);
+  assert_false(access_gate_judge(g, &a, ACCESS_SESSION, ACCESS_GET, key).is_allowed);
+  assert_true(access_gate_judge(g, &a, ACCESS_SESSION, ACCESS_PUT, key).is_allowed);
+  access_gate_close(g);
+  access_release(one);
+  access_release(two);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -497,6 +519,7 @@ int main(void)
       cmocka_unit_test(a_device_among_many_is_found_in_few_stretches),
       cmocka_unit_test(a_gate_without_rules_allows_everything),
       cmocka_unit_test(a_gate_follows_a_reload_and_a_number_used_again),
+      cmocka_unit_test(a_gate_forgets_when_its_rules_are_taken_away),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
