@@ -585,7 +585,7 @@ class Mistakes(unittest.TestCase):
                            ("there is no process with that --pid", ("--pid", "2147483646", "127.0.0.1/x"))):
             r = copal("load", *args)
             self.assertEqual((r.returncode, r.stderr.decode()), (2, "copal: %s\n" % text))
-        r = copal("load", "--json", "--size", "200000000", "--block-size", "16", "127.0.0.1/x")
+        r = copal("load", "--json", "--size", "16777217", "--block-size", "16", "127.0.0.1/x")
         self.assertEqual(r.returncode, 2)
         self.assertIn("more blocks of that --block-size than", json.loads(r.stdout)["error"])
         r = copal("load", "224.0.1.187/x")

@@ -71,8 +71,9 @@ static status fail(run *r, status result, const char *what, const char *why)
 static void make_body(run *r)
 {
   static const char text[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-  for (uint32_t i = 0; i < r->args->load.size; i++)
-    buf_char(&r->job.body, text[i % (sizeof text - 1)]);
+  const size_t period = sizeof text - 1;
+  for (size_t left = r->args->load.size; left > 0; left -= left < period ? left : period)
+    buf_put(&r->job.body, text, left < period ? left : period);
 }
 
 static status read_expected(run *r)
