@@ -2,7 +2,8 @@
 /* The practical limit of a CoAP server on kernel sockets: it parses the header, keeps no state and
  * answers, one recvmmsg() and one sendmmsg() for up to 64 datagrams. With Observe (RFC 7641) it
  * keeps the observers' addresses and tokens and sends a non-confirmable notification to each upon a
- * PUT. It can also misbehave, to prove that the load generator notices. One thread. */
+ * PUT; resources are told apart by the number at the end of their path. It can also misbehave, to
+ * prove that the load generator notices. One thread. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -19,6 +20,7 @@ enum {
   BATCH = 64,
   BUFFER = 16 << 20,
   BODY_DEFAULT = 16,
+  ITEMS = 256, /* resources */
 };
 
 /* What to do wrong with every n-th answer or notification. */
@@ -43,6 +45,16 @@ typedef struct observer {
   uint8_t token[FRAME_TOKEN_MAX];
 } observer;
 
+typedef struct item {
+  size_t body_len;
+  uint8_t body[FRAME_MAX / 2];
+  uint8_t last[FRAME_MAX / 2]; /* the state before, as long as the body */
+  uint32_t sequence;
+  observer *observers;
+  size_t observer_count;
+  size_t observer_cap;
+} item;
+
 typedef struct batch {
   struct mmsghdr msgs[BATCH];
   struct iovec iovs[BATCH];
@@ -56,14 +68,9 @@ typedef struct echo {
   fault fault;
   uint32_t fault_every;
   uint32_t answers;
-  size_t body_len;
-  uint8_t body[FRAME_MAX / 2];
-  uint8_t last[FRAME_MAX / 2]; /* the state before, as long as the body */
-  uint32_t sequence;
+  size_t body_len; /* of a resource that has not been written */
   uint16_t mid;
-  observer *observers;
-  size_t observer_count;
-  size_t observer_cap;
+  item *items[ITEMS];
   batch rx;
   batch tx;
 } echo;
@@ -123,49 +130,62 @@ static bool is_same_observer(const observer *o, const struct sockaddr_in *from, 
          o->token_len == f->token_len && memcmp(o->token, f->token, f->token_len) == 0;
 }
 
-/* A retransmitted registration is the last one or one of the few before it. */
-static void observe(echo *e, const struct sockaddr_in *from, const frame *f)
+static item *item_of(echo *e, const frame *f)
 {
-  for (size_t i = e->observer_count; i-- > 0 && i + 256 > e->observer_count;)
-    if (is_same_observer(&e->observers[i], from, f))
+  item **at = &e->items[f->item % ITEMS];
+  if (*at != NULL)
+    return *at;
+  *at = calloc(1, sizeof **at);
+  if (*at == NULL)
+    abort();
+  (*at)->body_len = e->body_len;
+  frame_fill_body((*at)->body, e->body_len);
+  return *at;
+}
+
+/* A retransmitted registration is the last one or one of the few before it. */
+static void observe(item *t, const struct sockaddr_in *from, const frame *f)
+{
+  for (size_t i = t->observer_count; i-- > 0 && i + 256 > t->observer_count;)
+    if (is_same_observer(&t->observers[i], from, f))
       return;
-  if (e->observer_count == e->observer_cap) {
-    e->observer_cap = e->observer_cap == 0 ? 1024 : 2 * e->observer_cap;
-    e->observers = realloc(e->observers, e->observer_cap * sizeof *e->observers);
-    if (e->observers == NULL)
+  if (t->observer_count == t->observer_cap) {
+    t->observer_cap = t->observer_cap == 0 ? 16 : 2 * t->observer_cap;
+    t->observers = realloc(t->observers, t->observer_cap * sizeof *t->observers);
+    if (t->observers == NULL)
       abort();
   }
-  observer *o = &e->observers[e->observer_count++];
+  observer *o = &t->observers[t->observer_count++];
   *o = (observer){.addr = *from, .token_len = f->token_len};
   memcpy(o->token, f->token, f->token_len);
 }
 
-static void notify(echo *e)
+static void notify(echo *e, item *t)
 {
-  e->sequence = (e->sequence + 1) & 0xffffff;
-  for (size_t i = 0; i < e->observer_count; i++) {
-    const observer *o = &e->observers[i];
+  t->sequence = (t->sequence + 1) & 0xffffff;
+  for (size_t i = 0; i < t->observer_count; i++) {
+    const observer *o = &t->observers[i];
     const bool is_stale = e->fault == FAULT_STALE && (e->answers + 1) % e->fault_every == 0;
     frame f = {.type = FRAME_NON,
                .code = FRAME_CONTENT,
                .mid = e->mid++,
                .token_len = o->token_len,
                .has_observe = true,
-               .observe = e->sequence,
-               .payload = is_stale ? e->last : e->body,
-               .payload_len = e->body_len};
+               .observe = t->sequence,
+               .payload = is_stale ? t->last : t->body,
+               .payload_len = t->body_len};
     memcpy(f.token, o->token, o->token_len);
     queue(e, &o->addr, &f);
   }
 }
 
-static void store(echo *e, const frame *f)
+static void store(item *t, const frame *f)
 {
-  if (f->payload_len > sizeof e->body)
+  if (f->payload_len > sizeof t->body)
     return;
-  memcpy(e->last, e->body, sizeof e->last);
-  memcpy(e->body, f->payload, f->payload_len);
-  e->body_len = f->payload_len;
+  memcpy(t->last, t->body, sizeof t->last);
+  memcpy(t->body, f->payload, f->payload_len);
+  t->body_len = f->payload_len;
 }
 
 static void answer(echo *e, const struct sockaddr_in *from, const uint8_t *bytes, size_t len)
@@ -173,21 +193,22 @@ static void answer(echo *e, const struct sockaddr_in *from, const uint8_t *bytes
   frame f;
   if (!frame_get(bytes, len, &f) || (f.code != FRAME_GET && f.code != FRAME_PUT))
     return;
+  item *t = item_of(e, &f);
   const bool is_put = f.code == FRAME_PUT;
   const bool registers = f.has_observe && f.observe == 0 && !is_put;
   if (registers)
-    observe(e, from, &f);
+    observe(t, from, &f);
   if (is_put)
-    store(e, &f);
+    store(t, &f);
   f.type = f.type == FRAME_CON ? FRAME_ACK : FRAME_NON;
   f.code = is_put ? FRAME_CHANGED : FRAME_CONTENT;
   f.has_observe = registers;
-  f.observe = e->sequence;
-  f.payload = is_put ? NULL : e->body;
-  f.payload_len = is_put ? 0 : e->body_len;
+  f.observe = t->sequence;
+  f.payload = is_put ? NULL : t->body;
+  f.payload_len = is_put ? 0 : t->body_len;
   queue(e, from, &f);
   if (is_put)
-    notify(e);
+    notify(e, t);
 }
 
 static void serve(echo *e)
@@ -275,12 +296,11 @@ int main(int argc, char **argv)
     }
   }
   if (optind + 1 != argc || e.fault == FAULT_COUNT || e.fault_every == 0 ||
-      e.body_len > sizeof e.body) {
+      e.body_len > FRAME_MAX / 2) {
     fprintf(stderr, "usage: echo [-g] [-b BODY_BYTES] [-f drop|token|mid|code|body|cut|stale] [-n "
                     "EVERY] PORT\n");
     return 2;
   }
-  frame_fill_body(e.body, e.body_len);
   e.fd = open_socket((uint16_t)strtoul(argv[optind], NULL, 10));
   if (e.fd < 0) {
     fprintf(stderr, "echo: port %s: %s\n", argv[optind], strerror(errno));

@@ -25,7 +25,18 @@ static const uint8_t *read_extended(const uint8_t *at, const uint8_t *end, uint3
   return at + more;
 }
 
-/* Steps over one option and notes Observe. NULL when it is malformed. */
+static uint32_t read_decimal(const uint8_t *at, uint32_t len)
+{
+  uint32_t v = 0;
+  for (uint32_t i = 0; i < len; i++) {
+    if (at[i] < '0' || at[i] > '9')
+      return 0;
+    v = 10 * v + at[i] - '0';
+  }
+  return v;
+}
+
+/* Steps over one option and notes Observe and the path's number. NULL when it is malformed. */
 static const uint8_t *read_option(const uint8_t *at, const uint8_t *end, uint32_t *number, frame *f)
 {
   uint32_t delta = *at >> 4;
@@ -41,6 +52,8 @@ static const uint8_t *read_option(const uint8_t *at, const uint8_t *end, uint32_
     f->observe = 0;
     for (uint32_t i = 0; i < len; i++)
       f->observe = f->observe << 8 | at[i];
+  } else if (*number == OPTION_URI_PATH) {
+    f->item = read_decimal(at, len);
   }
   return at + len;
 }
@@ -54,6 +67,7 @@ bool frame_get_head(const uint8_t *bytes, size_t len, frame *f)
   f->code = bytes[1];
   f->mid = (uint16_t)(bytes[2] << 8 | bytes[3]);
   f->has_observe = false;
+  f->item = 0;
   f->payload = NULL;
   f->payload_len = 0;
   if (f->token_len > FRAME_TOKEN_MAX || len < (size_t)FRAME_HEADER_SIZE + f->token_len)

@@ -32,6 +32,7 @@ typedef struct frame {
   uint8_t token[FRAME_TOKEN_MAX];
   bool has_observe;
   uint32_t observe;
+  uint32_t item;          /* read only: the number that the last segment of the path is, or 0 */
   const uint8_t *payload; /* borrowed from the datagram, or lent to frame_put() */
   size_t payload_len;
 } frame;

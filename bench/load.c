@@ -37,8 +37,9 @@ static void print(const load_cfg *cfg, const load_result *r)
          (unsigned long long)r->messages, (double)r->elapsed_ns / 1e9,
          r->elapsed_ns == 0 ? 0 : (double)r->messages * 1e9 / (double)r->elapsed_ns,
          per_message(r->cpu_ns, r->messages));
-  printf("\"timeouts\": %llu, \"late\": %llu, \"failed\": %s, ", (unsigned long long)r->timeouts,
-         (unsigned long long)r->late, r->has_failed ? "true" : "false");
+  printf("\"timeouts\": %llu, \"late\": %llu, \"behind\": %llu, \"failed\": %s, ",
+         (unsigned long long)r->timeouts, (unsigned long long)r->late,
+         (unsigned long long)r->behind, r->has_failed ? "true" : "false");
   if (cfg->mode == LOAD_OBSERVE)
     printf("\"changes\": %llu, \"confirmable\": %llu, \"missing\": %llu, \"last_state_seen\": %s, "
            "\"register_us\": %.4f, ",
@@ -62,6 +63,7 @@ static int usage(void)
         "  -t SECONDS   measured time (1)\n"
         "  -w SECONDS   warm-up before it (0.2)\n"
         "  -c N         stop after N requests instead, paths in order\n"
+        "  -R RATE      requests per second, for as long as fewer than -o are under way\n"
         "  -p PATH      resource (bench)\n"
         "  -r N         N resources PATH/0 to PATH/N-1\n"
         "  -b BYTES     body of PUT (16)\n"
@@ -94,6 +96,7 @@ static bool read_option(load_cfg *cfg, int opt)
   case 't': cfg->seconds = strtod(optarg, NULL); return cfg->seconds > 0;
   case 'w': cfg->warmup = strtod(optarg, NULL); return cfg->warmup >= 0;
   case 'c': cfg->count = strtoull(optarg, NULL, 10); return true;
+  case 'R': cfg->rate = strtod(optarg, NULL); return cfg->rate > 0;
   case 'p': cfg->path = optarg; return strlen(optarg) < LOAD_PATH_MAX / 2;
   case 'r': cfg->paths = (uint32_t)strtoul(optarg, NULL, 10); return true;
   case 'b': cfg->body_len = (uint32_t)strtoul(optarg, NULL, 10); return cfg->body_len <= 1024;
@@ -119,7 +122,7 @@ int main(int argc, char **argv)
   if (argc < 2 || !read_mode(&cfg, argv[1]))
     return usage();
   optind = 2;
-  for (int opt; (opt = getopt(argc, argv, "a:s:o:t:w:c:p:r:b:l:egNP:")) != -1;)
+  for (int opt; (opt = getopt(argc, argv, "a:s:o:t:w:c:R:p:r:b:l:egNP:")) != -1;)
     if (!read_option(&cfg, opt))
       return usage();
   if (optind + 1 != argc)

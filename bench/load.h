@@ -25,6 +25,7 @@ typedef struct load_cfg {
   uint32_t outstanding; /* requests under way at a time, over all clients */
   uint32_t paths;       /* 0: one resource; else "PATH/<n>" with n below it */
   uint64_t count;       /* stop after so many requests, paths in order; 0: by time */
+  double rate;          /* requests per second; 0: as fast as the answers come */
   double seconds;       /* measured */
   double warmup;        /* before that */
   double settle;        /* observing: how long the last state may take in the end */
@@ -55,6 +56,7 @@ typedef struct load_result {
   uint64_t timeouts; /* answers not there after a second; the request is repeated */
   uint64_t missing;  /* observers that did not get a state within its second */
   uint64_t late;     /* answers to what had been repeated */
+  uint64_t behind;   /* requests that a fixed rate would have sent in the window, and were not */
   uint64_t elapsed_ns;
   uint64_t cpu_ns;
   uint64_t registered_ns;  /* CPU time of all registrations */
@@ -63,11 +65,13 @@ typedef struct load_result {
   load_wrong wrong;
 } load_result;
 
-/* Closed loop of requests, rotating over the clients. */
+/* Closed loop of requests, rotating over the clients, or requests at a fixed rate while fewer than
+ * `outstanding` are under way. */
 void requests_run(const load_cfg *cfg, load_result *result);
 
-/* Observers with addresses of their own and changes in lock step: the next PUT leaves when all have
- * the state of the last one, or after a second. */
+/* Observers with addresses of their own, spread over the resources, and changes in lock step, of
+ * one resource after the other: the next PUT leaves when all who observe what the last one changed
+ * have its state, or after a second. */
 void observers_run(const load_cfg *cfg, load_result *result);
 
 #endif

@@ -26,6 +26,7 @@ typedef struct watcher {
   uint64_t state;    /* newest seen */
   uint32_t sequence; /* Observe option of it */
   uint16_t mid;      /* of the registration */
+  uint32_t item;     /* which of the resources */
   bool is_registered;
   bool has_sequence;
 } watcher;
@@ -36,8 +37,9 @@ typedef struct crowd {
   lanes lanes; /* the last one is the writer's */
   watcher *watchers;
   uint32_t registered;
+  uint32_t items;  /* resources; the states are written to one after the other */
   uint64_t state;  /* last one written */
-  uint32_t behind; /* observers that do not have it yet */
+  uint32_t behind; /* observers of its resource that do not have it yet */
   bool is_written; /* the PUT has been answered */
   uint16_t put_mid;
 } crowd;
@@ -46,6 +48,33 @@ typedef struct crowd {
 static bool is_fresher(uint32_t a, uint32_t b)
 {
   return ((a - b) & 0xffffff) != 0 && ((a - b) & 0xffffff) < 1u << 23;
+}
+
+static uint32_t item_of(const crowd *c, uint64_t state)
+{
+  return (uint32_t)(state % c->items);
+}
+
+/* Observers are dealt out to the resources one by one. */
+static uint32_t observers_of(const crowd *c, uint32_t item)
+{
+  const uint32_t clients = c->cfg->clients;
+  return clients / c->items + (item < clients % c->items);
+}
+
+/* The last state written to a resource; 0: none. */
+static uint64_t newest_of(const crowd *c, uint32_t item)
+{
+  const uint64_t ago = (c->state + c->items - item) % c->items;
+  return c->state >= ago ? c->state - ago : 0;
+}
+
+static const char *path_of(const crowd *c, uint32_t item, char *room)
+{
+  if (c->cfg->paths == 0)
+    return c->cfg->path;
+  snprintf(room, LOAD_PATH_MAX, "%s/%" PRIu32, c->cfg->path, item);
+  return room;
 }
 
 static void send_frame(const crowd *c, uint32_t lane, const frame *f, const char *path)
@@ -62,8 +91,9 @@ static void send_registration(crowd *c, uint32_t index)
              .mid = w->mid,
              .token_len = TOKEN_LEN,
              .has_observe = true};
+  char room[LOAD_PATH_MAX];
   frame_put_u32(f.token, index);
-  send_frame(c, index, &f, c->cfg->path);
+  send_frame(c, index, &f, path_of(c, w->item, room));
 }
 
 static void send_put(crowd *c)
@@ -76,8 +106,9 @@ static void send_put(crowd *c)
              .token_len = TOKEN_LEN,
              .payload = (const uint8_t *)text,
              .payload_len = STATE_LEN};
+  char room[LOAD_PATH_MAX];
   frame_put_u32(f.token, c->cfg->clients);
-  send_frame(c, c->cfg->clients, &f, c->cfg->path);
+  send_frame(c, c->cfg->clients, &f, path_of(c, item_of(c, c->state), room));
 }
 
 /* Returns false when the payload is no state. */
@@ -96,7 +127,7 @@ static bool read_state(const frame *f, uint64_t *state)
 static bool take_state(crowd *c, watcher *w, const frame *f)
 {
   uint64_t state;
-  if (!read_state(f, &state) || state > c->state) {
+  if (!read_state(f, &state) || state > c->state || item_of(c, state) != w->item) {
     c->result->wrong.payload++;
     return false;
   }
@@ -189,7 +220,7 @@ static bool put(crowd *c)
 {
   c->state++;
   c->put_mid++;
-  c->behind = c->cfg->clients;
+  c->behind = observers_of(c, item_of(c, c->state));
   c->is_written = false;
   const uint64_t began = gauge_now();
   uint64_t repeat_at = began;
@@ -255,20 +286,37 @@ static bool steps_until(crowd *c, double seconds)
   return true;
 }
 
+static bool is_anybody_behind(const crowd *c)
+{
+  for (uint32_t i = 0; i < c->cfg->clients; i++)
+    if (c->watchers[i].state != newest_of(c, c->watchers[i].item))
+      return true;
+  return false;
+}
+
+/* Each resource has a state that its observers can be told. */
+static bool put_all(crowd *c)
+{
+  for (uint32_t i = 0; i < c->items; i++)
+    if (!put(c))
+      return false;
+  return true;
+}
+
 /* Everybody must end with the last state, be it by retransmission. */
 static void settle(crowd *c)
 {
   const uint64_t end = gauge_now() + (uint64_t)(c->cfg->settle * 1e9);
-  while (c->behind > 0 && gauge_now() < end)
+  while (is_anybody_behind(c) && gauge_now() < end)
     turn(c);
-  c->result->is_last_state_seen = c->behind == 0;
+  c->result->is_last_state_seen = !is_anybody_behind(c);
 }
 
 static bool measure(crowd *c)
 {
   load_result *r = c->result;
   const load_cfg *cfg = c->cfg;
-  if (!put(c) || !register_all(c) || !steps_until(c, cfg->warmup))
+  if (!put_all(c) || !register_all(c) || !steps_until(c, cfg->warmup))
     return false;
   *r = (load_result){.wrong = r->wrong, .registered_ns = r->registered_ns};
   const uint64_t cpu = gauge_cpu(cfg->pid);
@@ -288,13 +336,16 @@ static bool measure(crowd *c)
 
 void observers_run(const load_cfg *cfg, load_result *result)
 {
-  crowd c = {.cfg = cfg, .result = result, .put_mid = (uint16_t)(getpid() * 31)};
+  crowd c = {.cfg = cfg,
+             .result = result,
+             .items = cfg->paths > 0 ? cfg->paths : 1,
+             .put_mid = (uint16_t)(getpid() * 31)};
   lanes_open(&c.lanes, &cfg->server, cfg->clients + 1);
   c.watchers = calloc(cfg->clients, sizeof *c.watchers);
   if (c.watchers == NULL)
     abort();
   for (uint32_t i = 0; i < cfg->clients; i++)
-    c.watchers[i].mid = (uint16_t)(c.put_mid + i);
+    c.watchers[i] = (watcher){.mid = (uint16_t)(c.put_mid + i), .item = i % c.items};
   result->has_failed = !measure(&c);
   if (result->messages == 0 || !result->is_last_state_seen)
     result->has_failed = true;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ enum {
   EVENTS = 256,
   RECEIVES = 8, /* of one socket in a turn */
   TOKEN_LEN = 8,
+  LOOK_EVERY_NS = 10000000,
 };
 
 static const uint64_t patience_ns = 1000000000;
@@ -56,7 +58,9 @@ typedef struct client {
   uint64_t answered; /* rightly */
   uint64_t settled;  /* rightly or not */
   uint64_t answered_at;
-  bool is_ending; /* no new requests */
+  bool is_ending;      /* no new requests */
+  uint64_t paced_from; /* when the fixed rate began, and what had been issued by then */
+  uint64_t paced_issued;
   uint8_t body[FRAME_MAX / 2];
   run run; /* with cfg->joins */
 } client;
@@ -128,17 +132,40 @@ static void issue(client *c, uint32_t index, uint64_t now)
   transmit(c, index, now);
 }
 
-static bool wants_more(const client *c)
+/* Requests that the fixed rate has made due so far, and are not issued. */
+static uint64_t owed(const client *c, uint64_t now)
 {
-  return !c->is_ending && (c->cfg->count == 0 || c->issued < c->cfg->count);
+  const double due = c->cfg->rate * (double)(now - c->paced_from) / 1e9;
+  const uint64_t issued = c->issued - c->paced_issued;
+  return (uint64_t)due > issued ? (uint64_t)due - issued : 0;
+}
+
+static bool wants_more(const client *c, uint64_t now)
+{
+  return !c->is_ending && (c->cfg->count == 0 || c->issued < c->cfg->count) &&
+         (c->cfg->rate <= 0 || owed(c, now) > 0);
 }
 
 static void issue_idle(client *c, uint64_t now)
 {
-  for (uint32_t i = 0; i < c->idle_count && wants_more(c); i++)
-    issue(c, c->idle[i], now);
-  c->idle_count = 0;
+  uint32_t used = 0;
+  while (used < c->idle_count && wants_more(c, now))
+    issue(c, c->idle[used++], now);
+  c->idle_count -= used;
+  memmove(c->idle, c->idle + used, c->idle_count * sizeof *c->idle);
   flush_run(c);
+}
+
+/* How long there is nothing to do but to wait for answers. */
+static struct timespec patience(const client *c)
+{
+  if (c->cfg->rate <= 0 || c->idle_count == 0 || c->is_ending)
+    return (struct timespec){.tv_nsec = LOOK_EVERY_NS};
+  const double next = (double)(c->issued - c->paced_issued + 1) * 1e9 / c->cfg->rate;
+  const double left = (double)c->paced_from + next - (double)gauge_now();
+  if (left <= 0)
+    return (struct timespec){0};
+  return (struct timespec){.tv_nsec = left < LOOK_EVERY_NS ? (long)left + 1 : LOOK_EVERY_NS};
 }
 
 /* Counts what is wrong with an answer to `s`. */
@@ -232,7 +259,8 @@ static void repeat_lost(client *c, uint64_t now)
 static uint64_t turn(client *c)
 {
   struct epoll_event events[EVENTS];
-  const int n = epoll_wait(c->lanes.epoll, events, EVENTS, 10);
+  const struct timespec wait = patience(c);
+  const int n = epoll_pwait2(c->lanes.epoll, events, EVENTS, &wait, NULL);
   const uint64_t before = c->settled;
   for (int i = 0; i < n; i++)
     (c->cfg->joins ? receive_run : receive)(c, events[i].data.u32);
@@ -262,6 +290,12 @@ static void run_until(client *c, uint64_t end)
   }
 }
 
+static void start_pace(client *c, uint64_t now)
+{
+  c->paced_from = now;
+  c->paced_issued = c->issued;
+}
+
 static void measure(client *c)
 {
   const load_cfg *cfg = c->cfg;
@@ -272,8 +306,10 @@ static void measure(client *c)
   c->answered = 0;
   const uint64_t cpu = gauge_cpu(cfg->pid);
   const uint64_t began = gauge_now();
+  start_pace(c, began);
   run_until(c, cfg->count > 0 ? UINT64_MAX : began + (uint64_t)(cfg->seconds * 1e9));
   r->elapsed_ns = gauge_now() - began;
+  r->behind = cfg->rate > 0 ? owed(c, began + r->elapsed_ns) : 0;
   r->cpu_ns = gauge_cpu(cfg->pid) - cpu;
   r->messages = c->answered;
   if (r->messages == 0)
@@ -318,6 +354,9 @@ void requests_run(const load_cfg *cfg, load_result *result)
     runs_allow(lanes_fd(&c.lanes, i));
   for (uint32_t i = 0; i < cfg->outstanding; i++)
     c.idle[c.idle_count++] = i;
+  if (cfg->rate > 0)
+    (void)prctl(PR_SET_TIMERSLACK, 1); /* the default is as long as some rates' interval */
+  start_pace(&c, gauge_now());
   issue_idle(&c, gauge_now());
   measure(&c);
   drain(&c);

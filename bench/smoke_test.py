@@ -63,6 +63,21 @@ class Requests(unittest.TestCase):
             _, r = load(port, "put", "-r", "500", "-c", "500")
             self.assertEqual(r["messages"], 500)
 
+    def test_a_rate_is_kept_and_what_it_lacks_is_told(self):
+        port = free_port()
+        with echo(port):
+            began = time.monotonic()
+            status, r = load(port, "get", "-e", "-s", "4", "-R", "200", "-t", "1", "-w", "0")
+            self.assertEqual(status, 0, r)
+            # As many as the rate makes due, if not all in time; what was answered in the window was
+            # sent in it, or before it.
+            self.assertGreater(r["messages"], 0)
+            self.assertLessEqual(r["messages"], 200 * (time.monotonic() - began) + 1, r)
+            self.assertAlmostEqual(r["messages"] + r["behind"], 200 * r["seconds"], delta=129)
+        with echo(port):
+            _, r = load(port, "get", "-s", "1", "-o", "1", "-R", "10000000", "-t", "0.3", "-w", "0")
+            self.assertGreater(r["behind"], 0, r)
+
     def check_fault(self, fault, reason):
         port = free_port()
         with echo(port, "-f", fault, "-n", "100"):
@@ -119,6 +134,17 @@ class Observers(unittest.TestCase):
         self.assertEqual(status, 0, r)
         self.assertEqual(r["messages"], 50 * r["changes"])
         self.assertEqual(r["missing"], 0)
+        self.assertTrue(r["last_state_seen"])
+
+    def test_observers_of_several_resources_get_the_states_of_theirs(self):
+        port = free_port()
+        with echo(port):
+            status, r = load(port, "observe", "-s", "12", "-r", "4", "-t", "0.5", "-w", "0.05",
+                             "-l", "30")
+        self.assertEqual(status, 0, r)
+        # One that missed its second may have got the state later.
+        self.assertGreaterEqual(r["messages"] + r["missing"], 3 * r["changes"], r)
+        self.assertLessEqual(r["messages"], 3 * r["changes"], r)
         self.assertTrue(r["last_state_seen"])
 
     def test_older_state_is_noticed(self):
