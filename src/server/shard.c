@@ -236,24 +236,16 @@ static copal_time next_deadline(const shard *s)
   return has_end && s->drain_until < next ? s->drain_until : next;
 }
 
-/* Milliseconds to sleep, rounded up so that the deadline has come when it ends; -1 for ever. */
-static int sleep_ms(const shard *s)
-{
-  const copal_time deadline = next_deadline(s);
-  if (deadline == COPAL_NEVER)
-    return -1;
-  if (deadline <= s->now)
-    return 0;
-  const uint64_t ms = (deadline - s->now + 999) / 1000;
-  return ms > INT32_MAX ? INT32_MAX : (int)ms;
-}
-
 static void dispatch(shard *s, const struct epoll_event *events, int count)
 {
   for (int i = 0; i < count; i++) {
     const uint32_t token = events[i].data.u32;
     if (token == SHARD_MAILBOX_TOKEN) {
       mailbox_clear(s->mailbox);
+      continue;
+    }
+    if (token == SHARD_ALARM_TOKEN) {
+      alarm_rung(&s->alarm);
       continue;
     }
     if ((events[i].events & EPOLLERR) != 0)
@@ -278,7 +270,7 @@ static void sleep_until_event(shard *s)
   if (!run_inside(s)) {
     s->stats.sleeps++;
     store_view_renew(s->port); /* one that is asleep holds no view */
-    poll_sockets(s, sleep_ms(s));
+    poll_sockets(s, alarm_wait_ms(&s->alarm, next_deadline(s), s->now));
   }
   mailbox_rouse(s->mailbox);
 }

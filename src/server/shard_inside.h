@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "server/alarm_clock.h"
 #include "server/entropy.h"
 #include "server/pipeline.h"
 #include "server/secure.h"
@@ -14,7 +15,9 @@
 #include "server/ways.h"
 #include "transport/udp.h"
 
-enum { SHARD_MAILBOX_TOKEN = UINT32_MAX }; /* of epoll, beside the indices of sockets */
+/* Of epoll, beside the indices of sockets. */
+#define SHARD_MAILBOX_TOKEN UINT32_MAX
+#define SHARD_ALARM_TOKEN   (UINT32_MAX - 1)
 
 typedef enum shard_state {
   SHARD_SERVING,
@@ -56,6 +59,7 @@ struct shard {
   bool has_thread;
   mailbox *mailbox;
   int epoll;
+  alarm_clock alarm;
 
   void *ep_memory;
   size_t ep_size;

@@ -112,6 +112,8 @@ static int open_parts(shard *s)
     return -errno;
   rc = epoll_add(s, mailbox_fd(s->mailbox), SHARD_MAILBOX_TOKEN);
   if (rc == 0)
+    rc = alarm_open(&s->alarm, s->epoll, SHARD_ALARM_TOKEN);
+  if (rc == 0)
     rc = udp_open(&c->udp, &s->udp);
   if (rc < 0)
     return rc;
@@ -132,6 +134,7 @@ int shard_open(const shard_common *common, uint32_t index, shard **out)
   s->common = common;
   s->index = index;
   s->epoll = -1;
+  s->alarm.fd = -1;
   log_init(&s->log, common->log_fd, common->conf->log_level, common->conf->log_format);
   entropy_init(&s->entropy);
   const int rc = open_parts(s);
@@ -207,6 +210,7 @@ void shard_close(shard *s)
   udp_close(s->udp);
   if (s->ep_memory != NULL)
     munmap(s->ep_memory, s->ep_size);
+  alarm_close(&s->alarm);
   if (s->epoll >= 0)
     close(s->epoll);
   mailbox_close(s->mailbox);

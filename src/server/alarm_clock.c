@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How long a thread sleeps before its next deadline. Thread: the owner's only. */
+#include "server/alarm_clock.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+enum { NEAR_MS = 100 }; /* up to here the timeout is left to epoll_wait() */
+
+int alarm_open(alarm_clock *a, int epoll, uint32_t token)
+{
+  *a = (alarm_clock){.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+                     .rings = COPAL_NEVER};
+  if (a->fd < 0)
+    return -errno;
+  /* Told once for each time that it rings: nobody has to read it. */
+  struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u32 = token};
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, a->fd, &ev) == 0)
+    return 0;
+  const int rc = -errno;
+  alarm_close(a);
+  return rc;
+}
+
+void alarm_close(alarm_clock *a)
+{
+  if (a->fd >= 0)
+    close(a->fd);
+  a->fd = -1;
+}
+
+static bool set(alarm_clock *a, copal_time deadline, copal_time now)
+{
+  const uint64_t left = deadline - now;
+  const struct itimerspec at = {.it_value = {.tv_sec = (time_t)(left / COPAL_SECOND),
+                                             .tv_nsec = (long)(left % COPAL_SECOND) * 1000}};
+  const bool is_set = timerfd_settime(a->fd, 0, &at, NULL) == 0;
+  a->rings = is_set ? deadline : COPAL_NEVER;
+  return is_set;
+}
+
+int alarm_wait_ms(alarm_clock *a, copal_time deadline, copal_time now)
+{
+  if (deadline == COPAL_NEVER)
+    return -1;
+  if (deadline <= now)
+    return 0;
+  const uint64_t ms = (deadline - now + 999) / 1000;
+  const int wait = ms > INT32_MAX ? INT32_MAX : (int)ms;
+  if (wait < NEAR_MS)
+    return wait;
+  if (a->rings <= deadline || set(a, deadline, now))
+    return -1;
+  return wait;
+}
+
+void alarm_rung(alarm_clock *a)
+{
+  a->rings = COPAL_NEVER;
+}
