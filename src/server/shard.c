@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "server/clock.h"
@@ -15,7 +14,6 @@
 #include "transport/steer.h"
 
 enum {
-  EVENTS_MAX = 64,
   ROUNDS_MAX = 16,  /* receive rounds before the other sockets are looked at */
   DRAIN_MAX = 1024, /* completions at a time */
   GATHER_MAX = 200, /* microseconds that a change waits for others while messages come */
@@ -236,30 +234,26 @@ static copal_time next_deadline(const shard *s)
   return has_end && s->drain_until < next ? s->drain_until : next;
 }
 
-static void dispatch(shard *s, const struct epoll_event *events, int count)
+static void dispatch(shard *s)
 {
-  for (int i = 0; i < count; i++) {
-    const uint32_t token = events[i].data.u32;
-    if (token == SHARD_MAILBOX_TOKEN) {
-      mailbox_clear(s->mailbox);
+  const struct pollfd *fds = s->watch.fds;
+  if (fds[SHARD_WATCHES_MAILBOX].revents != 0)
+    mailbox_clear(s->mailbox);
+  if (fds[SHARD_WATCHES_ALARM].revents != 0)
+    alarm_rung(&s->alarm);
+  for (uint32_t i = SHARD_WATCHES_SOCKETS; i < s->watch.count; i++) {
+    if (fds[i].revents == 0)
       continue;
-    }
-    if (token == SHARD_ALARM_TOKEN) {
-      alarm_rung(&s->alarm);
-      continue;
-    }
-    if ((events[i].events & EPOLLERR) != 0)
-      receive_errors(s, token);
-    mark_ready(s, token);
+    if ((fds[i].revents & POLLERR) != 0)
+      receive_errors(s, i - SHARD_WATCHES_SOCKETS);
+    mark_ready(s, i - SHARD_WATCHES_SOCKETS);
   }
 }
 
 static void poll_sockets(shard *s, int timeout_ms)
 {
-  struct epoll_event events[EVENTS_MAX];
-  const int n = epoll_wait(s->epoll, events, EVENTS_MAX, timeout_ms);
-  if (n > 0)
-    dispatch(s, events, n);
+  if (watch_wait(&s->watch, timeout_ms) > 0)
+    dispatch(s);
 }
 
 static void sleep_until_event(shard *s)

@@ -12,12 +12,16 @@
 #include "server/secure.h"
 #include "server/shard.h"
 #include "server/timers.h"
+#include "server/watch.h"
 #include "server/ways.h"
 #include "transport/udp.h"
 
-/* Of epoll, beside the indices of sockets. */
-#define SHARD_MAILBOX_TOKEN UINT32_MAX
-#define SHARD_ALARM_TOKEN   (UINT32_MAX - 1)
+/* What a shard sleeps on. */
+enum {
+  SHARD_WATCHES_MAILBOX,
+  SHARD_WATCHES_ALARM,
+  SHARD_WATCHES_SOCKETS, /* the first of them */
+};
 
 typedef enum shard_state {
   SHARD_SERVING,
@@ -58,7 +62,7 @@ struct shard {
   pthread_t thread;
   bool has_thread;
   mailbox *mailbox;
-  int epoll;
+  watch watch;
   alarm_clock alarm;
 
   void *ep_memory;

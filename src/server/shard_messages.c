@@ -2,7 +2,6 @@
 /* What other threads ask of a shard. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "server/clock.h"
 #include "server/shard_inside.h"
@@ -41,7 +40,7 @@ static void run_yield(shard_msg *m, shard *s)
   s->drain_until = s->now + ((drain_msg *)m)->timeout;
   s->state = SHARD_YIELDING;
   for (int i = 0; i < udp_count(s->udp); i++) {
-    (void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, udp_fd(s->udp, i), NULL);
+    watch_remove(&s->watch, SHARD_WATCHES_SOCKETS + (uint32_t)i);
     s->is_ready[i] = false;
   }
   s->ready_count = 0;

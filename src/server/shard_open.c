@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -15,12 +14,6 @@
 static void waker_wake(store_waker *w)
 {
   mailbox_wake(((shard_waker *)w)->mailbox);
-}
-
-static int epoll_add(shard *s, int fd, uint32_t token)
-{
-  struct epoll_event ev = {.events = EPOLLIN, .data.u32 = token};
-  return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
 }
 
 static identity_ref identity_behind(admission_sessions *hook, const copal_path *path)
@@ -99,6 +92,13 @@ static int open_endpoint(shard *s)
   return 0;
 }
 
+/* In the order of SHARD_WATCHES_... */
+static int watch_inside(shard *s)
+{
+  const int rc = watch_add(&s->watch, mailbox_fd(s->mailbox));
+  return rc < 0 ? rc : watch_add(&s->watch, s->alarm.fd) < 0 ? -ENOMEM : 0;
+}
+
 static int open_parts(shard *s)
 {
   const conf *c = s->common->conf;
@@ -107,12 +107,9 @@ static int open_parts(shard *s)
   int rc = mailbox_open(c->mailbox + watches, &s->mailbox);
   if (rc < 0)
     return rc;
-  s->epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (s->epoll < 0)
-    return -errno;
-  rc = epoll_add(s, mailbox_fd(s->mailbox), SHARD_MAILBOX_TOKEN);
+  rc = alarm_open(&s->alarm);
   if (rc == 0)
-    rc = alarm_open(&s->alarm, s->epoll, SHARD_ALARM_TOKEN);
+    rc = watch_inside(s);
   if (rc == 0)
     rc = udp_open(&c->udp, &s->udp);
   if (rc < 0)
@@ -133,7 +130,6 @@ int shard_open(const shard_common *common, uint32_t index, shard **out)
     return -ENOMEM;
   s->common = common;
   s->index = index;
-  s->epoll = -1;
   s->alarm.fd = -1;
   log_init(&s->log, common->log_fd, common->conf->log_level, common->conf->log_format);
   entropy_init(&s->entropy);
@@ -164,7 +160,7 @@ int shard_adopt(shard *s, int fd, uint32_t steered)
   s->steered = all;
   s->steered[count - 1] = steered;
   s->ways.steered = all;
-  const int rc = epoll_add(s, fd, (uint32_t)count - 1);
+  const int rc = watch_add(&s->watch, fd);
   if (rc < 0)
     return rc;
   return udp_adopt(s->udp, fd);
@@ -211,8 +207,7 @@ void shard_close(shard *s)
   if (s->ep_memory != NULL)
     munmap(s->ep_memory, s->ep_size);
   alarm_close(&s->alarm);
-  if (s->epoll >= 0)
-    close(s->epoll);
+  watch_wipe(&s->watch);
   mailbox_close(s->mailbox);
   guard_close(s->guard);
   entropy_wipe(&s->entropy);
