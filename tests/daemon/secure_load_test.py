@@ -86,7 +86,25 @@ class OverDtls(unittest.TestCase):
                 return
         self.fail(seen)
 
-    def lose_sessions(self, seconds):
+    def test_the_writer_goes_on_when_the_server_comes_back(self):
+        for seconds in (8, 20, 40):
+            seen = self.lose_sessions(seconds, "--observe", "--clients", "3", "--rate", "20")
+            # Three observers and the writer; the latter once more, for the former have nothing to say.
+            self.assertEqual(seen["notifications_expected"],
+                             seen["answers"] + seen["skipped_states"] + seen["missing_states"])
+            if seen["handshakes"] >= 5 and seen["faults"]["incomplete"] == 3 and seen["missing_states"] > 0:
+                return
+        self.fail(seen)
+
+    def test_nobody_there_is_told_at_once(self):
+        port = daemon.ports.reserve()
+        begin = time.monotonic()
+        status, seen, err = self.load("coaps://127.0.0.1:%d/x" % port, "--requests", "1")
+        self.assertEqual((status, err), (UNREACHABLE, "copal: no secure session: Connection refused\n"))
+        self.assertEqual((seen["status"], "copal: %s\n" % seen["error"]), (status, err))
+        self.assertLess(time.monotonic() - begin, 25)  # the handshake's own patience is longer
+
+    def lose_sessions(self, seconds, *args):
         """What clients of a server say that ends in between."""
         port = daemon.ports.reserve()
         with self.daemon(port) as d:
@@ -108,8 +126,8 @@ class OverDtls(unittest.TestCase):
             later = threading.Thread(target=restart)
             later.start()
             # What the new server answers is 4.04: it has nothing.
-            _, seen, _ = self.load(uri, "--clients", "4", "--duration", str(seconds), "--warmup", "0.1",
-                                   "--ack-timeout", "0.2", "--timeout", "0.5")
+            _, seen, _ = self.load(uri, *(args or ("--clients", "4")), "--duration", str(seconds),
+                                   "--warmup", "0.1", "--ack-timeout", "0.2", "--timeout", "0.5")
             later.join()
             again[0].__exit__()
             return seen

@@ -218,6 +218,14 @@ static void on_failure(dtls_app *a, const dtls_failure *f, copal_time now)
   i->retry_at = now + RETRY_AFTER;
 }
 
+/* Messages may be given up sooner than handshakes, which take a server more time. */
+static copal_dur handshake_timeout(const load_plan *p)
+{
+  if (p->timeout == 0)
+    return 30 * COPAL_SECOND;
+  return p->timeout > 10 * COPAL_SECOND ? p->timeout : 10 * COPAL_SECOND;
+}
+
 static int open_dtls(wires *w)
 {
   const char *why;
@@ -231,7 +239,7 @@ static int open_dtls(wires *w)
                         .has_cid = true,
                         .mtu = MTU,
                         .retransmit = COPAL_SECOND,
-                        .timeout = w->plan->timeout > 0 ? w->plan->timeout : 30 * COPAL_SECOND};
+                        .timeout = handshake_timeout(w->plan)};
   w->sink = (copal_sink){reserve, commit};
   w->app = (dtls_app){on_message, on_open, on_close, on_failure, NULL, NULL};
   return dtls_open(&cfg, &w->dtls, &why, session_now()) == COPAL_OK ? 0 : -ENOMEM;
