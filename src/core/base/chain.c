@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chains of fixed chunks. */
 #include "core/base/chain.h"
+#include "core/base/cursor_join.h"
 
 #include <string.h>
 
@@ -43,7 +44,7 @@ void copal_chain_put(const copal_chain *c, const copal_pool *pool, copal_wr *w)
 
   for (const copal_chunk *chunk = c->head; chunk; chunk = chunk->next) {
     const size_t len = smaller(room, left);
-    copal_wr_span(w, copal_span_of(chunk->bytes, len));
+    copal_wr_bytes(w, chunk->bytes, len);
     left -= len;
   }
 }

@@ -6,7 +6,10 @@
 #include "copal/error.h"
 #include "core/base/cursor_join.h"
 
-enum { BE_MAX = 4 }; /* bytes of the widest integer */
+enum {
+  BE_MAX = 4,     /* bytes of the widest integer */
+  SHORT_MAX = 12, /* longer runs are worth a call */
+};
 
 copal_rd copal_rd_init(copal_span bytes)
 {
@@ -17,28 +20,35 @@ copal_rd copal_rd_init(copal_span bytes)
   return r;
 }
 
-copal_span copal_rd_span(copal_rd *r, size_t n)
+const uint8_t *copal_rd_take(copal_rd *r, size_t n)
 {
+  const uint8_t *p = r->ptr;
   /* A failed reader has nothing left, so every later read fails as well. */
   if (n > r->left) {
     r->left = 0;
     r->err = COPAL_EFORMAT;
-    return copal_span_none();
+    return NULL;
   }
-  const copal_span s = copal_span_of(r->ptr, n);
+  r->left -= n;
   /* An empty reader may stand on NULL, to which nothing may be added. */
   if (n > 0)
-    r->ptr += n;
-  r->left -= n;
-  return s;
+    r->ptr = p + n;
+  return p;
+}
+
+copal_span copal_rd_span(copal_rd *r, size_t n)
+{
+  const uint8_t *p = copal_rd_take(r, n);
+  return r->err == COPAL_OK ? copal_span_of(p, n) : copal_span_none();
 }
 
 uint32_t copal_rd_be(copal_rd *r, size_t n)
 {
-  const copal_span s = copal_rd_span(r, n <= BE_MAX ? n : SIZE_MAX);
+  const uint8_t *p = copal_rd_take(r, n <= BE_MAX ? n : SIZE_MAX);
   uint32_t v = 0;
-  for (size_t i = 0; i < s.len; i++)
-    v = v << 8 | s.ptr[i];
+  if (p != NULL)
+    for (; n > 0; n--)
+      v = v << 8 | *p++;
   return v;
 }
 
@@ -82,6 +92,36 @@ static void fill_be(uint8_t *p, uint32_t v, size_t n)
   }
 }
 
+void copal_wr_join(copal_wr *w, const uint8_t *tail, size_t n, unsigned head)
+{
+  if (w->err != COPAL_OK)
+    return;
+  if (n >= w->cap - w->len) {
+    w->err = COPAL_ENOSPC;
+    return;
+  }
+  uint8_t *p = w->buf + w->len;
+  w->len += n + 1;
+  *p++ = (uint8_t)head;
+  /* memcpy() must not see NULL, not even for no bytes. */
+  if (n > SHORT_MAX)
+    memcpy(p, tail, n);
+  else
+    while (n-- > 0)
+      p[n] = tail[n];
+}
+
+void copal_wr_bytes(copal_wr *w, const uint8_t *bytes, size_t n)
+{
+  if (n > 0)
+    copal_wr_join(w, bytes + 1, n - 1, *bytes);
+}
+
+void copal_wr_span(copal_wr *w, copal_span s)
+{
+  copal_wr_bytes(w, s.ptr, s.len);
+}
+
 void copal_wr_be(copal_wr *w, uint32_t v, size_t n)
 {
   uint8_t bytes[BE_MAX];
@@ -90,40 +130,17 @@ void copal_wr_be(copal_wr *w, uint32_t v, size_t n)
     return;
   }
   fill_be(bytes, v, n);
-  copal_wr_join(w, bytes, n, copal_span_none());
+  copal_wr_bytes(w, bytes, n);
 }
 
 void copal_wr_u8(copal_wr *w, uint8_t v)
 {
-  copal_wr_join(w, &v, 1, copal_span_none());
+  copal_wr_join(w, NULL, 0, v);
 }
 
 void copal_wr_u16(copal_wr *w, uint16_t v)
 {
   copal_wr_be(w, v, 2);
-}
-
-void copal_wr_join(copal_wr *w, const uint8_t *head, size_t n, copal_span tail)
-{
-  if (w->err != COPAL_OK)
-    return;
-  /* A head is a few bytes and no object fills the address space, so the sum cannot wrap. */
-  if (n + tail.len > w->cap - w->len) {
-    w->err = COPAL_ENOSPC;
-    return;
-  }
-  uint8_t *p = w->buf + w->len;
-  w->len += n + tail.len;
-  while (n-- > 0)
-    *p++ = *head++;
-  /* memcpy() must not see NULL, not even for no bytes. */
-  if (tail.len > 0)
-    memcpy(p, tail.ptr, tail.len);
-}
-
-void copal_wr_span(copal_wr *w, copal_span s)
-{
-  copal_wr_join(w, NULL, 0, s);
 }
 
 size_t copal_wr_mark(copal_wr *w, size_t n)

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "core/base/cursor_join.h"
 #include "core/proto/challenge.h"
 #include "core/proto/client.h"
 #include "core/proto/dedup.h"
@@ -117,24 +118,25 @@ int copal_ep_input(copal_ep *ep, const copal_path *path, copal_mspan dgram, copa
 
 void copal_ep_foresee(const copal_ep *ep, const copal_path *path, copal_span dgram)
 {
-  copal_rd r = copal_rd_init(dgram);
-  const uint8_t first = copal_rd_u8(&r);
-  const copal_code code = copal_rd_u8(&r);
-  const uint16_t mid = copal_rd_u16(&r);
-  const bool is_con = (first >> 4 & 3) == COPAL_CON;
+  copal_rd r = {dgram.ptr, dgram.len, COPAL_OK};
+  const uint32_t head = copal_rd_be(&r, COPAL_HEADER_SIZE);
+  const copal_code code = (copal_code)(head >> 16);
+  const bool is_con = (head >> 28 & 3) == COPAL_CON;
   if (r.err || !copal_code_is_request(code) || (is_con && copal_code_is_safe(code)))
     return; /* not to be remembered */
-  dedup_foresee(ep, path, mid);
+  dedup_foresee(ep, path, (uint16_t)head);
 }
 
 /* Ends what the quoted datagram belonged to. RFC 7252 section 4.2: the quote is vetted. */
 static int on_refused(copal_ep *ep, const copal_path *path, copal_span quoted, copal_time now)
 {
-  copal_rd r = copal_rd_init(quoted);
-  const uint8_t first = copal_rd_u8(&r);
-  copal_msg m = {.type = (copal_type)(first >> 4 & 3), .code = copal_rd_u8(&r)};
-  m.mid = copal_rd_u16(&r);
-  m.token = copal_rd_span(&r, copal_ext_get(&r, first & 15));
+  copal_rd r = {quoted.ptr, quoted.len, COPAL_OK};
+  const uint32_t head = copal_rd_be(&r, COPAL_HEADER_SIZE);
+  copal_msg m = {.type = (copal_type)(head >> 28 & 3),
+                 .code = (copal_code)(head >> 16),
+                 .mid = (uint16_t)head};
+  m.token.len = copal_ext_get(&r, head >> 24 & 15);
+  m.token.ptr = copal_rd_take(&r, m.token.len);
 
   if (r.err) /* too short to tell: proves nothing */
     return COPAL_ESTRAY;

@@ -2,6 +2,7 @@
 /* Suppressing and writing responses. */
 #include "core/proto/reply.h"
 
+#include "core/base/cursor_join.h"
 #include "core/proto/slice.h"
 
 enum {
@@ -79,10 +80,8 @@ int reply_write_tail(const copal_ep *ep, copal_wr *w, const reply_rules *rules,
   if (err)
     return err;
   put_options(w, r, own, own_count);
-  if (part.len) {
-    copal_wr_u8(w, COPAL_PAYLOAD_MARKER);
-    copal_wr_span(w, part);
-  }
+  if (part.len)
+    copal_wr_join(w, part.ptr, part.len, COPAL_PAYLOAD_MARKER);
   return w->err;
 }
 

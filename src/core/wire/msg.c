@@ -3,6 +3,7 @@
 #include "copal/msg.h"
 #include "copal/error.h"
 #include "copal/registry.h"
+#include "core/base/cursor_join.h"
 #include "core/wire/msg_body.h"
 #include "core/wire/option_split.h"
 
@@ -15,8 +16,12 @@ enum {
 
 int copal_msg_parse_body(copal_msg *m, unsigned tkl, copal_rd *r)
 {
-  m->token = copal_rd_span(r, copal_ext_get(r, tkl));
-  return r->err != COPAL_OK ? r->err : copal_opt_split(r, m);
+  const size_t len = copal_ext_get(r, tkl);
+  m->token.ptr = copal_rd_take(r, len);
+  if (r->err != COPAL_OK)
+    return r->err;
+  m->token.len = len;
+  return copal_opt_split(r, m);
 }
 
 /* What is wrong with type and code, if anything. */
@@ -35,17 +40,21 @@ static int head_check(const copal_msg *m, bool is_bare)
 
 int copal_msg_parse(copal_span dgram, copal_msg *m)
 {
-  *m = (copal_msg){0};
-  copal_rd r = {dgram.ptr, dgram.len, COPAL_OK};
-  const uint32_t head = copal_rd_be(&r, COPAL_HEADER_SIZE);
-  if (r.err != COPAL_OK)
+  m->type = COPAL_CON;
+  m->code = COPAL_CODE_EMPTY;
+  m->mid = 0;
+  m->token.ptr = m->options.ptr = m->payload.ptr = NULL;
+  m->token.len = m->options.len = m->payload.len = 0;
+  if (dgram.len < COPAL_HEADER_SIZE)
     return COPAL_ESHORT;
-  if (head >> 30 != VERSION)
+  const uint8_t *head = dgram.ptr;
+  if (head[0] >> 6 != VERSION)
     return COPAL_EVERSION;
-  const unsigned tkl = head >> 24 & 15;
-  m->type = (copal_type)(head >> 28 & 3);
-  m->code = (copal_code)(head >> 16);
-  m->mid = (uint16_t)head;
+  const unsigned tkl = head[0] & 15;
+  m->type = (copal_type)(head[0] >> 4 & 3);
+  m->code = head[1];
+  m->mid = (uint16_t)(head[2] << 8 | head[3]);
+  copal_rd r = {head + COPAL_HEADER_SIZE, dgram.len - COPAL_HEADER_SIZE, COPAL_OK};
   const int err = head_check(m, (tkl | r.left) == 0);
   return err != COPAL_OK ? err : copal_msg_parse_body(m, tkl, &r);
 }

@@ -2,36 +2,40 @@
 /* Writing datagrams. RFC 7252 section 3, RFC 8974 section 2.1. */
 #include "copal/error.h"
 #include "copal/msg.h"
-#include "core/base/cursor_join.h"
-#include "core/wire/extended.h"
 #include "core/wire/msg_body.h"
+#include "core/wire/option_next.h"
 
-enum { VERSION_BITS = 1 << 6 };
+enum {
+  VERSION_BITS = 1 << 6,
+  REST_SIZE = COPAL_HEADER_SIZE - 1, /* code and Message ID */
+};
 
 int copal_msg_put_body(copal_wr *w, const copal_msg *m, const copal_opt *opts, size_t opt_count)
 {
-  copal_opt_wr o = {w, 0};
+  size_t last = 0;
   if (opts == NULL)
-    copal_wr_join(w, NULL, 0, m->options);
+    copal_wr_bytes(w, m->options.ptr, m->options.len);
   else
-    for (; opt_count > 0; opt_count--, opts++)
-      copal_opt_put(&o, opts->number, opts->value);
-  const uint8_t marker = COPAL_PAYLOAD_MARKER;
+    for (; opt_count > 0; opt_count--, opts++) {
+      opt_put_next(w, opts->number - last, opts->value);
+      last = opts->number;
+    }
   if (m->payload.len > 0)
-    copal_wr_join(w, &marker, 1, m->payload);
+    copal_wr_join(w, m->payload.ptr, m->payload.len, COPAL_PAYLOAD_MARKER);
   return w->err;
 }
 
 void copal_msg_put_head(copal_wr *w, const copal_msg *m)
 {
-  uint8_t head[COPAL_HEADER_SIZE + EXT_SIZE_MAX];
-  uint8_t *p = head + COPAL_HEADER_SIZE;
+  uint8_t rest[REST_SIZE + EXT_SIZE_MAX];
+  uint8_t *p = rest + REST_SIZE;
   const unsigned tkl = ext_put(w, &p, m->token.len);
-  head[0] = (uint8_t)(VERSION_BITS | (unsigned)m->type << 4 | tkl);
-  head[1] = m->code;
-  head[2] = (uint8_t)(m->mid >> 8);
-  head[3] = (uint8_t)m->mid;
-  copal_wr_join(w, head, (size_t)(p - head), m->token);
+  const uint16_t mid = m->mid;
+  rest[0] = m->code;
+  rest[1] = (uint8_t)(mid >> 8);
+  rest[2] = (uint8_t)mid;
+  copal_wr_join(w, rest, (size_t)(p - rest), VERSION_BITS | (unsigned)m->type << 4 | tkl);
+  copal_wr_bytes(w, m->token.ptr, m->token.len);
 }
 
 int copal_msg_write(copal_wr *w, const copal_msg *m, const copal_opt *opts, size_t opt_count)
@@ -42,7 +46,7 @@ int copal_msg_write(copal_wr *w, const copal_msg *m, const copal_opt *opts, size
 
 int copal_msg_write_empty(copal_wr *w, copal_type type, uint16_t mid)
 {
-  const copal_msg m = {.type = type, .mid = mid};
-  copal_msg_put_head(w, &m);
+  const uint8_t rest[REST_SIZE] = {0, (uint8_t)(mid >> 8), (uint8_t)mid};
+  copal_wr_join(w, rest, REST_SIZE, VERSION_BITS | (unsigned)type << 4);
   return w->err;
 }

@@ -3,6 +3,7 @@
 #include "copal/option.h"
 #include "copal/error.h"
 #include "copal/msg.h"
+#include "core/base/cursor_join.h"
 #include "core/wire/extended.h"
 #include "core/wire/option_split.h"
 
@@ -18,53 +19,59 @@ uint32_t copal_ext_get(copal_rd *r, unsigned nibble)
          copal_rd_be(r, size <= EXT_SIZE_MAX ? size : SIZE_MAX);
 }
 
-/* What head_get() does for a header with extension bytes; apart from it, so that there nothing has
- * its address taken. A malformed header yields a length that fits nowhere. */
-static const uint8_t *head_get_long(const uint8_t *p, const uint8_t *end, uint32_t *number,
-                                    size_t *len)
+/* The usual option has a header of one byte and a value that is there: every walk spends its time
+ * on such, so they are read without a cursor. */
+static inline bool is_usual(unsigned head, size_t left)
 {
-  copal_rd r = {p + 1, (size_t)(end - p - 1), COPAL_OK};
-  *number += copal_ext_get(&r, *p >> 4);
-  *len = copal_ext_get(&r, *p & 15);
-  if (r.err != COPAL_OK)
-    *len = SIZE_MAX;
-  return r.ptr;
+  return head < EXT_BIAS_8 << 4 && (head & 15) < EXT_BIAS_8 && (head & 15) < left;
 }
 
-/* Reads the option header at `p`, which is before `end`; adds to `*number` and returns where the
- * value of `*len` bytes begins, or NULL when the option is malformed. This is where a parser spends
- * its time, so the usual header of one byte is read without a cursor. */
-static inline const uint8_t *head_get(const uint8_t *p, const uint8_t *end, uint32_t *number,
-                                      size_t *len)
+/* What copal_opt_next() does for all other options, malformed ones among them. */
+static inline bool next_unusual(copal_opt_iter *it, copal_opt *opt)
 {
-  if (*p >> 4 >= EXT_BIAS_8 || (*p & 15) >= EXT_BIAS_8) {
-    p = head_get_long(p, end, number, len);
-  } else {
-    *number += *p >> 4;
-    *len = *p++ & 15;
-  }
-  return *len <= (size_t)(end - p) && *number <= NUMBER_MAX ? p : NULL;
+  copal_rd *r = &it->rd;
+  const unsigned head = *copal_rd_take(r, 1);
+  const uint32_t number = it->number + copal_ext_get(r, head >> 4);
+  it->number = number;
+  opt->number = (uint16_t)number;
+  opt->value.len = copal_ext_get(r, head & 15);
+  /* More bytes than there can be make the reader fail. */
+  opt->value.ptr = copal_rd_take(r, number <= NUMBER_MAX ? opt->value.len : SIZE_MAX);
+  return r->err == COPAL_OK;
 }
 
 int copal_opt_split(const copal_rd *r, copal_msg *m)
 {
   const uint8_t *p = r->ptr;
-  const uint8_t *end = p + r->left;
-  uint32_t number = 0;
-  size_t len;
+  size_t left = r->left;
+  size_t number = 0; /* judged at the end: too few bytes can be there for it to wrap */
   m->options.ptr = p;
-  while (p != end && *p != COPAL_PAYLOAD_MARKER) {
-    p = head_get(p, end, &number, &len);
-    if (p == NULL)
+  while (left > 0 && *p != COPAL_PAYLOAD_MARKER) {
+    const unsigned head = *p;
+    if (is_usual(head, left)) {
+      const size_t size = 1 + (head & 15);
+      number += head >> 4;
+      p += size;
+      left -= size;
+      continue;
+    }
+    if (sizeof number > sizeof(uint32_t) && number > NUMBER_MAX)
       return COPAL_EFORMAT;
-    p += len;
+    copal_opt_iter it = {{p, left, COPAL_OK}, (uint32_t)number};
+    copal_opt opt;
+    if (!next_unusual(&it, &opt))
+      return COPAL_EFORMAT;
+    p = it.rd.ptr;
+    left = it.rd.left;
+    number = it.number;
   }
   m->options.len = (size_t)(p - m->options.ptr);
-  if (p == end)
+  if (number > NUMBER_MAX)
+    return COPAL_EFORMAT;
+  if (left == 0)
     return COPAL_OK;
-  m->payload.ptr = ++p;
-  m->payload.len = (size_t)(end - p);
-  return p != end ? COPAL_OK : COPAL_EFORMAT;
+  m->payload = copal_span_of(p + 1, left - 1);
+  return m->payload.len > 0 ? COPAL_OK : COPAL_EFORMAT;
 }
 
 copal_opt_iter copal_opt_iter_init(copal_span options)
@@ -74,19 +81,20 @@ copal_opt_iter copal_opt_iter_init(copal_span options)
 
 bool copal_opt_next(copal_opt_iter *it, copal_opt *opt)
 {
-  if (it->rd.left == 0)
+  const size_t left = it->rd.left;
+  if (left == 0)
     return false;
-  const uint8_t *end = it->rd.ptr + it->rd.left;
-  const uint8_t *value = head_get(it->rd.ptr, end, &it->number, &opt->value.len);
-  if (value == NULL) {
-    it->rd.left = 0;
-    it->rd.err = COPAL_EFORMAT;
-    return false;
-  }
-  opt->number = (uint16_t)it->number;
-  opt->value.ptr = value;
-  it->rd.ptr = value + opt->value.len;
-  it->rd.left = (size_t)(end - it->rd.ptr);
+  const uint8_t *p = it->rd.ptr;
+  const unsigned head = *p++;
+  const size_t len = head & 15;
+  const uint32_t number = it->number + (head >> 4);
+  if (!is_usual(head, left) || number > NUMBER_MAX)
+    return next_unusual(it, opt);
+  it->number = number;
+  opt->number = (uint16_t)number;
+  opt->value = copal_span_of(p, len);
+  it->rd.ptr = p + len;
+  it->rd.left = left - 1 - len;
   return true;
 }
 

@@ -2,10 +2,11 @@
 /* Writing option runs. RFC 7252 section 3.1. */
 #include "copal/error.h"
 #include "copal/option.h"
-#include "core/base/cursor_join.h"
-#include "core/wire/extended.h"
+#include "core/wire/option_next.h"
 
-enum { HEAD_MAX = 5 }; /* both nibbles, two extended delta bytes, two extended length bytes */
+/* Bytes for the extensions of delta and length, which are four at most: with no more than that,
+ * compilers that inline across files see a memcpy() beyond the end, which is never reached. */
+enum { EXTS_SIZE = 16 };
 
 unsigned copal_ext_put_long(copal_wr *w, uint8_t **p, size_t v)
 {
@@ -30,16 +31,21 @@ copal_opt_wr copal_opt_wr_init(copal_wr *w)
   return o;
 }
 
+void copal_opt_put_long(copal_wr *w, size_t delta, copal_span value)
+{
+  uint8_t ext[EXTS_SIZE];
+  uint8_t *p = ext;
+  unsigned head = ext_put(w, &p, delta) << 4;
+  head |= ext_put(w, &p, value.len);
+  copal_wr_join(w, ext, (size_t)(p - ext), head);
+  copal_wr_bytes(w, value.ptr, value.len);
+}
+
 void copal_opt_put(copal_opt_wr *o, uint16_t number, copal_span value)
 {
-  uint8_t head[HEAD_MAX];
-  uint8_t *p = head + 1;
-  copal_wr *w = o->w;
-  /* A descending number yields a delta beyond every limit. */
-  head[0] = (uint8_t)(ext_put(w, &p, (size_t)number - o->last) << 4);
-  head[0] |= (uint8_t)ext_put(w, &p, value.len);
+  const size_t delta = (size_t)number - o->last;
   o->last = number;
-  copal_wr_join(w, head, (size_t)(p - head), value);
+  opt_put_next(o->w, delta, value);
 }
 
 void copal_opt_put_uint(copal_opt_wr *o, uint16_t number, uint32_t value)

@@ -135,7 +135,8 @@ int copal_msg_write_stream(copal_wr *w, const copal_msg *m, const copal_opt *opt
     w->err = COPAL_EINVAL;
   uint8_t *p = len_put(w, head, len, m->code);
   head[0] |= (uint8_t)ext_put(w, &p, m->token.len);
-  copal_wr_join(w, head, (size_t)(p - head), m->token);
+  copal_wr_bytes(w, head, (size_t)(p - head));
+  copal_wr_bytes(w, m->token.ptr, m->token.len);
   return copal_msg_put_body(w, m, opts, opt_count);
 }
 
@@ -144,6 +145,7 @@ int copal_msg_write_ws(copal_wr *w, const copal_msg *m, const copal_opt *opts, s
   uint8_t head[FIRST_SIZE + CODE_SIZE + EXT_SIZE_MAX];
   uint8_t *p = len_put(w, head, 0, m->code);
   head[0] = (uint8_t)ext_put(w, &p, m->token.len);
-  copal_wr_join(w, head, (size_t)(p - head), m->token);
+  copal_wr_bytes(w, head, (size_t)(p - head));
+  copal_wr_bytes(w, m->token.ptr, m->token.len);
   return copal_msg_put_body(w, m, opts, opt_count);
 }

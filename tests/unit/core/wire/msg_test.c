@@ -134,6 +134,10 @@ static const bad BAD_ONES[] = {
     BAD("\x40\x01\x00\x01\xb1", COPAL_EFORMAT),
     BAD("\x40\x01\x00\x01\xf0", COPAL_EFORMAT),
     BAD("\x40\x01\x00\x01\x0f", COPAL_EFORMAT),
+    BAD("\x40\x01\x00\x01\xe0\xfe\xf2\x10", COPAL_EFORMAT), /* number 65536 at the end, */
+    BAD("\x40\x01\x00\x01\xe0\xfe\xf2\x10\x00\xff\x01", COPAL_EFORMAT), /* before a payload, */
+    BAD("\x40\x01\x00\x01\xe0\xfe\xf2\x10\x0d\x00\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        COPAL_EFORMAT), /* before an option with a long header */
     BAD("\x40\x00\x00\x01\x00", COPAL_EEMPTY),
     BAD("\x41\x00\x00\x01\x00", COPAL_EEMPTY),
     BAD("\x41\x00\x00\x01", COPAL_EEMPTY),
