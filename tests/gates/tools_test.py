@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The checkers find what they are there to find: each is run on a small tree with one fault."""
+import contextlib
 import importlib.machinery
 import importlib.util
+import io
+import json
 import os
 import pathlib
 import shutil
@@ -206,6 +209,71 @@ class Gates(Tree):
                 " .debug_info   0x00000000     0x999 /x/liba.a(a.o)\n")
         self.assertEqual(self.tool.map_sizes(text),
                          {("liba.a", "a.o"): 0x30, ("liba.a", "c.o"): 4})
+
+
+class Instructions(Tree):
+    """The codec of this tree, or one with a fault, is counted as the gate does it."""
+
+    SOURCES = ("base/cursor", "wire/msg", "wire/msg_put", "wire/option", "wire/option_put")
+
+    def setUp(self):
+        super().setUp()
+        self.tool = load("gates")
+        for name in (self.tool.CROSS + "gcc", self.tool.QEMU):
+            if not shutil.which(name):
+                self.skipTest("no " + name)
+        self.config = json.loads((ROOT / "tools/gates.json").read_text())
+        self.cpu = "cortex-m3"
+
+    def count(self, source="base/cursor", before="", after=""):
+        """Counts after `before` became `after` in a source of the codec."""
+        library = self.root / "liba.a"
+        for name in self.SOURCES:
+            text = (ROOT / "src/core" / (name + ".c")).read_text()
+            if name == source:
+                self.assertIn(before, text)
+                text = text.replace(before, after)
+            path = self.write(name + ".c", text)
+            self.tool.run("arm-none-eabi-gcc", *self.tool.FLAGS[self.cpu], "-std=c17", "-Os",
+                          "-DNDEBUG", "-ffreestanding", "-ffunction-sections", "-I",
+                          ROOT / "include", "-I", ROOT / "src", "-c", path, "-o",
+                          path.with_suffix(".o"))
+            self.tool.run("arm-none-eabi-ar", "rc", library, path.with_suffix(".o"))
+        return self.tool.count_instructions(self.config, self.cpu, library)
+
+    def broken(self, counts):
+        report = self.tool.Report()
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            self.tool.check_counts(report, self.config, self.cpu, counts)
+        return report.broken, out.getvalue()
+
+    def test_counts_are_the_same_each_time_and_inside_the_gates(self):
+        counts = self.count()
+        self.assertEqual(counts, self.count())
+        self.assertEqual(self.broken(counts)[0], 0, counts)
+
+    def test_slower_copying_breaks_the_gate(self):
+        counts = self.count("base/cursor", "      p[n] = tail[n];",
+                            '      { __asm__ volatile("nop"); p[n] = tail[n]; }')
+        broken, out = self.broken(counts)
+        self.assertEqual(broken, 1, counts)
+        self.assertRegex(out, "to write 51 B .*BROKEN")
+
+    def test_one_more_instruction_is_seen(self):
+        counts = self.count("wire/msg", "  const uint8_t *head = dgram.ptr;",
+                            '  __asm__ volatile("nop");\n  const uint8_t *head = dgram.ptr;')
+        usual = self.count()
+        self.assertEqual(counts["parse"], usual["parse"] + 1)
+        self.assertEqual(counts["serialise"], usual["serialise"])
+
+    def test_wrong_message_fails(self):
+        with self.assertRaisesRegex(self.tool.Failed, "something else than the message"):
+            self.count("wire/msg_put", "VERSION_BITS = 1 << 6", "VERSION_BITS = 1 << 7")
+
+    def test_wrong_parsing_fails(self):
+        with self.assertRaisesRegex(self.tool.Failed, "something else than the message"):
+            self.count("wire/option", "it->number = number;\n  opt->number",
+                       "it->number = number + 1;\n  opt->number")
 
 
 if __name__ == "__main__":
