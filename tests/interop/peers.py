@@ -29,9 +29,18 @@ INSTALL_TIME_S = 150
 RETRY_AFTER_S = 300
 
 
+class Missing(SystemExit):
+    """A peer cannot be had, and why: ends a test with status 77 unless it is caught."""
+
+    def __init__(self, why):
+        super().__init__(77)
+        self.why = " ".join(why.split())
+
+
 def skip(why):
-    print("skipped: " + " ".join(why.split()))
-    sys.exit(77)
+    missing = Missing(why)
+    print("skipped: " + missing.why)
+    raise missing
 
 
 def tool(name):
@@ -152,11 +161,13 @@ def pion():
     return os.path.join(installed("pion", PION + text, install), "client")
 
 
-def go_coap(program):
-    """The client or server of gocoap/, built against go-coap."""
+def go_coap(program, sources_in=os.path.join(HERE, "gocoap"), peer="go-coap"):
+    """A program of a directory that has a main.go for each, built against go-coap."""
     go = tool("go")
-    sources = {name: open(os.path.join(HERE, "gocoap", name, "main.go")).read()
-               for name in ("client", "server")}
+    sources = {}
+    for name in sorted(os.listdir(sources_in)):
+        with open(os.path.join(sources_in, name, "main.go")) as source:
+            sources[name] = source.read()
 
     def attempt(directory, module):
         for name, text in sources.items():
@@ -167,7 +178,8 @@ def go_coap(program):
             out.write("module peer\n\ngo 1.18\n")
         env = {"GOFLAGS": "-mod=mod"}
         return (step(go, "get", module, cwd=directory, env=env)
-                or step(go, "build", "-o", "bin/", "./client", "./server", cwd=directory, env=env))
+                or step(go, "build", "-o", "bin/", *("./" + name for name in sources),
+                        cwd=directory, env=env))
 
     def install(directory):
         wrong = None
@@ -178,4 +190,4 @@ def go_coap(program):
         return wrong
 
     version = " ".join(GO_COAP) + "".join(sources.values())
-    return os.path.join(installed("go-coap", version, install), "bin", program)
+    return os.path.join(installed(peer, version, install), "bin", program)
