@@ -461,8 +461,10 @@ COPAL_API void copal_ep_refuse(copal_ep *ep, const copal_path *path, copal_span 
  * called. Never from inside render(). */
 COPAL_API void copal_ep_notify(copal_ep *ep, copal_subject *subject, copal_time now);
 
-/* Asks the reviewer about each relation: those that may not go on are told so and end. Not from
- * inside a callback. RFC 7641 section 4.2. */
+/* Asks the reviewer about each relation: those that may not go on are told so and end, about
+ * `notify_burst` of them at once, the others as copal_ep_expire() is called; until then each is
+ * asked about before anything is sent to it. The reviewer is lent until the next review, at most to
+ * the end of the endpoint. Not from inside a callback. RFC 7641 section 4.2. */
 COPAL_API void copal_ep_review(copal_ep *ep, copal_reviewer *reviewer, copal_time now);
 
 /* Ends all relations of the subject without a word; calls on_idle(). */

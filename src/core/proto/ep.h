@@ -151,6 +151,8 @@ typedef struct rendering {
   copal_code code;
 } rendering;
 
+struct relation;
+
 /* What most functions touch comes first: small processors reach 124 bytes with one instruction. */
 struct copal_ep {
   bool is_ending;          /* copal_ep_wipe() is under way: no new exchanges */
@@ -177,6 +179,12 @@ struct copal_ep {
   copal_map observers_by_path, relations_by_token;
   copal_stats stats;
   copal_ep_cfg cfg;
+  /* While relations are reviewed: asks about one, or about some of those that nobody has asked
+   * about yet. A pointer, so that who never calls copal_ep_review() need not have it. NULL: all is
+   * done. */
+  void (*review)(copal_ep *ep, struct relation *r, copal_time now);
+  copal_reviewer *reviewer;
+  uint32_t reviewed; /* observers in front of this place in the pool have been */
 };
 
 /* True when the request has none of the options that say how it is to be answered. Most have none.

@@ -481,6 +481,7 @@ void observe_refuse(copal_ep *ep, relation *r, copal_code code)
 /* Brings one client up to date. The relation may have ended when this returns. */
 static void update(copal_ep *ep, relation *r, copal_time now)
 {
+  burst_judge(ep, r, now);
   unqueue(r);
   if (r->subject && render(ep, r, now))
     return; /* nothing to say now; it stays stale until the subject changes again */
@@ -672,6 +673,7 @@ static void retransmit(copal_ep *ep, observer *o, copal_time now)
 
   r->retransmits++;
   o->interval *= 2;
+  burst_judge(ep, r, now);
   if (r->subject && render(ep, r, now)) {
     await_ack(ep, r, now);
     return;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Changes told in bursts. RFC 7641 sections 4.2 and 4.4. */
+/* Changes told, and rights reviewed, in bursts. RFC 7641 sections 4.2 and 4.4. */
 #include "core/proto/observe_burst.h"
 
 #include "core/proto/mid.h"
@@ -74,9 +74,22 @@ static void renumber(copal_ep *ep, copal_subject *s, copal_time now)
   s->told = s->sequence;
 }
 
+static bool has_untold(const copal_ep *ep)
+{
+  return !copal_list_is_empty(&ep->telling);
+}
+
+void burst_judge(copal_ep *ep, relation *r, copal_time now)
+{
+  if (ep->review)
+    ep->review(ep, r, now);
+}
+
 void burst_go_on(copal_ep *ep, copal_time now)
 {
-  for (uint32_t left = ep->cfg.notify_burst; left > 0 && burst_is_due(ep);) {
+  if (ep->review)
+    ep->review(ep, NULL, now);
+  for (uint32_t left = ep->cfg.notify_burst; left > 0 && has_untold(ep);) {
     copal_subject *s = COPAL_AROUND(ep->telling.next, copal_subject, telling);
     const uint32_t count = least(s->untold, left);
     left -= count;
@@ -87,5 +100,5 @@ void burst_go_on(copal_ep *ep, copal_time now)
 
 bool burst_is_due(const copal_ep *ep)
 {
-  return !copal_list_is_empty(&ep->telling);
+  return has_untold(ep) || ep->review;
 }

@@ -1385,6 +1385,93 @@ static void many_observers_are_told_in_bursts(void **state)
 }
 
 /* Whoever waits for the first change is told of the second; the others when they may be. */
+/* Refuses all, and counts how often it is asked. */
+typedef struct gate {
+  copal_reviewer hook; /* first */
+  unsigned asked;
+} gate;
+
+static copal_code refuse_all(copal_reviewer *r, const copal_subject *s, const copal_path *path,
+                             copal_code method)
+{
+  (void)s, (void)path, (void)method;
+  ((gate *)r)->asked++;
+  return COPAL_CODE_FORBIDDEN;
+}
+
+static void expect_refusals(fixture *f, uint8_t first, uint8_t last)
+{
+  for (uint8_t i = first; i <= last; i++) {
+    const copal_path p = fx_peer(i);
+    const note n = next_to(f, &p);
+    expect_last_word(&n, COPAL_CODE_FORBIDDEN, i);
+    reply_empty(f, &p, COPAL_ACK, n.mid, COPAL_OK);
+  }
+  fx_expect_nothing(f);
+}
+
+static void rfc7641_4_2_many_are_reviewed_in_bursts(void **state)
+{
+  fixture *f = *state;
+  gate g = {.hook.judge = refuse_all};
+  gather_crowd(f);
+  copal_ep_review(f->ep, &g.hook, f->now);
+  assert_int_equal(g.asked, 2);
+  expect_refusals(f, 1, 2);
+  go_on(f);
+  assert_int_equal(g.asked, 4);
+  expect_refusals(f, 3, 4);
+  go_on(f);
+  expect_refusals(f, 5, 5);
+  assert_int_equal(g.asked, CROWD);
+  assert_true(copal_ep_deadline(f->ep) > f->now);
+  expect_no_relations(f);
+}
+
+/* A change meanwhile is told to nobody who would be refused. */
+static void rfc7641_4_2_who_waits_for_the_review_is_told_no_change(void **state)
+{
+  fixture *f = *state;
+  gate g = {.hook.judge = refuse_all};
+  gather_crowd(f);
+  copal_ep_review(f->ep, &g.hook, f->now);
+  expect_refusals(f, 1, 2);
+  change(f, asked, "a1");
+  expect_refusals(f, 3, 4);
+  go_on(f);
+  expect_refusals(f, 5, 5);
+  assert_int_equal(g.asked, CROWD);
+  expect_no_relations(f);
+}
+
+/* So it is with what has been sent and is not acknowledged. */
+static void rfc7641_4_5_2_who_waits_for_the_review_is_refused_in_a_retransmission(void **state)
+{
+  fixture *f = *state;
+  gate g = {.hook.judge = refuse_all};
+  gather_crowd(f);
+  change(f, asked, "a1");
+  expect_burst(f, 1, 2, "a1");
+  go_on(f);
+  expect_burst(f, 3, 4, "a1");
+  go_on(f);
+  expect_burst(f, 5, 5, "a1");
+  f->now += 4 * second; /* all are to be sent once more */
+  copal_ep_review(f->ep, &g.hook, f->now);
+  fx_expect_nothing(f);
+  go_on(f);
+  assert_int_equal(f->sent_count, CROWD); /* at random instants, so in any order */
+  for (int i = 0; i < CROWD; i++) {
+    const copal_path p = f->sent[i].path;
+    const note n = next_to(f, &p);
+    expect_last_word(&n, COPAL_CODE_FORBIDDEN, n.token[0]);
+    reply_empty(f, &p, COPAL_ACK, n.mid, COPAL_OK);
+  }
+  fx_expect_nothing(f);
+  assert_int_equal(g.asked, CROWD);
+  expect_no_relations(f);
+}
+
 static void rfc7641_4_5_2_a_change_between_bursts_reaches_all(void **state)
 {
   fixture *f = *state;
@@ -1953,6 +2040,9 @@ int main(void)
       TEST(rfc7641_4_5_1_even_the_shortest_estimate_rises),
       TEST(rfc7641_4_5_1_round_trips_that_vary_are_averaged),
       TEST(many_observers_are_told_in_bursts),
+      TEST(rfc7641_4_2_many_are_reviewed_in_bursts),
+      TEST(rfc7641_4_2_who_waits_for_the_review_is_told_no_change),
+      TEST(rfc7641_4_5_2_who_waits_for_the_review_is_refused_in_a_retransmission),
       TEST(rfc7641_4_5_2_a_change_between_bursts_reaches_all),
       TEST(rfc7641_4_2_no_burst_sends_what_a_change_has_replaced),
       TEST(rfc7252_4_2_what_is_repeated_after_bursts_is_the_same_message),
