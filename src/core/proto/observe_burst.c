@@ -87,8 +87,7 @@ void burst_judge(copal_ep *ep, relation *r, copal_time now)
 
 void burst_go_on(copal_ep *ep, copal_time now)
 {
-  if (ep->review)
-    ep->review(ep, NULL, now);
+  burst_judge(ep, NULL, now);
   for (uint32_t left = ep->cfg.notify_burst; left > 0 && has_untold(ep);) {
     copal_subject *s = COPAL_AROUND(ep->telling.next, copal_subject, telling);
     const uint32_t count = least(s->untold, left);

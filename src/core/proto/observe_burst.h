@@ -17,7 +17,8 @@ void burst_shrink(copal_ep *ep, copal_subject *s);
 void burst_begin(copal_ep *ep, copal_subject *s, copal_time now);
 
 /* The client of a relation is about to be sent something: when the reviewer may not have come to it
- * yet it is asked now, and the relation is over if it says so. */
+ * yet it is asked now, and the relation is over if it says so. NULL: it is asked about some of
+ * those that wait. */
 void burst_judge(copal_ep *ep, relation *r, copal_time now);
 
 /* Tells some of those who have not been told yet, and asks about some of those who have not been
