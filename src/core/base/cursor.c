@@ -92,7 +92,9 @@ static void fill_be(uint8_t *p, uint32_t v, size_t n)
   }
 }
 
-void copal_wr_join(copal_wr *w, const uint8_t *tail, size_t n, unsigned head)
+/* Inlined where many lengths meet it would make gcc 12 see copies that cannot be. */
+__attribute__((noinline)) void copal_wr_join(copal_wr *w, const uint8_t *tail, size_t n,
+                                             unsigned head)
 {
   if (w->err != COPAL_OK)
     return;

@@ -93,6 +93,11 @@ static relation *find_mid(const observer *o, uint16_t mid)
   return NULL;
 }
 
+static copal_dur least(copal_dur a, copal_dur b)
+{
+  return a < b ? a : b;
+}
+
 static uint32_t beats(copal_time now)
 {
   return (uint32_t)(now >> BEAT_SHIFT);
@@ -403,6 +408,15 @@ static void look_again(observer *o, uint32_t beat)
     o->quiet = beat;
 }
 
+/* The next notification is due a round-trip time after this one. One for each round trip on average
+ * is what RFC 7641 section 4.5.1 asks for: what a timer was late, which goes by ticks, is made up
+ * for, lest the tick set the pace where the round trip is shorter. */
+static void pace(const copal_ep *ep, observer *o, copal_time now)
+{
+  const copal_dur late = (copal_dur)(now - o->free_at);
+  o->free_at = now + o->rtt - least(late, ep->cfg.timer_tick);
+}
+
 /* Sends a new notification. */
 static void transmit(copal_ep *ep, relation *r, copal_time now)
 {
@@ -419,7 +433,7 @@ static void transmit(copal_ep *ep, relation *r, copal_time now)
     ep->stats.notify_nons++;
     r->nons = (uint16_t)(r->nons + (r->nons < NONS_MAX));
     r->spoken = (uint16_t)beats(now);
-    o->free_at = now + o->rtt;
+    pace(ep, o, now);
     look_again(o, beats(now) + QUIET_BEATS + 1);
     rest(ep, o);
   }
@@ -577,11 +591,6 @@ void copal_ep_notify(copal_ep *ep, copal_subject *s, copal_time now)
 
 /* --------------------------------------------------------------------------- acknowledgement, time
  */
-
-static copal_dur least(copal_dur a, copal_dur b)
-{
-  return a < b ? a : b;
-}
 
 /* The round-trip time is the mean of its samples, as in RFC 6298 section 2, but for two things. The
  * first ones may have waited in our queues or the client's, as when many clients are notified
