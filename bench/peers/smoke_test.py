@@ -80,13 +80,18 @@ class Told(unittest.TestCase):
         losses.add(load_result(missing=5, last_state_seen=False, failed=True, wrong_by=wrong))
         self.assertEqual(losses.counts, {
             "unanswered within a second": 3, "notifications not there within a second": 5,
-            "runs in which the last state did not reach all": 1, "wrong backwards": 2})
+            "runs in which the last state did not reach all": 1, "older states after newer ones": 2})
         self.assertIn("(right: 200)", losses.text())
 
     def test_a_figure_with_losses_is_marked(self):
         record = {"medians": {"libcoap": 7.0, "go-coap": 8.0}, "skipped": {}, "lost": {"go-coap": "x"}}
         self.assertEqual(compare.figure(record, "libcoap"), "7.00")
         self.assertEqual(compare.figure(record, "go-coap"), "8.00*")
+
+    def test_so_is_one_of_fewer_runs(self):
+        record = {"medians": {"libcoap": 7.0}, "skipped": {"libcoap": "x", "aiocoap": "y"}, "lost": {}}
+        self.assertEqual(compare.figure(record, "libcoap"), "7.00*")
+        self.assertEqual(compare.figure(record, "aiocoap"), "skip")
 
 
 class Program(unittest.TestCase):
