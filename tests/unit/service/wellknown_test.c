@@ -497,7 +497,7 @@ static void listings_that_are_kept_do_not_stand_for_each_other(void **state)
   linkindex *x = index_of_a_thousand();
   for (int round = 0; round < 3; round++)
     for (int tens = 10; tens < 10 + 2 * LINKMEMO_MAX; tens++) {
-      char argument[16];
+      char argument[24];
       linkindex_slice all;
       linkindex_slice part;
       snprintf(argument, sizeof argument, "href=/%d*", tens);
