@@ -8,6 +8,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "server/clock.h"
+
 enum { NEAR_MS = 100 }; /* up to here it is a timeout */
 
 int alarm_open(alarm_clock *a)
@@ -24,12 +26,14 @@ void alarm_close(alarm_clock *a)
   a->fd = -1;
 }
 
-static bool set(alarm_clock *a, copal_time deadline, copal_time now)
+/* To the instant, not to what is left of the time until then: who sleeps may have looked at the
+ * clock a while ago. */
+static bool set(alarm_clock *a, copal_time deadline)
 {
-  const uint64_t left = deadline - now;
-  const struct itimerspec at = {.it_value = {.tv_sec = (time_t)(left / COPAL_SECOND),
-                                             .tv_nsec = (long)(left % COPAL_SECOND) * 1000}};
-  const bool is_set = timerfd_settime(a->fd, 0, &at, NULL) == 0;
+  const uint64_t since_boot = deadline - CLOCK_AT_BOOT;
+  const struct itimerspec at = {.it_value = {.tv_sec = (time_t)(since_boot / COPAL_SECOND),
+                                             .tv_nsec = (long)(since_boot % COPAL_SECOND) * 1000}};
+  const bool is_set = timerfd_settime(a->fd, TFD_TIMER_ABSTIME, &at, NULL) == 0;
   a->rings = is_set ? deadline : COPAL_NEVER;
   return is_set;
 }
@@ -44,7 +48,7 @@ int alarm_wait_ms(alarm_clock *a, copal_time deadline, copal_time now)
   const int wait = ms > INT32_MAX ? INT32_MAX : (int)ms;
   if (wait < NEAR_MS)
     return wait;
-  if (a->rings <= deadline || set(a, deadline, now))
+  if (a->rings <= deadline || set(a, deadline))
     return -1;
   return wait;
 }

@@ -87,6 +87,17 @@ static void alarm_rings_for_a_deadline_that_comes_nearer(void **state)
   assert_true(clock_now() >= now + 120000);
 }
 
+/* The present instant is what the thread takes for it: the time may be up sooner. */
+static void alarm_rings_in_time_for_who_has_not_looked_at_the_clock(void **state)
+{
+  alarm_clock *a = *state;
+  const copal_time deadline = clock_now() + 150000;
+  const copal_time long_ago = deadline - 3600 * (copal_time)COPAL_SECOND;
+  assert_int_equal(alarm_wait_ms(a, deadline, long_ago), -1);
+  assert_true(has_rung(a, PATIENCE_MS));
+  assert_true(clock_now() >= deadline);
+}
+
 /* It has rung, nobody was told, and what it rang for is over: it is set for what comes then. */
 static void alarm_that_nobody_heard_does_not_hold_up_the_next(void **state)
 {
@@ -123,6 +134,8 @@ int main(void)
       cmocka_unit_test_setup_teardown(alarm_stays_set_while_deadlines_move_away, setup, teardown),
       cmocka_unit_test_setup_teardown(alarm_rings_for_a_deadline_that_comes_nearer, setup,
                                       teardown),
+      cmocka_unit_test_setup_teardown(alarm_rings_in_time_for_who_has_not_looked_at_the_clock,
+                                      setup, teardown),
       cmocka_unit_test_setup_teardown(alarm_that_nobody_heard_does_not_hold_up_the_next, setup,
                                       teardown),
       cmocka_unit_test(alarm_gives_a_timeout_when_it_cannot_be_set),
