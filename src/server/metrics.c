@@ -230,7 +230,7 @@ void metrics_add(metrics *sum, const metrics *m)
     sum->ep.rejected[i] += m->ep.rejected[i];
 }
 
-enum { FANOUT_COUNT = 4 };
+enum { FANOUT_COUNT = 5 };
 
 /* Appends the counters of the services; returns the new number of fields. */
 static size_t add_services(log_field *fields, size_t count, const router *mounted)
@@ -260,7 +260,8 @@ static size_t add_shared(log_field *fields, size_t count, const metrics_shared *
   const store_count fanned[FANOUT_COUNT] = {{"fanout_watches", shared->fanout.watches},
                                             {"fanout_posted", shared->fanout.posted},
                                             {"fanout_merged", shared->fanout.merged},
-                                            {"fanout_refused", shared->fanout.refused}};
+                                            {"fanout_refused", shared->fanout.refused},
+                                            {"fanout_passed", shared->fanout.passed}};
   for (size_t i = 0; i < shared->count; i++)
     if (shared->counts[i].value != 0)
       fields[count++] = log_number(shared->counts[i].name, shared->counts[i].value);

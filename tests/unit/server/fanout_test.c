@@ -323,6 +323,49 @@ static void every_watch_sees_the_last_state(void **state)
   assert_int_equal(fanout_stats_now(the_fanout).refused, 0);
 }
 
+/* The table of each stripe is made anew several times while what it holds is looked for. */
+static void tables_grow_while_resources_change(void **state)
+{
+  enum { OTHERS = 1 << 14 };
+  watch **others = malloc(OTHERS * sizeof(watch *));
+  watcher nobody = {on_change};
+  listener l[KEYS];
+  pthread_t writer;
+  store_port *port;
+  char key[32];
+  place p;
+  (void)state;
+  assert_non_null(others);
+  atomic_store(&writers_done, 0);
+  open_place(&p);
+  for (int k = 0; k < KEYS; k++)
+    listen_at(&l[k], &p, keys[k]);
+  assert_int_equal(store_port_open(the_store, NULL, &port), COPAL_OK);
+  atomic_store(&watchers_ready, SHARDS);
+  assert_int_equal(pthread_create(&writer, NULL, write_all, port), 0);
+  for (int i = 0; i < OTHERS; i++) {
+    snprintf(key, sizeof key, "/other/%d", i);
+    others[i] = watch_open(&p.env, copal_span_str(key), &nobody);
+    assert_non_null(others[i]);
+    run_messages(&p);
+  }
+  pthread_join(writer, NULL);
+  run_messages(&p);
+  store_view_renew(p.port);
+  for (int k = 0; k < KEYS; k++) {
+    store_item item;
+    assert_int_equal(store_get(p.port, copal_span_str(keys[k]), &item, 1), STORE_OK);
+    assert_true(item.rev == l[k].rev);
+    watch_close(l[k].watch);
+  }
+  for (int i = 0; i < OTHERS; i++)
+    watch_close(others[i]);
+  assert_int_equal(fanout_stats_now(the_fanout).watches, 0);
+  close_place(&p);
+  store_port_close(port);
+  free(others);
+}
+
 /* What a change costs does not grow with what else is watched. */
 static void a_change_goes_by_few_watches_of_others(void **state)
 {
@@ -367,6 +410,7 @@ int main(void)
       TEST(a_watch_may_close_itself),
       TEST(a_full_mailbox_is_counted),
       TEST(every_watch_sees_the_last_state),
+      TEST(tables_grow_while_resources_change),
       TEST(a_change_goes_by_few_watches_of_others),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

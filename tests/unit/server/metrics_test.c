@@ -63,7 +63,7 @@ static void metrics_line_leaves_out_rare_zeros(void **state)
   const metrics_shared shared = {.stored = {.resources = 11, .bytes = 22},
                                  .counts = {{"store_commits", 5}, {"store_repeats", 0}},
                                  .count = 2,
-                                 .fanout = {.posted = 6}};
+                                 .fanout = {.posted = 6, .passed = 7}};
   assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
   log_init(&l, fds[1], LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
   metrics_log(&l, &m, &shared, &mounted);
@@ -73,7 +73,8 @@ static void metrics_line_leaves_out_rare_zeros(void **state)
   assert_non_null(strstr(buf, " resources=11 store_bytes=22 "));
   assert_non_null(strstr(buf, " rx_requests=7 "));
   assert_non_null(strstr(buf, " timeouts=2 "));
-  assert_non_null(strstr(buf, " rejected_EFORMAT=4 store_commits=5 fanout_posted=6 once=1\n"));
+  assert_non_null(
+      strstr(buf, " rejected_EFORMAT=4 store_commits=5 fanout_posted=6 fanout_passed=7 once=1\n"));
   assert_null(strstr(buf, "store_repeats"));
   assert_null(strstr(buf, "fanout_refused"));
   assert_null(strstr(buf, "never"));
