@@ -409,12 +409,13 @@ static void look_again(observer *o, uint32_t beat)
 }
 
 /* The next notification is due a round-trip time after this one. One for each round trip on average
- * is what RFC 7641 section 4.5.1 asks for: what a timer was late, which goes by ticks, is made up
- * for, lest the tick set the pace where the round trip is shorter. */
+ * is what RFC 7641 section 4.5.1 asks for: timers go by ticks, and lest the tick set the pace where
+ * the round trip is shorter, what has been missed is made up for, a tick at most. Who has been
+ * silent so long may hear that much at once. */
 static void pace(const copal_ep *ep, observer *o, copal_time now)
 {
   const copal_dur late = (copal_dur)(now - o->free_at);
-  o->free_at = now + o->rtt - least(late, ep->cfg.timer_tick);
+  o->free_at = now + o->rtt - least(late, copal_timerq_tick(&ep->timers));
 }
 
 /* Sends a new notification. */

@@ -1410,7 +1410,6 @@ static void many_observers_are_told_in_bursts(void **state)
   assert_true(copal_ep_deadline(f->ep) > f->now);
 }
 
-/* Whoever waits for the first change is told of the second; the others when they may be. */
 /* Refuses all, and counts how often it is asked. */
 typedef struct gate {
   copal_reviewer hook; /* first */
@@ -1423,6 +1422,14 @@ static copal_code refuse_all(copal_reviewer *r, const copal_subject *s, const co
   (void)s, (void)path, (void)method;
   ((gate *)r)->asked++;
   return COPAL_CODE_FORBIDDEN;
+}
+
+static copal_code refuse_none(copal_reviewer *r, const copal_subject *s, const copal_path *path,
+                              copal_code method)
+{
+  (void)s, (void)path, (void)method;
+  ((gate *)r)->asked++;
+  return 0;
 }
 
 static void expect_refusals(fixture *f, uint8_t first, uint8_t last)
@@ -1498,6 +1505,59 @@ static void rfc7641_4_5_2_who_waits_for_the_review_is_refused_in_a_retransmissio
   expect_no_relations(f);
 }
 
+/* Who has been asked about by the old rules is asked about by the new ones. */
+static void rfc7641_4_2_a_review_during_a_review_asks_about_all(void **state)
+{
+  fixture *f = *state;
+  gate lenient = {.hook.judge = refuse_none}, strict = {.hook.judge = refuse_all};
+  gather_crowd(f);
+  copal_ep_review(f->ep, &lenient.hook, f->now);
+  go_on(f);
+  assert_int_equal(lenient.asked, 4);
+  copal_ep_review(f->ep, &strict.hook, f->now);
+  expect_refusals(f, 1, 2);
+  go_on(f);
+  expect_refusals(f, 3, 4);
+  go_on(f);
+  expect_refusals(f, 5, 5);
+  assert_int_equal(lenient.asked, 4);
+  assert_int_equal(strict.asked, CROWD);
+  expect_no_relations(f);
+}
+
+/* Whoever leaves meanwhile is not asked about, nor does his place hold up the others. */
+static void a_review_goes_by_the_places_of_those_who_have_left(void **state)
+{
+  fixture *f = *state;
+  gate g = {.hook.judge = refuse_all};
+  gather_crowd(f);
+  copal_ep_review(f->ep, &g.hook, f->now);
+  expect_refusals(f, 1, 2);
+  for (uint8_t i = 3; i <= 4; i++) {
+    const copal_path gone = fx_peer(i);
+    copal_ep_forget(f->ep, &gone, f->now);
+  }
+  go_on(f);
+  go_on(f);
+  expect_refusals(f, 5, 5);
+  assert_int_equal(g.asked, 3);
+  expect_no_relations(f);
+}
+
+/* The endpoint makes way for another: nobody is left unasked, and nothing is said after its end. */
+static void an_endpoint_that_parts_ends_its_review(void **state)
+{
+  fixture *f = *state;
+  gate g = {.hook.judge = refuse_all};
+  gather_crowd(f);
+  copal_ep_review(f->ep, &g.hook, f->now);
+  copal_ep_part(f->ep, f->now);
+  assert_int_equal(g.asked, CROWD);
+  expect_refusals(f, 1, CROWD);
+  expect_no_relations(f);
+}
+
+/* Whoever waits for the first change is told of the second; the others when they may be. */
 static void rfc7641_4_5_2_a_change_between_bursts_reaches_all(void **state)
 {
   fixture *f = *state;
@@ -2070,6 +2130,9 @@ int main(void)
       TEST(rfc7641_4_2_many_are_reviewed_in_bursts),
       TEST(rfc7641_4_2_who_waits_for_the_review_is_told_no_change),
       TEST(rfc7641_4_5_2_who_waits_for_the_review_is_refused_in_a_retransmission),
+      TEST(rfc7641_4_2_a_review_during_a_review_asks_about_all),
+      TEST(a_review_goes_by_the_places_of_those_who_have_left),
+      TEST(an_endpoint_that_parts_ends_its_review),
       TEST(rfc7641_4_5_2_a_change_between_bursts_reaches_all),
       TEST(rfc7641_4_2_no_burst_sends_what_a_change_has_replaced),
       TEST(rfc7252_4_2_what_is_repeated_after_bursts_is_the_same_message),
