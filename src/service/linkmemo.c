@@ -42,7 +42,8 @@ bool linkmemo_get(linkmemo *m, copal_span name, uint64_t generation, uint64_t of
     const size_t left = e->len - from;
     *total = e->len;
     *len = left < room.len ? left : room.len;
-    memcpy(room.ptr, e->bytes + e->name_len + from, *len);
+    if (*len > 0)
+      memcpy(room.ptr, e->bytes + e->name_len + from, *len);
     e->asked = ++m->questions;
   }
   pthread_mutex_unlock(&m->lock);
