@@ -236,23 +236,23 @@ static copal_time next_deadline(const shard *s)
 
 static void dispatch(shard *s)
 {
-  const struct pollfd *fds = s->watch.fds;
-  if (fds[SHARD_WATCHES_MAILBOX].revents != 0)
+  const struct pollfd *fds = s->pollset.fds;
+  if (fds[SHARD_POLLS_MAILBOX].revents != 0)
     mailbox_clear(s->mailbox);
-  if (fds[SHARD_WATCHES_ALARM].revents != 0)
+  if (fds[SHARD_POLLS_ALARM].revents != 0)
     alarm_rung(&s->alarm);
-  for (uint32_t i = SHARD_WATCHES_SOCKETS; i < s->watch.count; i++) {
+  for (uint32_t i = SHARD_POLLS_SOCKETS; i < s->pollset.count; i++) {
     if (fds[i].revents == 0)
       continue;
     if ((fds[i].revents & POLLERR) != 0)
-      receive_errors(s, i - SHARD_WATCHES_SOCKETS);
-    mark_ready(s, i - SHARD_WATCHES_SOCKETS);
+      receive_errors(s, i - SHARD_POLLS_SOCKETS);
+    mark_ready(s, i - SHARD_POLLS_SOCKETS);
   }
 }
 
 static void poll_sockets(shard *s, int timeout_ms)
 {
-  if (watch_wait(&s->watch, timeout_ms) > 0)
+  if (pollset_wait(&s->pollset, timeout_ms) > 0)
     dispatch(s);
 }
 

@@ -9,18 +9,18 @@
 #include "server/alarm_clock.h"
 #include "server/entropy.h"
 #include "server/pipeline.h"
+#include "server/pollset.h"
 #include "server/secure.h"
 #include "server/shard.h"
 #include "server/timers.h"
-#include "server/watch.h"
 #include "server/ways.h"
 #include "transport/udp.h"
 
 /* What a shard sleeps on. */
 enum {
-  SHARD_WATCHES_MAILBOX,
-  SHARD_WATCHES_ALARM,
-  SHARD_WATCHES_SOCKETS, /* the first of them */
+  SHARD_POLLS_MAILBOX,
+  SHARD_POLLS_ALARM,
+  SHARD_POLLS_SOCKETS, /* the first of them */
 };
 
 typedef enum shard_state {
@@ -62,7 +62,7 @@ struct shard {
   pthread_t thread;
   bool has_thread;
   mailbox *mailbox;
-  watch watch;
+  pollset pollset;
   alarm_clock alarm;
 
   void *ep_memory;

@@ -40,7 +40,7 @@ static void run_yield(shard_msg *m, shard *s)
   s->drain_until = s->now + ((drain_msg *)m)->timeout;
   s->state = SHARD_YIELDING;
   for (int i = 0; i < udp_count(s->udp); i++) {
-    watch_remove(&s->watch, SHARD_WATCHES_SOCKETS + (uint32_t)i);
+    pollset_remove(&s->pollset, SHARD_POLLS_SOCKETS + (uint32_t)i);
     s->is_ready[i] = false;
   }
   s->ready_count = 0;

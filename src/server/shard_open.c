@@ -92,11 +92,11 @@ static int open_endpoint(shard *s)
   return 0;
 }
 
-/* In the order of SHARD_WATCHES_... */
-static int watch_inside(shard *s)
+/* In the order of SHARD_POLLS_... */
+static int poll_inside(shard *s)
 {
-  const int rc = watch_add(&s->watch, mailbox_fd(s->mailbox));
-  return rc < 0 ? rc : watch_add(&s->watch, s->alarm.fd) < 0 ? -ENOMEM : 0;
+  const int rc = pollset_add(&s->pollset, mailbox_fd(s->mailbox));
+  return rc < 0 ? rc : pollset_add(&s->pollset, s->alarm.fd) < 0 ? -ENOMEM : 0;
 }
 
 static int open_parts(shard *s)
@@ -109,7 +109,7 @@ static int open_parts(shard *s)
     return rc;
   rc = alarm_open(&s->alarm);
   if (rc == 0)
-    rc = watch_inside(s);
+    rc = poll_inside(s);
   if (rc == 0)
     rc = udp_open(&c->udp, &s->udp);
   if (rc < 0)
@@ -160,7 +160,7 @@ int shard_adopt(shard *s, int fd, uint32_t steered)
   s->steered = all;
   s->steered[count - 1] = steered;
   s->ways.steered = all;
-  const int rc = watch_add(&s->watch, fd);
+  const int rc = pollset_add(&s->pollset, fd);
   if (rc < 0)
     return rc;
   return udp_adopt(s->udp, fd);
@@ -207,7 +207,7 @@ void shard_close(shard *s)
   if (s->ep_memory != NULL)
     munmap(s->ep_memory, s->ep_size);
   alarm_close(&s->alarm);
-  watch_wipe(&s->watch);
+  pollset_wipe(&s->pollset);
   mailbox_close(s->mailbox);
   guard_close(s->guard);
   entropy_wipe(&s->entropy);
