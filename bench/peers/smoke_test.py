@@ -6,10 +6,15 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
+
+sys.dont_write_bytecode = True
+
+import others  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.path.join(HERE, "compare")
@@ -17,22 +22,35 @@ BUILD = os.environ["COPAL_BUILD_DIR"]
 ROWS = ["get64", "put", "fan-non-1k", "startup-rss"]
 
 
-def module():
-    loader = importlib.machinery.SourceFileLoader("bench_compare", PROGRAM)
-    spec = importlib.util.spec_from_loader("bench_compare", loader)
+def module(path):
+    loader = importlib.machinery.SourceFileLoader("bench_" + os.path.basename(path), path)
+    spec = importlib.util.spec_from_loader(loader.name, loader)
     made = importlib.util.module_from_spec(spec)
-    sys.dont_write_bytecode = True
     loader.exec_module(made)
     return made
 
 
-compare = module()
+compare = module(PROGRAM)
+grow = module(os.path.join(os.path.dirname(HERE), "grow"))
 
 
 def load_result(**changes):
     names = ("malformed", "type", "token", "mid", "code", "payload", "backwards")
     return {"messages": 100, "timeouts": 0, "failed": False,
             "wrong_by": {name: 0 for name in names}, **changes}
+
+
+class Grow(unittest.TestCase):
+    def test_point_has_a_figure_of_each_server(self):
+        bench = others.PeerBench(BUILD, False, 1, 0.1, 0)
+        bench.kinds = ("limit", "copald")
+        try:
+            point = grow.plots()[0].points(bench, 10)
+        finally:
+            shutil.rmtree(bench.dir)
+        self.assertEqual(set(point), {"limit", "copald"})
+        self.assertTrue(all(figure > 0 for figure in point.values()))
+        self.assertEqual(bench.wrong, 0)
 
 
 class Place(unittest.TestCase):
@@ -69,12 +87,12 @@ class Status(unittest.TestCase):
 
 class Told(unittest.TestCase):
     def test_nothing_lost_says_nothing(self):
-        losses = compare.Losses()
+        losses = others.Losses()
         losses.add(load_result())
         self.assertIsNone(losses.text())
 
     def test_losses_add_up_over_runs(self):
-        losses = compare.Losses()
+        losses = others.Losses()
         wrong = {**load_result()["wrong_by"], "backwards": 2}
         losses.add(load_result(timeouts=3))
         losses.add(load_result(missing=5, last_state_seen=False, failed=True, wrong_by=wrong))
