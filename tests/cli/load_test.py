@@ -56,6 +56,20 @@ class Requests(unittest.TestCase):
         self.assertEqual({m.type for m in p.received}, {CON})
         self.assertEqual(len({m.token for m in p.received}), 20)
 
+    def test_a_thread_without_a_request_of_its_own_is_over_at_once(self):
+        with Peer(lambda m, n: m.reply("2.05")) as p:
+            for more in ((), ("--rate", "1000")):
+                status, seen = load(p, "-n", "3", "--clients", "8", "--threads", "8", *more)
+                self.assertEqual((status, seen["answers"], faults(seen)), (0, 3, {}))
+        self.assertEqual(len(p.received), 6)
+
+    def test_threads_have_files_of_their_own(self):
+        with Peer(lambda m, n: m.reply("2.05")) as p:
+            r = subprocess.run(["sh", "-c", 'ulimit -S -n 300; exec "$0" "$@"', COPAL, "load", "--json", "--clients",
+                                "300", "--threads", "64", "-n", "1", *PATIENT, p.uri("/x")],
+                               capture_output=True, timeout=WAIT_S, check=False)
+        self.assertEqual((r.returncode, r.stderr), (0, b""))
+
     def test_numbers_stand_in_the_path_in_turn(self):
         with Peer(lambda m, n: m.reply("2.04")) as p:
             status, _ = load(p, "-n", "7", "--paths", "3", "--size", "4", path="/dev/%d")
@@ -218,6 +232,15 @@ class Blocks(unittest.TestCase):
         with Peer(lambda m, n: m.reply("2.04", [(BLOCK1, m.value(BLOCK1))])) as p:
             status, seen = load(p, "-n", "1", "--size", "100", "--block-size", "32")
         self.assertEqual((status, faults(seen), seen["messages"]), (0, {}, 4))
+
+    def test_a_port_without_message_ids_for_all_blocks_is_changed_before(self):
+        def handler(m, n):
+            return m.reply("2.31" if m.block(BLOCK1)[1] else "2.04", [(BLOCK1, m.value(BLOCK1))])
+
+        blocks = 33000  # two uploads have more than there are Message IDs
+        with Peer(handler) as p:
+            status, seen = load(p, "-n", "2", "--size", str(16 * blocks), "--block-size", "16")
+        self.assertEqual((status, seen["messages"], seen["ports_changed"], faults(seen)), (0, 2 * blocks, 1, {}))
 
     def test_continue_after_the_last_block_is_no_answer(self):
         self.assertEqual(self.codes_of("2.31", "--size", "5"), (10, {"wrong_code": 1}))
@@ -619,7 +642,7 @@ class Mistakes(unittest.TestCase):
         r = subprocess.run(["sh", "-c", 'ulimit -n 100; exec "$0" load -s --json -c 1000 127.0.0.1/x', COPAL],
                            capture_output=True, timeout=WAIT_S, check=False)
         self.assertEqual((r.returncode, r.stderr), (1, b""))
-        self.assertIn("1000 clients need 1064 open files, and the limit is 100;", json.loads(r.stdout)["error"])
+        self.assertIn("1000 clients need 1065 open files, and the limit is 100;", json.loads(r.stdout)["error"])
 
 
 class Terminal(unittest.TestCase):

@@ -185,10 +185,11 @@ static status fail_sockets(run *r, int e)
   return fail(r, STATUS_INTERNAL, "cannot open the sockets", strerror(e));
 }
 
-/* Each client has a socket. */
+/* Each client has a socket, and each thread an epoll set of them. */
 static status allow_sockets(run *r)
 {
-  const uint32_t count = r->plan.clients + (r->args->load.observes ? 1 : 0);
+  const uint32_t writers = r->args->load.observes ? 1 : 0;
+  const uint32_t count = r->plan.clients + writers + r->plan.threads;
   uint64_t limit;
   if (wires_allow(count, &limit) == 0)
     return STATUS_OK;

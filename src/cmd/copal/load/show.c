@@ -3,7 +3,6 @@
 #include "cmd/copal/load/show.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "cmd/copal/print_json.h"

@@ -29,8 +29,8 @@ void show_plan(const load_outcome *o, buf *out);
 /* The figures. */
 void show_outcome(const load_outcome *o, const style *s, buf *out);
 
-/* What to show while it lasts: `seconds` since the beginning, all that was answered, of these in
- * the last second, faults. No line break; at most `width` columns. */
+/* What to show while it lasts: `seconds` since the beginning, the rate since the line before, all
+ * that was answered, faults. No line break; at most `width` columns. */
 typedef struct load_progress {
   double seconds, per_second;
   uint64_t answered, faults;

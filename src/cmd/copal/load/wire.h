@@ -34,8 +34,8 @@ typedef struct wires_user {
   void (*on_refused)(struct wires_user *u, uint32_t index);
 } wires_user;
 
-/* Lets the process have `count` sockets and a few files more: wires_files() in all. Returns 0, or
- * -errno with the limit in `*limit`. */
+/* Lets the process have `count` files, of which each runner needs one beside its sockets, and a few
+ * more: wires_files() in all. Returns 0, or -errno with the limit in `*limit`. */
 int wires_allow(uint32_t count, uint64_t *limit);
 uint64_t wires_files(uint32_t count);
 

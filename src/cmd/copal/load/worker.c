@@ -69,8 +69,9 @@ typedef struct worker {
   uint64_t key;   /* mixed into tokens: they are hard to guess. RFC 7252 section 5.3.1 */
   uint64_t state; /* of the random numbers */
   uint64_t first_number;
-  uint64_t issued, quota; /* requests made, and to make; quota 0: by time */
+  uint64_t issued, quota; /* requests made, and to make unless it goes by time */
   uint32_t open;          /* calls under way */
+  uint32_t longest;       /* messages of a call so far, with all blocks */
   copal_time began;
   bool is_held; /* the request that is due finds no client that can send it */
 } worker;
@@ -151,6 +152,8 @@ static void send_message(worker *w, call *c, copal_time now)
   c->retransmits = 0;
   c->interval = first_interval(w);
   from->used++;
+  if (w->longest <= c->blocks)
+    w->longest = c->blocks + 1;
   transmit(w, c, now);
 }
 
@@ -193,7 +196,7 @@ static bool wants_more(const worker *w, copal_time now)
 {
   if (runner_is_stopped(&w->base))
     return false;
-  if (w->quota > 0)
+  if (w->plan->requests > 0)
     return w->issued < w->quota;
   if (w->plan->rate <= 0)
     return now < w->window.end;
@@ -206,11 +209,18 @@ static copal_time next_due(const worker *w, copal_time now)
   return w->plan->rate > 0 ? due_of(w, w->issued) : now;
 }
 
+/* Whether the Message IDs of a socket last for another request, and for the blocks to come of those
+ * under way. One that takes more than there are has them for itself. */
+static bool has_mids(const worker *w, const client *c)
+{
+  return c->used == 0 || c->used + (uint64_t)w->plan->window * w->longest < WIRE_MIDS;
+}
+
 /* A socket that has used up its Message IDs gives way to one with another port. */
 static bool is_fresh(worker *w, uint32_t index)
 {
   client *c = &w->clients[index];
-  if (c->used + w->plan->window < WIRE_MIDS)
+  if (has_mids(w, c))
     return wires_is_ready(w->wires, index);
   if (c->open > 0 || wires_renew(w->wires, index) < 0)
     return false; /* tried again at its next turn */
@@ -577,7 +587,7 @@ static void count_rest(worker *w, copal_time stopped)
   account *a = &w->base.account;
   for (size_t i = 0; i < (size_t)w->client_count * w->plan->window; i++)
     a->unanswered += w->calls[i].is_open && is_measured(w, &w->calls[i]);
-  if (w->plan->rate > 0 && w->quota == 0)
+  if (w->plan->rate > 0 && w->plan->requests == 0)
     a->unsent += unsent(w, w->window.begin, earliest(stopped, w->window.end));
 }
 
