@@ -54,10 +54,13 @@ int httplib_open(httplib *h, const char *name, char why[LOOKUP_WHY_SIZE])
       return fail(h, name, why);
     memcpy((char *)h + functions[i].at, &function, sizeof function);
   }
-  if (h->global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
+  const CURLcode rc = h->global_init(CURL_GLOBAL_DEFAULT);
+  if (rc == CURLE_OK)
     return COPAL_OK;
+  snprintf(why, LOOKUP_WHY_SIZE, "the library for HTTP cannot be started: %.150s",
+           h->easy_strerror(rc));
   unload(h);
-  return COPAL_ENOSPC;
+  return COPAL_EINVAL;
 }
 
 void httplib_close(httplib *h)

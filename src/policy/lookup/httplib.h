@@ -24,8 +24,8 @@ typedef struct httplib {
   void (*slist_free_all)(struct curl_slist *list);
 } httplib;
 
-/* Loads the library of that name, HTTPLIB_NAME outside of tests. Returns COPAL_OK; COPAL_EINVAL,
- * with a sentence in `why`, when it cannot be loaded or lacks something; or COPAL_ENOSPC. */
+/* Loads the library of that name, HTTPLIB_NAME outside of tests. Returns COPAL_OK; or COPAL_EINVAL,
+ * with a sentence in `why`, when it cannot be loaded or started, or lacks something. */
 int httplib_open(httplib *h, const char *name, char why[LOOKUP_WHY_SIZE]);
 
 /* Does nothing to one that is not open; after the last use of what was made with it. */
