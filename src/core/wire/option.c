@@ -44,7 +44,7 @@ int copal_opt_split(const copal_rd *r, copal_msg *m)
 {
   const uint8_t *p = r->ptr;
   size_t left = r->left;
-  size_t number = 0; /* judged at the end: too few bytes can be there for it to wrap */
+  size_t number = 0; /* judged at the end: 32 bits do not wrap in less than 700 MB of options */
   m->options.ptr = p;
   while (left > 0 && *p != COPAL_PAYLOAD_MARKER) {
     const unsigned head = *p;
