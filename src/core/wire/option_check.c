@@ -35,10 +35,9 @@ int copal_opt_check(copal_span options, uint32_t known, copal_opt_sight *sight)
 {
   copal_opt_iter it = copal_opt_iter_init(options);
   copal_opt opt;
-  copal_opt_def def;
+  copal_opt_def def = {.number = 0}; /* none has this one: RFC 7252 section 12.2 reserves it */
   uint32_t present = 0;
   bool has_location = false;
-  def.number = 0; /* no option has this number: RFC 7252 section 12.2 reserves it */
   while (copal_opt_next(&it, &opt)) {
     present |= COPAL_SIGHT_BIT(opt.number);
     has_location |= is_location(opt.number);
