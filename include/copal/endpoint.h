@@ -378,7 +378,9 @@ COPAL_API void copal_ep_foresee(const copal_ep *ep, const copal_path *path, copa
  * early, never late. */
 COPAL_API copal_time copal_ep_deadline(const copal_ep *ep);
 
-/* Does what is due: retransmissions, Empty ACKs for late handlers, leisure, timeouts. */
+/* Does what is due: retransmissions, Empty ACKs for late handlers, leisure, timeouts. Of a great
+ * many that are due at one instant it does some, so that the driver reads what has come meanwhile:
+ * the deadline stays in the past until all are done. */
 COPAL_API void copal_ep_expire(copal_ep *ep, copal_time now);
 
 /* Reports that the network refused a datagram to `path`. `quoted` holds the beginning of that

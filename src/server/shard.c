@@ -15,6 +15,7 @@
 
 enum {
   ROUNDS_MAX = 16,  /* receive rounds before the other sockets are looked at */
+  ROUNDS_CROWD = 4, /* the same while a crowd is told of something, with a burst behind them */
   DRAIN_MAX = 1024, /* completions at a time */
   GATHER_MAX = 200, /* microseconds that a change waits for others while messages come */
   BUSY_MIN = 8,     /* datagrams at once from a socket that is worth another look at once */
@@ -128,8 +129,10 @@ static bool receive(shard *s, uint32_t index)
   }
   if (n <= 0)
     return false;
-  /* A message that was posted before a datagram was sent takes effect before it. */
-  (void)shard_run_messages(s);
+  /* A message that was posted before a datagram was sent takes effect before it, unless a crowd of
+   * them waits. */
+  if (!s->has_mail)
+    (void)shard_run_messages(s);
   take_batch(s, index, slots, n);
   store_drain(s->port, DRAIN_MAX);
   submit_late(s);
@@ -260,8 +263,10 @@ static void sleep_until_event(shard *s)
 {
   store_gather(s->port, false);
   mailbox_doze(s->mailbox);
-  /* What came before the mailbox was told to signal has made no signal. */
-  if (!run_inside(s)) {
+  /* What came before the mailbox was told to signal has made no signal; there may be more of it. */
+  if (run_inside(s)) {
+    poll_sockets(s, 0);
+  } else {
     s->stats.sleeps++;
     store_view_renew(s->port); /* one that is asleep holds no view */
     poll_sockets(s, alarm_wait_ms(&s->alarm, next_deadline(s), s->now));
@@ -354,6 +359,22 @@ static void run_endpoint(shard *s)
 {
   if (copal_ep_deadline(s->ep) <= s->now)
     copal_ep_expire(s->ep, s->now);
+  s->has_due = copal_ep_deadline(s->ep) <= s->now;
+}
+
+/* Receive rounds while there is traffic. While many are told of something, their answers come as
+ * fast as that leaves: what has come is read before the next of them are told, lest others wait
+ * behind the answers of all of them. */
+static void receive_all(shard *s)
+{
+  const bool has_crowd = s->has_due || s->has_mail;
+  const int rounds = has_crowd ? ROUNDS_CROWD : ROUNDS_MAX;
+  for (int i = 0; i < rounds && s->ready_count > 0; i++) {
+    udp_flush(s->udp); /* of the round before; those of the last leave with what they set off */
+    receive_round(s);
+    if (!has_crowd)
+      run_endpoint(s);
+  }
 }
 
 /* One turn: a few receive rounds while there is traffic, then everything else. */
@@ -366,11 +387,7 @@ static void turn(shard *s)
   else
     poll_sockets(s, 0);
   store_gather(s->port, true);
-  for (int i = 0; i < ROUNDS_MAX && s->ready_count > 0; i++) {
-    udp_flush(s->udp); /* of the round before; those of the last leave with what they set off */
-    receive_round(s);
-    run_endpoint(s);
-  }
+  receive_all(s);
   s->now = clock_now();
   submit_late(s);
   run_inside(s);

@@ -85,6 +85,9 @@ struct shard {
   bool *is_ready;
   uint32_t *steered; /* of each socket: as shard_adopt() was told */
 
+  bool has_mail; /* a crowd of messages: there may be more than have run */
+  bool has_due;  /* a crowd in the endpoint: more is due than has been done */
+
   shard_msg ask_metrics;
   drain_msg drain;
   drain_msg yield;
@@ -97,8 +100,8 @@ struct shard {
 /* The thread; `arg` is the shard. */
 void *shard_main(void *arg);
 
-/* Runs the messages that have come. Returns whether there were any. Thread: the shard's, or any
- * when it does not run. */
+/* Runs the messages that have come, of a great many some: then there are more for the next call.
+ * Returns whether there were any. Thread: the shard's, or any when it does not run. */
 bool shard_run_messages(shard *s);
 
 /* Tells the main thread, with the counters as they are now. Thread: the shard's. */

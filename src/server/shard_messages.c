@@ -6,6 +6,10 @@
 #include "server/clock.h"
 #include "server/shard_inside.h"
 
+/* Messages that run in one go: as many observers with terms of their own are told of a change at
+ * once as those that share a subject. */
+enum { MESSAGES_MAX = 256 };
+
 typedef struct reload_msg {
   shard_msg head; /* first */
   handler_limits limits;
@@ -61,12 +65,13 @@ static void run_reload(shard_msg *m, shard *s)
 bool shard_run_messages(shard *s)
 {
   shard_msg *m;
-  bool has_run = false;
-  while ((m = mailbox_take(s->mailbox)) != NULL) {
+  int count = 0;
+  while (count < MESSAGES_MAX && (m = mailbox_take(s->mailbox)) != NULL) {
     m->run(m, s);
-    has_run = true;
+    count++;
   }
-  return has_run;
+  s->has_mail = count == MESSAGES_MAX;
+  return count > 0;
 }
 
 int shard_post(shard *s, shard_msg *m)

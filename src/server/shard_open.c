@@ -196,8 +196,9 @@ void shard_close(shard *s)
     return;
   shard_wait(s);
   copal_ep_wipe(s->ep, clock_now());
-  if (s->mailbox != NULL)
-    (void)shard_run_messages(s); /* those that are left own memory */
+  while (s->mailbox != NULL && shard_run_messages(s)) {
+    /* those that are left own memory */
+  }
   if (s->port != NULL)
     store_port_close(s->port);
   pipeline_wipe(&s->pipeline);

@@ -7,6 +7,7 @@
 enum {
   SLOTS = 4096,   /* a turn of the wheel is about a minute */
   TICK = 1 << 14, /* 16 ms: services count in tenths of seconds */
+  RUN_MAX = 256,  /* timers that run in one go: each may tell an observer */
 };
 
 struct timers {
@@ -51,7 +52,8 @@ void timers_run(timers *t, store_port *port, copal_time now)
   if (timers_deadline(t) > now)
     return;
   store_view_renew(port);
-  for (copal_timer *due; (due = copal_timerq_pop(&t->queue, now)) != NULL;) {
+  copal_timer *due;
+  for (int i = 0; i < RUN_MAX && (due = copal_timerq_pop(&t->queue, now)) != NULL; i++) {
     service_timer *timer = (service_timer *)due; /* its first member */
     timer->on_due(timer, now);
   }

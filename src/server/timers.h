@@ -19,7 +19,8 @@ copal_timerq *timers_queue(timers *t);
 /* The earliest instant at which timers_run() may have something to do, or COPAL_NEVER. */
 copal_time timers_deadline(const timers *t);
 
-/* Runs what is due, with the view of `port` renewed. */
+/* Runs what is due, with the view of `port` renewed; of a great many some, the deadline stays in
+ * the past then. */
 void timers_run(timers *t, store_port *port, copal_time now);
 
 #endif

@@ -34,6 +34,17 @@ static inline void copal_list_remove(copal_node *node)
   node->next->prev = node->prev;
 }
 
+/* Moves all nodes of a list to another, which is empty. */
+static inline void copal_list_move(copal_node *from, copal_node *to)
+{
+  if (copal_list_is_empty(from))
+    return;
+  *to = *from;
+  to->next->prev = to;
+  to->prev->next = to;
+  copal_list_init(from);
+}
+
 /* The object around an embedded node. */
 #define COPAL_AROUND(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

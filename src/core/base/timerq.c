@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The timer wheel. A timer sits in the slot of the tick in which it is due, whichever turn of the
- * wheel that is; when the cursor passes a slot, the timers of this turn move to the due list. The
- * list of a slot is made with its first timer: one whose bit is clear is empty, whatever its memory
- * holds, so that a large wheel is not written to before it is used. */
+ * wheel that is; when the cursor passes a slot, its timers become the due list, from which those of
+ * later turns go back. The list of a slot is made with its first timer: one whose bit is clear is
+ * empty, whatever its memory holds, so that a large wheel is not written to before it is used. */
 #include "core/base/timerq.h"
 
 #include <string.h>
@@ -58,13 +58,9 @@ void copal_timerq_cancel(copal_timerq *q, copal_timer *t)
   q->count--;
 }
 
-void copal_timerq_arm(copal_timerq *q, copal_timer *t, copal_time due)
+/* Puts an armed timer into its slot. */
+static void place(copal_timerq *q, copal_timer *t)
 {
-  copal_timerq_cancel(q, t);
-  if (due == COPAL_NEVER)
-    return;
-
-  t->due = due;
   copal_time tick = tick_of(q, t);
   if (tick < q->cursor)
     tick = q->cursor;
@@ -74,25 +70,26 @@ void copal_timerq_arm(copal_timerq *q, copal_timer *t, copal_time due)
     copal_list_init(&q->slots[slot]);
   q->occupied[slot / WORD_BITS] |= bit;
   copal_list_append(&q->slots[slot], &t->node);
+}
+
+void copal_timerq_arm(copal_timerq *q, copal_timer *t, copal_time due)
+{
+  copal_timerq_cancel(q, t);
+  if (due == COPAL_NEVER)
+    return;
+  t->due = due;
+  place(q, t);
   q->count++;
 }
 
-/* Moves the timers of the cursor's tick to the due list; later turns stay. */
+/* The timers of the cursor's tick become the due list, as they lie: none of them is touched. Those
+ * of later turns go back when they are come upon. */
 static void turn_slot(copal_timerq *q)
 {
   const uint32_t slot = (uint32_t)q->cursor & q->mask;
-  copal_node *anchor = &q->slots[slot];
-  copal_node *next;
-
-  for (copal_node *n = anchor->next; n != anchor; n = next) {
-    next = n->next;
-    if (tick_of(q, COPAL_AROUND(n, copal_timer, node)) > q->cursor)
-      continue;
-    copal_list_remove(n);
-    copal_list_append(&q->due, n);
-  }
-  if (copal_list_is_empty(anchor))
-    q->occupied[slot / WORD_BITS] &= ~(UINT32_C(1) << slot % WORD_BITS);
+  copal_list_move(&q->slots[slot], &q->due);
+  q->occupied[slot / WORD_BITS] &= ~(UINT32_C(1) << slot % WORD_BITS);
+  q->cursor++;
 }
 
 /* Slots from `slot` to the end of its word of the bit map, or of the wheel if that is nearer. */
@@ -119,24 +116,40 @@ static uint32_t distance(const copal_timerq *q)
   return q->mask + 1;
 }
 
+/* The first timer of the due list whose tick has been passed, or NULL. */
+static copal_timer *first_due(copal_timerq *q)
+{
+  while (!copal_list_is_empty(&q->due)) {
+    copal_timer *t = COPAL_AROUND(q->due.next, copal_timer, node);
+    if (tick_of(q, t) < q->cursor)
+      return t;
+    copal_list_remove(&t->node);
+    place(q, t);
+  }
+  return NULL;
+}
+
+/* Goes to the next slot that has timers. Returns false when there is none until `now_tick`. */
+static bool go_on(copal_timerq *q, copal_time now_tick)
+{
+  if (q->cursor > now_tick)
+    return false;
+  const uint32_t skip = q->count ? distance(q) : 0;
+  if (q->count == 0 || skip > now_tick - q->cursor) {
+    q->cursor = now_tick + 1;
+    return false;
+  }
+  q->cursor += skip;
+  turn_slot(q);
+  return true;
+}
+
 copal_timer *copal_timerq_pop(copal_timerq *q, copal_time now)
 {
-  const copal_time now_tick = now >> q->shift;
-
-  while (copal_list_is_empty(&q->due) && q->cursor <= now_tick) {
-    const uint32_t skip = q->count ? distance(q) : 0;
-    if (q->count == 0 || skip > now_tick - q->cursor) {
-      q->cursor = now_tick + 1;
-      break;
-    }
-    q->cursor += skip;
-    turn_slot(q);
-    q->cursor++;
-  }
-  if (copal_list_is_empty(&q->due))
-    return NULL;
-
-  copal_timer *t = COPAL_AROUND(q->due.next, copal_timer, node);
+  copal_timer *t;
+  while (!(t = first_due(q)))
+    if (!go_on(q, now >> q->shift))
+      return NULL;
   copal_timerq_cancel(q, t);
   return t;
 }

@@ -6,7 +6,10 @@
 
 #include "core/proto/peer.h"
 
-enum { EVICT_MAX = 16 }; /* entries given up for one message to keep: bounds the work per message */
+enum {
+  EVICT_MAX = 16,   /* entries given up for one message to keep: bounds the work per message */
+  SWEEP_MAX = 1024, /* entries given back in one go */
+};
 
 /* Entries are swept this much after their end, so that a busy endpoint sweeps many at once. */
 static const copal_dur sweep_slack = COPAL_SECOND;
@@ -183,8 +186,11 @@ void dedup_keep_reply(copal_ep *ep, dedup *d, copal_span reply, copal_time now)
 
 void dedup_sweep(copal_ep *ep, copal_time now)
 {
-  while (!copal_list_is_empty(&ep->dedup_by_age) && oldest(ep)->expires <= now)
+  for (int i = 0; i < SWEEP_MAX && !copal_list_is_empty(&ep->dedup_by_age); i++) {
+    if (oldest(ep)->expires > now)
+      return;
     give(ep, oldest(ep));
+  }
 }
 
 copal_time dedup_deadline(const copal_ep *ep)

@@ -29,7 +29,8 @@ peer *dedup_take_peer(copal_ep *ep, const copal_path *path, uint32_t path_hash, 
  * duplicate will be ignored. */
 void dedup_keep_reply(copal_ep *ep, dedup *d, copal_span reply, copal_time now);
 
-/* Gives back what is older than its lifetime. */
+/* Gives back what is older than its lifetime, the oldest first, and not a great many at once: then
+ * it is due again as the next of them are. */
 void dedup_sweep(copal_ep *ep, copal_time now);
 
 /* When dedup_sweep() is due, or COPAL_NEVER. */

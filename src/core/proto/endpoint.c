@@ -17,6 +17,8 @@
 #include "core/proto/serve.h"
 #include "core/wire/option_split.h"
 
+enum { TIMERS_MAX = 256 }; /* that run in one go: as many as are told of a change at once */
+
 /* ----------------------------------------------------------------------------------------- input
  */
 
@@ -201,7 +203,7 @@ void copal_ep_expire(copal_ep *ep, copal_time now)
 
   assert(!ep->is_busy);
   ep->is_busy = true;
-  while ((t = copal_timerq_pop(&ep->timers, now)))
+  for (int i = 0; i < TIMERS_MAX && (t = copal_timerq_pop(&ep->timers, now)); i++)
     on_timer(ep, t, now);
   burst_go_on(ep, now);
   dedup_sweep(ep, now);
