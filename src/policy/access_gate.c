@@ -64,6 +64,14 @@ uint64_t access_gate_mark(const access_gate *g, const identity *id, uint8_t over
   return mark * 0xbf58476d1ce4e5b9ull;
 }
 
+void access_gate_name(const access_gate *g, const identity *id, uint8_t over, copal_wr *w)
+{
+  copal_wr_be(w, (uint32_t)(id->serial >> 32), 4);
+  copal_wr_be(w, (uint32_t)id->serial, 4);
+  copal_wr_be(w, g->turn, 4);
+  copal_wr_be(w, over, 1);
+}
+
 const access_profile *access_gate_profile(access_gate *g, const identity *id, uint8_t over)
 {
   if (id->kind == IDENTITY_ANONYMOUS) {

@@ -19,6 +19,12 @@ void access_gate_reload(access_gate *g, access_rules *rules);
 /* The rules, or NULL. */
 const access_rules *access_gate_rules(const access_gate *g);
 
+enum { ACCESS_GATE_NAME_MAX = 16 };
+
+/* Writes what differs, within this gate, for other rules, askers and ways in: under it may be kept
+ * what somebody is shown. At most ACCESS_GATE_NAME_MAX bytes. */
+void access_gate_name(const access_gate *g, const identity *id, uint8_t over, copal_wr *w);
+
 /* Equal for equal rules and askers, so that a tag of what somebody may see can be made of it. */
 uint64_t access_gate_mark(const access_gate *g, const identity *id, uint8_t over);
 

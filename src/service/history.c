@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "copal/cursor.h"
 #include "copal/option.h"
 #include "copal/registry.h"
 #include "service/problem.h"
@@ -17,6 +18,8 @@ enum {
   COUNT_MAX = 65535,
   TAG_TEXT_SIZE = 2 * STORE_ETAG_SIZE + 1,
   TIME_TEXT_SIZE = 32,
+  NAME_HEAD_SIZE = 8,
+  BLOCK_DEFAULT = 1024, /* when the client names no size, RFC 7959 section 2.2 */
 };
 
 /* An answer being made. */
@@ -176,11 +179,74 @@ static bool accepts_json(const reply *r)
   return r->accept == REPLY_ANY_FORMAT || r->accept == COPAL_CF_JSON;
 }
 
-int history_answer(const handler_req *req, const store_item *item, bool is_valid)
+/* What tells histories from each other, in the request's arena: of which resource, how much of it.
+ * Nothing of it without memory. */
+static copal_span name_of(const handler_req *req, size_t count)
+{
+  const size_t size = NAME_HEAD_SIZE + req->key.len;
+  copal_wr w = copal_wr_init((copal_mspan){arena_take(req->arena, size), size});
+  if (w.buf == NULL)
+    return copal_span_none();
+  copal_wr_be(&w, (uint32_t)count, 4);
+  copal_wr_be(&w, req->env->limits->body_max, 4);
+  copal_wr_span(&w, req->key);
+  return copal_wr_done(&w);
+}
+
+static size_t block_size_of(const handler_req *req)
+{
+  return req->coap->has_block2 ? copal_block_size(req->coap->block2.szx) : (size_t)BLOCK_DEFAULT;
+}
+
+/* Answers with a block of the document that was made for one before. Returns false when it is not
+ * kept. */
+static bool answer_kept(linkmemo *kept, copal_span name, const handler_req *req,
+                        const store_item *item, int *err)
+{
+  representation shown;
+  copal_mspan block = {.len = block_size_of(req)};
+  const uint32_t offset = req->coap->has_block2 ? copal_block_offset(req->coap->block2) : 0;
+  size_t len;
+  uint64_t total;
+  block.ptr = name.len > 0 ? arena_take(req->arena, block.len) : NULL;
+  if (block.ptr == NULL || !linkmemo_get(kept, name, item->rev, offset, block, &len, &total))
+    return false;
+  representation_show(&shown, req->env, item, COPAL_CF_JSON, copal_span_of(block.ptr, len),
+                      req->now);
+  shown.response.offset = offset;
+  shown.response.total = (uint32_t)total;
+  const reply r = reply_to(req);
+  *err = reply_send(&r, &shown.response);
+  return true;
+}
+
+/* Makes the document, which is kept for the blocks that follow when it takes more than one. */
+static int answer_anew(linkmemo *kept, copal_span name, const handler_req *req,
+                       const store_item *item, size_t count)
+{
+  representation shown;
+  const reply r = reply_to(req);
+  char *text = make_document(req, count);
+  if (text == NULL) {
+    problem why;
+    problem_set_unavailable(&why, 1, "No memory for the history; try again");
+    return problem_send(&why, &r);
+  }
+  const copal_span document = copal_span_str(text);
+  if (name.len > 0 && document.len > block_size_of(req))
+    linkmemo_put(kept, name, item->rev, document);
+  representation_show(&shown, req->env, item, COPAL_CF_JSON, document, req->now);
+  const int err = reply_send(&r, &shown.response);
+  free(text);
+  return err;
+}
+
+int history_answer(linkmemo *kept, const handler_req *req, const store_item *item, bool is_valid)
 {
   representation shown;
   copal_span value;
   size_t count;
+  int err;
   const reply r = reply_to(req);
   if (find_argument(req->coap->msg->options, &value) != 1 || !read_count(value, &count))
     return problem_reply(req, COPAL_CODE_BAD_REQUEST,
@@ -192,14 +258,8 @@ int history_answer(const handler_req *req, const store_item *item, bool is_valid
     representation_confirm(&shown, req->env, item, req->now);
     return reply_send(&r, &shown.response);
   }
-  char *text = make_document(req, count);
-  if (text == NULL) {
-    problem why;
-    problem_set_unavailable(&why, 1, "No memory for the history; try again");
-    return problem_send(&why, &r);
-  }
-  representation_show(&shown, req->env, item, COPAL_CF_JSON, copal_span_str(text), req->now);
-  const int err = reply_send(&r, &shown.response);
-  free(text);
-  return err;
+  const copal_span name = name_of(req, count);
+  if (answer_kept(kept, name, req, item, &err))
+    return err;
+  return answer_anew(kept, name, req, item, count);
 }

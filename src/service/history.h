@@ -8,6 +8,7 @@
 
 #include "copal/span.h"
 #include "server/handler.h"
+#include "service/linkmemo.h"
 #include "store/store.h"
 
 /* The query argument that asks for the past: "history" for all that is kept, "history=N" for the
@@ -18,8 +19,8 @@
 bool history_is_asked(copal_span options);
 
 /* Answers with the past of the resource, whose present representation is `item`, or with 2.03 when
- * the client has it already (`is_valid`), or with what is wrong with the request. Returns what the
- * endpoint returned. */
-int history_answer(const handler_req *req, const store_item *item, bool is_valid);
+ * the client has it already (`is_valid`), or with what is wrong with the request. `kept` has what
+ * was told before, as long as the resource does not change. Returns what the endpoint returned. */
+int history_answer(linkmemo *kept, const handler_req *req, const store_item *item, bool is_valid);
 
 #endif

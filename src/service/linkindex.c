@@ -648,9 +648,13 @@ static void read_merged(linkindex *x, const merge *how, uint64_t offset, copal_m
 {
   uint8_t name_bytes[NAME_MAX_KEPT];
   copal_wr name = copal_wr_init((copal_mspan){name_bytes, sizeof name_bytes});
+  const linkindex_view *view = how->veil->view;
+  const copal_span viewer = view != NULL ? view->name : copal_span_none();
+  copal_wr_be(&name, (uint32_t)viewer.len, 2);
+  copal_wr_span(&name, viewer);
   linkindex_filters_put(&name, how->filters, how->filter_count);
-  const bool is_kept =
-      how->r->to - how->r->from > room.len && how->veil->view == NULL && name.err == COPAL_OK;
+  const bool is_kept = how->r->to - how->r->from > room.len && (view == NULL || viewer.len > 0) &&
+                       name.err == COPAL_OK;
   if (is_kept && linkmemo_get(&x->memo, copal_wr_done(&name), x->generation, offset, room,
                               &slice->len, &slice->total))
     return;

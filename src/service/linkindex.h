@@ -41,6 +41,7 @@ typedef struct linkindex_view {
    * nothing in it means the end of all keys. Called with the index's lock held for reading. */
   bool (*shows)(struct linkindex_view *v, copal_span key, copal_wr *until);
   size_t until_max; /* bytes that `until` has room for */
+  copal_span name;  /* equal for views that show the same only; empty: nothing of it is kept */
 } linkindex_view;
 
 /* Reads a filter from a query argument. */
@@ -67,8 +68,8 @@ void linkindex_remove(linkindex *x, copal_span key);
  * be too much work: links that select more than `merge_max` bytes must be looked at one by one,
  * which is so with several filters and with a filter for an attribute under a view, or the view has
  * more than LINKINDEX_STRETCH_MAX stretches. A view that shows all of the range costs nothing. What
- * everybody sees of links looked at one by one is kept for the blocks that follow, as long as no
- * link changes. */
+ * is seen of links looked at one by one, by everybody or in a view with a name, is kept for the
+ * blocks that follow, as long as no link changes. */
 int linkindex_read(linkindex *x, const linkindex_filter *filters, size_t filter_count,
                    linkindex_view *view, uint64_t merge_max, uint64_t offset, copal_mspan room,
                    linkindex_slice *slice);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The listings of discovery that are kept. RFC 6690 section 4.1. */
+/* Texts that are kept for their further blocks. RFC 7959 section 2.4. */
 #include "service/linkmemo.h"
 
 #include <stdlib.h>
@@ -50,34 +50,71 @@ bool linkmemo_get(linkmemo *m, copal_span name, uint64_t generation, uint64_t of
   return is_kept;
 }
 
-/* The place of what was asked for longest ago; free ones never were. The lock is held. */
+/* Of two places the one that gives way first: what was asked for longest ago. */
+static linkmemo_entry *older(linkmemo_entry *a, linkmemo_entry *b)
+{
+  return b->asked < a->asked ? b : a;
+}
+
+/* Free places were never asked for. The lock is held. */
 static linkmemo_entry *oldest(linkmemo *m)
 {
   linkmemo_entry *e = &m->entries[0];
   for (int i = 1; i < LINKMEMO_MAX; i++)
-    if (m->entries[i].asked < e->asked)
-      e = &m->entries[i];
+    e = older(e, &m->entries[i]);
+  return e;
+}
+
+/* There is one. The lock is held. */
+static linkmemo_entry *oldest_kept(linkmemo *m)
+{
+  linkmemo_entry *e = NULL;
+  for (int i = 0; i < LINKMEMO_MAX; i++)
+    if (m->entries[i].bytes != NULL)
+      e = e != NULL ? older(e, &m->entries[i]) : &m->entries[i];
+  return e;
+}
+
+static size_t size_of(const linkmemo_entry *e)
+{
+  return e->bytes != NULL ? e->name_len + e->len : 0;
+}
+
+/* The lock is held. */
+static void drop(linkmemo *m, linkmemo_entry *e)
+{
+  m->size -= size_of(e);
+  free(e->bytes);
+  *e = (linkmemo_entry){0};
+}
+
+/* The place for a text of that size. The lock is held. */
+static linkmemo_entry *make_place(linkmemo *m, copal_span name, size_t size)
+{
+  linkmemo_entry *e = find(m, name);
+  if (e == NULL)
+    e = oldest(m);
+  drop(m, e);
+  while (m->size > LINKMEMO_BYTES_MAX - size)
+    drop(m, oldest_kept(m));
   return e;
 }
 
 void linkmemo_put(linkmemo *m, copal_span name, uint64_t generation, copal_span text)
 {
-  uint8_t *bytes = malloc(name.len + text.len);
+  const size_t size = name.len + text.len;
+  uint8_t *bytes = size <= LINKMEMO_BYTES_MAX ? malloc(size) : NULL;
   if (bytes == NULL)
     return;
-  copal_wr w = copal_wr_init((copal_mspan){bytes, name.len + text.len});
+  copal_wr w = copal_wr_init((copal_mspan){bytes, size});
   copal_wr_span(&w, name);
   copal_wr_span(&w, text);
   pthread_mutex_lock(&m->lock);
-  linkmemo_entry *e = find(m, name);
-  if (e == NULL)
-    e = oldest(m);
-  uint8_t *old = e->bytes;
-  *e = (linkmemo_entry){.bytes = bytes,
-                        .name_len = name.len,
-                        .len = text.len,
-                        .generation = generation,
-                        .asked = ++m->questions};
+  *make_place(m, name, size) = (linkmemo_entry){.bytes = bytes,
+                                                .name_len = name.len,
+                                                .len = text.len,
+                                                .generation = generation,
+                                                .asked = ++m->questions};
+  m->size += size;
   pthread_mutex_unlock(&m->lock);
-  free(old);
 }

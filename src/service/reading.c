@@ -78,7 +78,7 @@ int reading_on_get(resources *s, const handler_req *req, const ask *a)
   if (!ask_holds(a, &item))
     return resources_refuse_condition(req);
   if (resources_has_query(req) && history_is_asked(req->coap->msg->options))
-    return history_answer(req, &item, ask_has_valid(a, &item));
+    return history_answer(&s->histories, req, &item, ask_has_valid(a, &item));
   const reply r = reply_to(req);
   if (r.accept != REPLY_ANY_FORMAT && r.accept != item.content_format) {
     if (item.content_format == STORE_NO_FORMAT)

@@ -317,6 +317,7 @@ static void resources_close(service *base)
 {
   resources *s = (resources *)base;
   close_parts(s);
+  linkmemo_wipe(&s->histories);
   pthread_mutex_destroy(&s->counts_lock);
   free(s);
 }
@@ -354,6 +355,7 @@ service *resources_open(const resources_cfg *cfg)
   }
   s->restorer = subjects_keep(s->subjects, s->registrations);
   pthread_mutex_init(&s->counts_lock, NULL);
+  linkmemo_init(&s->histories);
   s->base = (service){.name = "resources",
                       .on_request = resources_on_request,
                       .on_start = resources_on_start,

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "service/linkmemo.h"
 #include "service/opids.h"
 #include "service/pending.h"
 #include "service/problem.h"
@@ -27,6 +28,7 @@ typedef struct resources {
   uploads *uploads;
   qbodies *qbodies;
   questions *questions;
+  linkmemo histories;
   pthread_mutex_t counts_lock;
   resources_counts counts;
 } resources;

@@ -136,6 +136,7 @@ static bool read_filters(const handler_req *req, linkindex_filter *filters, size
 /* What the asker may GET is what discovery shows. */
 typedef struct sight {
   linkindex_view view; /* first */
+  uint8_t name[4 + ACCESS_GATE_NAME_MAX];
   const access_rules *rules;
   const access_profile *who;
 } sight;
@@ -155,6 +156,10 @@ static linkindex_view *view_of(const handler_req *req, sight *s)
   *s = (sight){.view = {.shows = may_get, .until_max = ACCESS_UNTIL_MAX},
                .rules = access_gate_rules(gate),
                .who = access_gate_profile(gate, asker_of(req), req->over)};
+  copal_wr name = copal_wr_init((copal_mspan){s->name, sizeof s->name});
+  copal_wr_be(&name, req->env->shard, 4); /* whose gate it is */
+  access_gate_name(gate, asker_of(req), req->over, &name);
+  s->view.name = copal_wr_done(&name);
   return &s->view;
 }
 

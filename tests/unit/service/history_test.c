@@ -195,6 +195,97 @@ static void history_in_another_format_is_4_06(void **state)
   assert_int_equal(scene_run(&s, &a), COPAL_CODE_NOT_ACCEPTABLE);
 }
 
+/* How often the store was asked for a past. */
+static unsigned lookups;
+static int (*look)(store_port *p, copal_span key, size_t max, store_each *each, void *ctx,
+                   copal_time now);
+
+static int count_look(store_port *p, copal_span key, size_t max, store_each *each, void *ctx,
+                      copal_time now)
+{
+  lookups++;
+  return look(p, key, max, each, ctx, now);
+}
+
+static void watch_lookups(void)
+{
+  look = s.late.history;
+  s.late.history = count_look;
+  lookups = 0;
+}
+
+static copal_code get_block(uint32_t num, const char *query)
+{
+  scene_ask a;
+  ask_begin(&a, COPAL_CODE_GET, "/a");
+  ask_query(&a, query);
+  a.has_block2 = true;
+  a.block2 = (copal_block){.num = num, .szx = 0};
+  return scene_run(&s, &a);
+}
+
+/* The block of an answer, which the service gave with others or alone. */
+static void expect_block(uint32_t num, const uint8_t *whole, size_t whole_len)
+{
+  const size_t size = copal_block_size(0);
+  const size_t at = num * size;
+  const size_t len = whole_len - at < size ? whole_len - at : size;
+  const copal_span told = answered->payload;
+  assert_int_equal(answered->total != 0 ? answered->total : told.len, whole_len);
+  assert_true(answered->offset <= at && at + len <= answered->offset + told.len);
+  assert_memory_equal(told.ptr + (at - answered->offset), whole + at, len);
+}
+
+static size_t whole_history(uint8_t *out)
+{
+  assert_int_equal(ask_query_of(COPAL_CODE_GET, "history=3", ""), COPAL_CODE_CONTENT);
+  assert_int_equal(answered->total, 0);
+  memcpy(out, answered->payload.ptr, answered->payload.len);
+  return answered->payload.len;
+}
+
+static void rfc7959_2_4_further_blocks_of_a_history_look_at_no_representation(void **state)
+{
+  (void)state;
+  static uint8_t whole[SCENE_BYTES];
+  ask_query_of(COPAL_CODE_PUT, NULL, "first");
+  ask_query_of(COPAL_CODE_PUT, NULL, "second");
+  for (int round = 0; round < 2; round++) {
+    ask_query_of(COPAL_CODE_PUT, NULL, round == 0 ? "third" : "the fourth");
+    const size_t len = whole_history(whole);
+    assert_true(payload_has("second"));
+    watch_lookups();
+    for (uint32_t num = 1; num * copal_block_size(0) < len; num++) {
+      assert_int_equal(get_block(num, "history=3"), COPAL_CODE_CONTENT);
+      expect_block(num, whole, len);
+    }
+    assert_int_equal(lookups, 1); /* it fitted into a message at first: nothing was kept */
+    s.late.history = look;
+  }
+}
+
+static void histories_that_are_kept_do_not_stand_for_each_other(void **state)
+{
+  (void)state;
+  static uint8_t whole[SCENE_BYTES];
+  ask_query_of(COPAL_CODE_PUT, NULL, "first");
+  ask_query_of(COPAL_CODE_PUT, NULL, "second");
+  const size_t len = whole_history(whole);
+  assert_int_equal(get_block(0, "history=1"), COPAL_CODE_CONTENT);
+  assert_true((answered->total != 0 ? answered->total : answered->payload.len) < len);
+  assert_int_equal(ask_query_of(COPAL_CODE_DELETE, NULL, ""), COPAL_CODE_DELETED);
+  assert_int_equal(get_block(1, "history=3"), COPAL_CODE_NOT_FOUND);
+  ask_query_of(COPAL_CODE_PUT, NULL, "anew");
+  assert_int_equal(get_block(0, "history=3"), COPAL_CODE_CONTENT);
+  assert_true((answered->total != 0 ? answered->total : answered->payload.len) < len);
+  s.limits.body_max = 5;
+  assert_int_equal(ask_query_of(COPAL_CODE_GET, "history=3", ""), COPAL_CODE_CONTENT);
+  assert_true(payload_has("\"complete\":true"));
+  s.limits.body_max = 3;
+  assert_int_equal(ask_query_of(COPAL_CODE_GET, "history=3", ""), COPAL_CODE_CONTENT);
+  assert_true(payload_has("\"complete\":false"));
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
@@ -209,6 +300,8 @@ int main(void)
       TEST(history_ends_with_the_resource),
       TEST(history_beyond_the_limit_for_bodies_says_so),
       TEST(history_in_another_format_is_4_06),
+      TEST(rfc7959_2_4_further_blocks_of_a_history_look_at_no_representation),
+      TEST(histories_that_are_kept_do_not_stand_for_each_other),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -541,6 +541,69 @@ static void a_view_hides_links_at_any_offset_and_under_filters(void **state)
   linkindex_close(x);
 }
 
+/* Two askers in turn, each with a name: the links are looked at for the first block of each. */
+static void rfc7959_2_4_further_blocks_of_a_view_with_a_name_look_at_no_link(void **state)
+{
+  (void)state;
+  static uint8_t whole[2][1 << 15];
+  uint8_t room[60];
+  linkindex *x = index_of_a_thousand();
+  const linkindex_filter f = linkindex_filter_of(copal_span_str("n=v1"));
+  const unsigned sets[] = {0x155, 0x2aa};
+  const char *const names[] = {"one", "two"};
+  size_t len[2];
+  for (int i = 0; i < 2; i++)
+    len[i] = expected_listing(sets[i], true, whole[i]);
+  const uint64_t before = linkindex_judged(x);
+  const uint64_t links = linkindex_count(x) / 7 + 1;
+  for (uint64_t at = 0; at < len[0] || at < len[1]; at += sizeof room)
+    for (int i = 0; i < 2; i++) {
+      hundreds h = {
+          .view = {.shows = shows_hundreds, .until_max = 8, .name = copal_span_str(names[i])},
+          .shown = sets[i]};
+      linkindex_slice part;
+      assert_int_equal(linkindex_read(x, &f, 1, &h.view, UINT64_MAX, at,
+                                      (copal_mspan){room, sizeof room}, &part),
+                       COPAL_OK);
+      assert_int_equal(part.total, len[i]);
+      assert_memory_equal(room, whole[i] + (at < len[i] ? at : 0), part.len);
+    }
+  assert_true(linkindex_judged(x) - before <= 2 * links);
+  linkindex_close(x);
+}
+
+/* However many and long, no more bytes are kept than that, and those asked for last. */
+static void what_is_kept_of_listings_is_bounded(void **state)
+{
+  (void)state;
+  enum { LONG = LINKMEMO_BYTES_MAX / 3 };
+  linkmemo m;
+  uint8_t room[8];
+  size_t len;
+  uint64_t total;
+  uint8_t *text = calloc(LINKMEMO_BYTES_MAX + 1, 1);
+  linkmemo_init(&m);
+  for (int i = 0; i < 5; i++) {
+    const char name[] = {(char)('a' + i), 0};
+    linkmemo_put(&m, copal_span_str(name), 7, copal_span_of(text, LONG));
+    assert_true(m.size <= LINKMEMO_BYTES_MAX);
+    assert_true(linkmemo_get(&m, copal_span_str(name), 7, 3, (copal_mspan){room, sizeof room}, &len,
+                             &total));
+    assert_int_equal(total, LONG);
+    assert_int_equal(len, sizeof room);
+  }
+  assert_false(linkmemo_get(&m, copal_span_str("a"), 7, 0, (copal_mspan){room, 1}, &len, &total));
+  assert_true(linkmemo_get(&m, copal_span_str("d"), 7, 0, (copal_mspan){room, 1}, &len, &total));
+  linkmemo_put(&m, copal_span_str("x"), 7, copal_span_of(text, LINKMEMO_BYTES_MAX + 1));
+  assert_false(linkmemo_get(&m, copal_span_str("x"), 7, 0, (copal_mspan){room, 1}, &len, &total));
+  linkmemo_put(&m, copal_span_str("d"), 8, copal_span_of(text, 10));
+  assert_false(linkmemo_get(&m, copal_span_str("d"), 7, 0, (copal_mspan){room, 1}, &len, &total));
+  assert_true(linkmemo_get(&m, copal_span_str("d"), 8, 9, (copal_mspan){room, 8}, &len, &total));
+  assert_int_equal(len, 1);
+  linkmemo_wipe(&m);
+  free(text);
+}
+
 static void a_view_of_a_range_of_paths_is_cut_at_its_ends(void **state)
 {
   (void)state;
@@ -619,6 +682,8 @@ int main(void)
       TEST(rfc7959_2_4_further_blocks_of_a_merged_listing_look_at_no_link),
       TEST(listings_that_are_kept_do_not_stand_for_each_other),
       TEST(a_view_hides_links_at_any_offset_and_under_filters),
+      TEST(rfc7959_2_4_further_blocks_of_a_view_with_a_name_look_at_no_link),
+      TEST(what_is_kept_of_listings_is_bounded),
       TEST(a_view_of_a_range_of_paths_is_cut_at_its_ends),
       TEST(a_view_is_not_gone_through_without_end),
       TEST(rfc6690_4_1_each_link_stands_once),
