@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cursors that read and write wire structures with a sticky error. */
-#include <string.h>
-
 #include "copal/cursor.h"
 #include "copal/error.h"
 #include "core/base/cursor_join.h"
 
-enum {
-  BE_MAX = 4,     /* bytes of the widest integer */
-  SHORT_MAX = 12, /* longer runs are worth a call */
-};
+enum { BE_MAX = 4 }; /* bytes of the widest integer */
 
 copal_rd copal_rd_init(copal_span bytes)
 {
@@ -36,6 +31,14 @@ const uint8_t *copal_rd_take(copal_rd *r, size_t n)
   return p;
 }
 
+uint32_t copal_be(const uint8_t *p, size_t n)
+{
+  uint32_t v = 0;
+  for (; n > 0; n--)
+    v = v << 8 | *p++;
+  return v;
+}
+
 copal_span copal_rd_span(copal_rd *r, size_t n)
 {
   const uint8_t *p = copal_rd_take(r, n);
@@ -45,11 +48,7 @@ copal_span copal_rd_span(copal_rd *r, size_t n)
 uint32_t copal_rd_be(copal_rd *r, size_t n)
 {
   const uint8_t *p = copal_rd_take(r, n <= BE_MAX ? n : SIZE_MAX);
-  uint32_t v = 0;
-  if (p != NULL)
-    for (; n > 0; n--)
-      v = v << 8 | *p++;
-  return v;
+  return p != NULL ? copal_be(p, n) : 0;
 }
 
 uint8_t copal_rd_u8(copal_rd *r)
@@ -92,31 +91,30 @@ static void fill_be(uint8_t *p, uint32_t v, size_t n)
   }
 }
 
-/* Inlined where many lengths meet it would make gcc 12 see copies that cannot be. */
-__attribute__((noinline)) void copal_wr_join(copal_wr *w, const uint8_t *tail, size_t n,
-                                             unsigned head)
+void copal_wr_fail(copal_wr *w, int err)
 {
-  if (w->err != COPAL_OK)
-    return;
-  if (n >= w->cap - w->len) {
-    w->err = COPAL_ENOSPC;
+  if (w->err == COPAL_OK)
+    w->err = err;
+  w->cap = w->len;
+}
+
+void copal_wr_pair(copal_wr *w, const uint8_t *head, size_t head_len, const copal_span *rest)
+{
+  const size_t n = rest->len;
+  const size_t at = w->len;
+  if (head_len + n > w->cap - at) { /* nothing in memory is so long that this wraps */
+    copal_wr_fail(w, COPAL_ENOSPC);
     return;
   }
-  uint8_t *p = w->buf + w->len;
-  w->len += n + 1;
-  *p++ = (uint8_t)head;
-  /* memcpy() must not see NULL, not even for no bytes. */
-  if (n > SHORT_MAX)
-    memcpy(p, tail, n);
-  else
-    while (n-- > 0)
-      p[n] = tail[n];
+  w->len = at + head_len + n;
+  uint8_t *p = wr_few(w->buf + at, head, head_len);
+  wr_run(p, rest->ptr, n);
 }
 
 void copal_wr_bytes(copal_wr *w, const uint8_t *bytes, size_t n)
 {
-  if (n > 0)
-    copal_wr_join(w, bytes + 1, n - 1, *bytes);
+  const copal_span rest = {bytes, n};
+  copal_wr_pair(w, NULL, 0, &rest);
 }
 
 void copal_wr_span(copal_wr *w, copal_span s)
@@ -128,7 +126,7 @@ void copal_wr_be(copal_wr *w, uint32_t v, size_t n)
 {
   uint8_t bytes[BE_MAX];
   if (n > BE_MAX) {
-    w->err = COPAL_EINVAL;
+    copal_wr_fail(w, COPAL_EINVAL);
     return;
   }
   fill_be(bytes, v, n);
@@ -137,7 +135,7 @@ void copal_wr_be(copal_wr *w, uint32_t v, size_t n)
 
 void copal_wr_u8(copal_wr *w, uint8_t v)
 {
-  copal_wr_join(w, NULL, 0, v);
+  copal_wr_be(w, v, 1);
 }
 
 void copal_wr_u16(copal_wr *w, uint16_t v)

@@ -2,8 +2,8 @@
 /* Suppressing and writing responses. */
 #include "core/proto/reply.h"
 
-#include "core/base/cursor_join.h"
 #include "core/proto/slice.h"
+#include "core/wire/msg_body.h"
 
 enum {
   OPTION_HEAD_MAX = 5,  /* RFC 7252 section 3.1: one byte and two extended fields */
@@ -80,8 +80,7 @@ int reply_write_tail(const copal_ep *ep, copal_wr *w, const reply_rules *rules,
   if (err)
     return err;
   put_options(w, r, own, own_count);
-  if (part.len)
-    copal_wr_join(w, part.ptr, part.len, COPAL_PAYLOAD_MARKER);
+  msg_put_payload(w, &part);
   return w->err;
 }
 

@@ -25,14 +25,14 @@ static inline size_t ext_size(size_t v)
   return (size_t)(v >= EXT_BIAS_8) + (size_t)(v >= EXT_BIAS_16);
 }
 
-/* What ext_put() does for a value that does not fit the nibble. */
-unsigned copal_ext_put_long(copal_wr *w, uint8_t **p, size_t v);
+/* Writes the extension bytes of `v`, none when it fits the nibble, to `*p`, moves it behind them
+ * and returns the nibble. A value above EXT_MAX makes the writer fail with COPAL_EINVAL. */
+unsigned copal_ext_put(copal_wr *w, uint8_t **p, size_t v);
 
-/* Writes the extension bytes of `v` to `*p`, moves it behind them and returns the nibble. A value
- * above EXT_MAX sets `w->err` to COPAL_EINVAL. */
+/* As copal_ext_put(), for values that hardly ever have any. */
 static inline unsigned ext_put(copal_wr *w, uint8_t **p, size_t v)
 {
-  return v < EXT_BIAS_8 ? (unsigned)v : copal_ext_put_long(w, p, v);
+  return v < EXT_BIAS_8 ? (unsigned)v : copal_ext_put(w, p, v);
 }
 
 #endif

@@ -13,10 +13,12 @@ uint32_t copal_ext_get(copal_rd *r, unsigned nibble)
 {
   if (nibble < EXT_BIAS_8)
     return nibble;
-  /* One byte or two; more bytes than a reader can read make it fail. */
+  /* One byte or two; more bytes than there can be make the reader fail. */
   const size_t size = nibble - (EXT_BIAS_8 - 1);
-  return (size == 1 ? EXT_BIAS_8 : EXT_BIAS_16) +
-         copal_rd_be(r, size <= EXT_SIZE_MAX ? size : SIZE_MAX);
+  const uint8_t *p = copal_rd_take(r, size <= EXT_SIZE_MAX ? size : SIZE_MAX);
+  if (p == NULL)
+    return 0;
+  return copal_be(p, size) + (size == 1 ? EXT_BIAS_8 : EXT_BIAS_16);
 }
 
 /* The usual option has a header of one byte and a value that is there: every walk spends its time

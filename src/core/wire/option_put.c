@@ -2,25 +2,30 @@
 /* Writing option runs. RFC 7252 section 3.1. */
 #include "copal/error.h"
 #include "copal/option.h"
+#include "core/base/cursor_join.h"
+#include "core/wire/extended.h"
 #include "core/wire/option_next.h"
 
-/* Bytes for the extensions of delta and length, which are four at most: with no more than that,
- * compilers that inline across files see a memcpy() beyond the end, which is never reached. */
-enum { EXTS_SIZE = 16 };
+/* Bytes in front of a value: one, and the extensions of delta and length. */
+enum { HEAD_SIZE_MAX = 1 + 2 * EXT_SIZE_MAX };
 
-unsigned copal_ext_put_long(copal_wr *w, uint8_t **p, size_t v)
+unsigned copal_ext_put(copal_wr *w, uint8_t **p, size_t v)
 {
+  uint8_t *at = *p;
+  unsigned nibble = EXT_BIAS_8;
+  if (v < EXT_BIAS_8)
+    return (unsigned)v;
   v -= EXT_BIAS_8;
-  if (v < EXT_BIAS_16 - EXT_BIAS_8) {
-    *(*p)++ = (uint8_t)v;
-    return EXT_BIAS_8;
+  if (v >= EXT_BIAS_16 - EXT_BIAS_8) {
+    v -= EXT_BIAS_16 - EXT_BIAS_8;
+    if (v > EXT_MAX - EXT_BIAS_16)
+      copal_wr_fail(w, COPAL_EINVAL);
+    nibble = EXT_NIBBLE_16;
+    *at++ = (uint8_t)(v >> 8);
   }
-  v -= EXT_BIAS_16 - EXT_BIAS_8;
-  if (v > EXT_MAX - EXT_BIAS_16)
-    w->err = COPAL_EINVAL;
-  *(*p)++ = (uint8_t)(v >> 8);
-  *(*p)++ = (uint8_t)v;
-  return EXT_NIBBLE_16;
+  *at++ = (uint8_t)v;
+  *p = at;
+  return nibble;
 }
 
 copal_opt_wr copal_opt_wr_init(copal_wr *w)
@@ -31,21 +36,20 @@ copal_opt_wr copal_opt_wr_init(copal_wr *w)
   return o;
 }
 
-void copal_opt_put_long(copal_wr *w, size_t delta, copal_span value)
+void copal_opt_put_next(copal_wr *w, size_t delta, const copal_span *value)
 {
-  uint8_t ext[EXTS_SIZE];
-  uint8_t *p = ext;
-  unsigned head = ext_put(w, &p, delta) << 4;
-  head |= ext_put(w, &p, value.len);
-  copal_wr_join(w, ext, (size_t)(p - ext), head);
-  copal_wr_bytes(w, value.ptr, value.len);
+  uint8_t head[HEAD_SIZE_MAX];
+  uint8_t *p = head + 1;
+  const unsigned nibble = copal_ext_put(w, &p, delta);
+  head[0] = (uint8_t)(nibble << 4 | copal_ext_put(w, &p, value->len));
+  copal_wr_pair(w, head, (size_t)(p - head), value);
 }
 
 void copal_opt_put(copal_opt_wr *o, uint16_t number, copal_span value)
 {
   const size_t delta = (size_t)number - o->last;
   o->last = number;
-  opt_put_next(o->w, delta, value);
+  copal_opt_put_next(o->w, delta, &value);
 }
 
 void copal_opt_put_uint(copal_opt_wr *o, uint16_t number, uint32_t value)

@@ -131,12 +131,11 @@ int copal_msg_write_stream(copal_wr *w, const copal_msg *m, const copal_opt *opt
   uint8_t head[FIRST_SIZE + LEN_EXT_MAX + CODE_SIZE + EXT_SIZE_MAX];
   const size_t len = body_size(m, opts, opt_count);
   const uint64_t wide = len; /* a 32-bit size cannot be too large */
-  if (wide > (uint64_t)LEN_BIAS_32 + UINT32_MAX && w->err == COPAL_OK)
-    w->err = COPAL_EINVAL;
+  if (wide > (uint64_t)LEN_BIAS_32 + UINT32_MAX)
+    copal_wr_fail(w, COPAL_EINVAL);
   uint8_t *p = len_put(w, head, len, m->code);
   head[0] |= (uint8_t)ext_put(w, &p, m->token.len);
-  copal_wr_bytes(w, head, (size_t)(p - head));
-  copal_wr_bytes(w, m->token.ptr, m->token.len);
+  copal_wr_pair(w, head, (size_t)(p - head), &m->token);
   return copal_msg_put_body(w, m, opts, opt_count);
 }
 
@@ -145,7 +144,6 @@ int copal_msg_write_ws(copal_wr *w, const copal_msg *m, const copal_opt *opts, s
   uint8_t head[FIRST_SIZE + CODE_SIZE + EXT_SIZE_MAX];
   uint8_t *p = len_put(w, head, 0, m->code);
   head[0] = (uint8_t)ext_put(w, &p, m->token.len);
-  copal_wr_bytes(w, head, (size_t)(p - head));
-  copal_wr_bytes(w, m->token.ptr, m->token.len);
+  copal_wr_pair(w, head, (size_t)(p - head), &m->token);
   return copal_msg_put_body(w, m, opts, opt_count);
 }
