@@ -11,6 +11,7 @@
 #include "copal/params.h"
 #include "copal/registry.h"
 #include "service/ordering.h"
+#include "service/shares.h"
 
 enum {
   COUNT_MAX_DEFAULT = 1024,
@@ -23,6 +24,7 @@ enum {
 struct upload {
   lender lender;                /* first */
   struct upload *newer, *older; /* by the last block */
+  holding of_address, of_client;
   ordering order;
   uint64_t kept;       /* bytes counted against the budget */
   bool is_busy;        /* a shard writes into `body`, without the lock */
@@ -53,6 +55,7 @@ struct uploads {
   staging_place own; /* the default one */
   void *tree;        /* of upload */
   upload *newest, *oldest;
+  shares addresses, clients; /* who holds how many; their things are in the order of age, too */
   uploads_counts counts;
   sweeper *sweepers[SHARD_MAX];
   size_t sweeper_count;
@@ -166,6 +169,8 @@ static void take_out(uploads *t, upload *u)
 {
   tdelete(u, &t->tree, compare);
   unlink_age(t, u);
+  shares_drop(&t->addresses, &u->of_address);
+  shares_drop(&t->clients, &u->of_client);
   t->counts.open--;
   t->counts.bytes -= u->kept;
 }
@@ -254,43 +259,49 @@ static void ensure_sweep(uploads *t, const handler_env *env)
     arm(w, next_end(t));
 }
 
-static bool is_same_address(const upload *a, const upload *b)
+static copal_span address_of(const upload *u)
 {
-  return memcmp(a->path.remote.ip, b->path.remote.ip, sizeof a->path.remote.ip) == 0;
+  return copal_span_of(u->path.remote.ip, sizeof u->path.remote.ip);
 }
 
-/* Addresses are shared behind a NAT: a client is an address with its port, or a session. */
-static bool is_same_client(const upload *a, const upload *b)
+/* A client, as bytes. */
+typedef struct client_key {
+  uint32_t shard, session;
+  copal_addr remote;
+} client_key;
+
+/* Addresses are shared behind a NAT: a client is an address with its port, or a session wherever it
+ * is. */
+static copal_span client_of(const upload *u, client_key *key)
 {
-  return a->shard == b->shard && copal_path_is_same_peer(&a->path, &b->path);
+  memset(key, 0, sizeof *key);
+  key->shard = u->shard;
+  key->session = u->path.session;
+  if (u->path.session == 0)
+    memcpy(&key->remote, &u->path.remote, sizeof key->remote);
+  return copal_span_of((const uint8_t *)key, sizeof *key);
+}
+
+static bool enter_shares(uploads *t, upload *u)
+{
+  client_key key;
+  if (!shares_add(&t->addresses, &u->of_address, address_of(u)))
+    return false;
+  if (shares_add(&t->clients, &u->of_client, client_of(u, &key)))
+    return true;
+  shares_drop(&t->addresses, &u->of_address);
+  return false;
 }
 
 /* The oldest upload of the same client when it has its share already, else NULL. */
 static upload *oldest_beyond_share(const uploads *t, const upload *wanted)
 {
-  upload *oldest = NULL;
-  uint32_t count = 0;
-  for (upload *u = t->newest; u != NULL; u = u->older) {
-    if (!is_same_client(u, wanted))
-      continue;
-    count++;
-    oldest = u;
-  }
-  return count >= t->cfg.per_client ? oldest : NULL;
-}
-
-/* An upload of the only address that may hold more than half of them: each of others takes a vote
- * from it. */
-static const upload *most_voted(const uploads *t)
-{
-  const upload *most = NULL;
-  uint64_t votes = 0;
-  for (const upload *u = t->newest; u != NULL; u = u->older) {
-    if (votes == 0)
-      most = u;
-    votes = is_same_address(u, most) ? votes + 1 : votes - 1;
-  }
-  return most;
+  client_key key;
+  holding *oldest;
+  const uint32_t count = shares_of(&t->clients, client_of(wanted, &key), &oldest);
+  if (count < t->cfg.per_client)
+    return NULL;
+  return (upload *)((char *)oldest - offsetof(upload, of_client));
 }
 
 /* The upload to end when all together are too many: the oldest of an address that holds more than
@@ -298,16 +309,8 @@ static const upload *most_voted(const uploads *t)
  */
 static upload *to_give_way(const uploads *t)
 {
-  const upload *most = most_voted(t);
-  upload *oldest = NULL;
-  uint64_t count = 0;
-  for (upload *u = t->newest; u != NULL; u = u->older) {
-    if (!is_same_address(u, most))
-      continue;
-    count++;
-    oldest = u;
-  }
-  return count > t->counts.open / 2 ? oldest : t->oldest;
+  holding *oldest = shares_majority(&t->addresses, t->counts.open);
+  return oldest != NULL ? (upload *)((char *)oldest - offsetof(upload, of_address)) : t->oldest;
 }
 
 static void make_place(uploads *t, const upload *wanted)
@@ -342,7 +345,13 @@ static upload *make(uploads *t, const upload *wanted)
   *u = *wanted;
   memcpy(u->name_bytes, wanted->name.ptr, wanted->name.len);
   u->name = copal_span_of(u->name_bytes, wanted->name.len);
+  if (!enter_shares(t, u)) {
+    free(u);
+    return NULL;
+  }
   if (tsearch(u, &t->tree, compare) == NULL) {
+    shares_drop(&t->addresses, &u->of_address);
+    shares_drop(&t->clients, &u->of_client);
     free(u);
     return NULL;
   }
@@ -393,6 +402,24 @@ static int reserve(uploads *t, upload *u, const copal_assembly_step *step, size_
   return COPAL_OK;
 }
 
+/* The upload is the newest of all. The peer of a session may be elsewhere now; without memory for
+ * that it counts for no address. */
+static void touch(uploads *t, upload *u, const handler_req *req)
+{
+  const copal_path *path = req->coap->path;
+  const bool has_moved = memcmp(u->path.remote.ip, path->remote.ip, sizeof path->remote.ip) != 0;
+  unlink_age(t, u);
+  link_newest(t, u);
+  u->touched = req->now;
+  u->path = *path;
+  shares_renew(&u->of_client);
+  shares_renew(&u->of_address);
+  if (!has_moved)
+    return;
+  shares_drop(&t->addresses, &u->of_address);
+  (void)shares_add(&t->addresses, &u->of_address, address_of(u));
+}
+
 /* Finds the block its upload and its place. COPAL_OK with `*u` busy, or an error; the upload, if
  * there is one, is over then. */
 static int enter(uploads *t, const handler_req *req, copal_span name, upload **u,
@@ -407,10 +434,7 @@ static int enter(uploads *t, const handler_req *req, copal_span name, upload **u
     t->counts.failed++;
     return COPAL_ENOSLOT;
   }
-  unlink_age(t, *u);
-  link_newest(t, *u); /* first, so that others give way to it and not it to others */
-  (*u)->touched = req->now;
-  (*u)->path = *req->coap->path; /* the peer of a session may be elsewhere now */
+  touch(t, *u, req); /* first, so that others give way to it and not it to others */
   ensure_sweep(t, req->env);
   err = ordering_take(&(*u)->order, req->coap, req->env->limits->body_max, step);
   if (err == COPAL_OK)
@@ -530,6 +554,8 @@ void uploads_close(uploads *t)
     drop(t, t->oldest, &t->counts.evicted);
   for (size_t i = 0; i < t->sweeper_count; i++)
     free(t->sweepers[i]);
+  shares_wipe(&t->addresses);
+  shares_wipe(&t->clients);
   pthread_mutex_destroy(&t->lock);
   free(t);
 }

@@ -490,6 +490,25 @@ static void an_address_with_more_than_half_takes_no_place_of_others(void **state
   finish(&other, 1, 'o'); /* older than all of them */
 }
 
+/* A session counts for the address that it is at now. */
+static void a_session_that_moves_takes_its_share_along(void **state)
+{
+  const uploads_cfg cfg = {.count_max = 4};
+  const who other = {9, 1, "/a", NULL, 0};
+  (void)state;
+  open_with(&cfg);
+  assert_int_equal(first(&(who){1, 1, "/m", NULL, 7}, 'm'), COPAL_OK);
+  assert_int_equal(first(&other, 'o'), COPAL_OK);
+  assert_int_equal(first(&(who){2, 1, "/b", NULL, 0}, 'b'), COPAL_OK);
+  assert_int_equal(first(&(who){2, 2, "/c", NULL, 0}, 'c'), COPAL_OK);
+  assert_int_equal(put(&(who){2, 3, "/m", NULL, 7}, 1, true, 'm', BLOCK), COPAL_OK);
+  assert_int_equal(first(&(who){3, 1, "/d", NULL, 0}, 'd'), COPAL_OK); /* address 2 has three */
+  assert_int_equal(counts().evicted, 1);
+  assert_int_equal(put(&(who){2, 1, "/b", NULL, 0}, 1, false, 'b', 1), COPAL_EINCOMPLETE);
+  finish(&(who){4, 1, "/m", NULL, 7}, 2, 'm');
+  finish(&other, 1, 'o');
+}
+
 static void beyond_the_count_the_oldest_gives_way(void **state)
 {
   const uploads_cfg cfg = {.count_max = 2};
@@ -589,6 +608,7 @@ int main(void)
       TEST(one_client_has_only_its_share),
       TEST(clients_behind_one_address_do_not_evict_each_other),
       TEST(an_address_with_more_than_half_takes_no_place_of_others),
+      TEST(a_session_that_moves_takes_its_share_along),
       TEST(beyond_the_count_the_oldest_gives_way),
       TEST(beyond_the_bytes_the_one_that_waits_gives_way),
       TEST(rfc7959_2_9_3_too_large_ends_the_upload),
