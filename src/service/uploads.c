@@ -18,7 +18,8 @@ enum {
   PER_CLIENT_DEFAULT = 16,
   BYTE_MAX_DEFAULT = 256 << 20,
   SHARD_MAX = 256,
-  TAG_MAX = 8, /* bytes of a Request-Tag, RFC 9175 section 3.2.1 */
+  TAG_MAX = 8,     /* bytes of a Request-Tag, RFC 9175 section 3.2.1 */
+  EXPIRE_MAX = 16, /* uploads that are dropped in one go */
 };
 
 struct upload {
@@ -204,9 +205,10 @@ static bool is_expired(const uploads *t, const upload *u, copal_time now)
   return now > u->touched && now - u->touched >= t->cfg.lifetime;
 }
 
+/* Drops the oldest of what has expired: giving back the memory of a great many takes time. */
 static void expire(uploads *t, copal_time now)
 {
-  while (t->oldest != NULL && is_expired(t, t->oldest, now))
+  for (int i = 0; i < EXPIRE_MAX && t->oldest != NULL && is_expired(t, t->oldest, now); i++)
     drop(t, t->oldest, &t->counts.expired);
 }
 
@@ -370,10 +372,12 @@ static int find_or_make(uploads *t, const handler_req *req, copal_span name, upl
                          .code = req->coap->msg->code,
                          .name = name};
   upload **found = tfind(&wanted, &t->tree, compare);
-  if (found != NULL) {
+  if (found != NULL && !is_expired(t, *found, req->now)) {
     *u = *found;
     return COPAL_OK;
   }
+  if (found != NULL)
+    drop(t, *found, &t->counts.expired);
   if (req->coap->block1.num != 0) {
     t->counts.broken++;
     return COPAL_EINCOMPLETE;

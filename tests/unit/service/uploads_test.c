@@ -438,6 +438,26 @@ static void an_upload_expires_when_its_next_block_is_late(void **state)
   assert_int_equal(put(&other, 1, false, 'b', 1), COPAL_EINCOMPLETE);
 }
 
+/* Nobody's block waits until all are freed, and none of them goes on. */
+static void a_crowd_expires_some_at_a_time(void **state)
+{
+  enum { CROWD = 100, AT_ONCE = 16 };
+  const uploads_cfg cfg = {.lifetime = 10 * COPAL_SECOND};
+  const who other = {2, 5683, "/a", NULL, 0};
+  (void)state;
+  open_with(&cfg);
+  for (uint16_t i = 1; i <= CROWD; i++)
+    assert_int_equal(first(&(who){1, i, "/a", NULL, 0}, 'a'), COPAL_OK);
+  now += 11 * COPAL_SECOND;
+  assert_int_equal(first(&other, 'b'), COPAL_OK);
+  assert_int_equal(counts().expired, AT_ONCE);
+  assert_int_equal(put(&(who){1, CROWD, "/a", NULL, 0}, 1, true, 'a', BLOCK), COPAL_EINCOMPLETE);
+  assert_int_equal(counts().expired, 2 * AT_ONCE + 1);
+  for (uint32_t num = 1; counts().open > 1; num++)
+    assert_int_equal(put(&other, num, true, 'b', BLOCK), COPAL_OK);
+  assert_int_equal(counts().expired, CROWD);
+}
+
 static void another_shards_clock_may_be_behind(void **state)
 {
   (void)state;
@@ -604,6 +624,7 @@ int main(void)
       TEST(what_is_left_alone_is_freed_by_a_timer),
       TEST(shards_write_side_by_side_and_end_each_others_uploads),
       TEST(an_upload_expires_when_its_next_block_is_late),
+      TEST(a_crowd_expires_some_at_a_time),
       TEST(another_shards_clock_may_be_behind),
       TEST(one_client_has_only_its_share),
       TEST(clients_behind_one_address_do_not_evict_each_other),
