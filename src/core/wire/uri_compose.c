@@ -9,26 +9,46 @@
 
 enum {
   ASCII_END = 0x80,
-  TRIPLET_SIZE = 3, /* "%41" */
+  TRIPLET_SIZE = 3,  /* "%41" */
+  TRIPLETS_MAX = 16, /* written at once */
   PORT_MAX = 0xffff,
 };
 
-static void triplet_put(copal_wr *w, uint8_t c)
+static void triplet_fill(uint8_t triplet[TRIPLET_SIZE], uint8_t c)
 {
   static const char HEX[] = "0123456789ABCDEF";
-  const uint8_t triplet[TRIPLET_SIZE] = {'%', (uint8_t)HEX[c >> 4], (uint8_t)HEX[c & 15]};
+  triplet[0] = '%';
+  triplet[1] = (uint8_t)HEX[c >> 4];
+  triplet[2] = (uint8_t)HEX[c & 15];
+}
+
+static void triplet_put(copal_wr *w, uint8_t c)
+{
+  uint8_t triplet[TRIPLET_SIZE];
+  triplet_fill(triplet, c);
   copal_wr_span(w, copal_span_of(triplet, sizeof triplet));
+}
+
+/* Writes bytes at the start of `text` that are in none of the classes as triplets, many at once, so
+ * that text without ASCII costs little more than with it. Returns how many bytes those were. */
+static size_t triplets_put(copal_wr *w, copal_span text, unsigned classes)
+{
+  uint8_t triplets[TRIPLETS_MAX * TRIPLET_SIZE];
+  size_t at = 0;
+  for (; at < text.len && at < TRIPLETS_MAX && (uri_class(text.ptr[at]) & classes) == 0; at++)
+    triplet_fill(triplets + at * TRIPLET_SIZE, text.ptr[at]);
+  copal_wr_span(w, copal_span_of(triplets, at * TRIPLET_SIZE));
+  return at;
 }
 
 static void text_put(copal_wr *w, copal_span text, unsigned classes)
 {
-  for (size_t at = 0; at < text.len; at++) {
-    const copal_span rest = copal_span_of(text.ptr + at, text.len - at);
-    const size_t len = uri_stretch(rest, classes);
-    copal_wr_span(w, copal_span_of(rest.ptr, len));
+  for (size_t at = 0; at < text.len;) {
+    const size_t len = uri_stretch(copal_span_of(text.ptr + at, text.len - at), classes);
+    copal_wr_span(w, copal_span_of(text.ptr + at, len));
     at += len;
     if (at < text.len)
-      triplet_put(w, text.ptr[at]);
+      at += triplets_put(w, copal_span_of(text.ptr + at, text.len - at), classes);
   }
 }
 

@@ -416,7 +416,6 @@ static void small_storage_is_noticed(void **state)
   assert_int_equal(copal_uri_to_options(&uri, false, &w, &list), COPAL_ENOSPC);
 }
 
-/* Options of random bytes become a URI that has the same options. */
 /* Looks at eight bytes at a time or at one: it must not matter where a character stands. */
 static void rfc3986_2_characters_wherever_they_stand(void **state)
 {
@@ -436,6 +435,33 @@ static void rfc3986_2_characters_wherever_they_stand(void **state)
   assert_int_equal(uri_stretch(copal_span_str("aaaaaaaaaaaa"), URI_SUB_DELIM), 0);
 }
 
+/* Those that are not are written many at once: runs of both kinds, of every length. */
+static void rfc7252_6_5_bytes_that_are_no_characters_of_a_path_in_runs(void **state)
+{
+  enum { RUN_MAX = 40 };
+  (void)state;
+  for (size_t before = 0; before < RUN_MAX; before++)
+    for (size_t run = 0; run < RUN_MAX; run++) {
+      uint8_t segment[2 * RUN_MAX + 1], written[6 * RUN_MAX + 1], expected[6 * RUN_MAX + 1];
+      memset(segment, 'x', before);
+      memset(segment + before, 0xc3, run);
+      segment[before + run] = 'y';
+      memset(expected, 'x', before);
+      for (size_t i = 0; i < run; i++)
+        memcpy(expected + before + 3 * i, "%C3", 3);
+      const size_t len = before + 3 * run + 1;
+      expected[len - 1] = 'y';
+      copal_wr w = copal_wr_init((copal_mspan){written, len});
+      copal_uri_put_segment(&w, copal_span_of(segment, before + run + 1));
+      assert_int_equal(w.err, COPAL_OK);
+      assert_true(copal_span_is_equal(copal_wr_done(&w), copal_span_of(expected, len)));
+      w = copal_wr_init((copal_mspan){written, len - 1});
+      copal_uri_put_segment(&w, copal_span_of(segment, before + run + 1));
+      assert_int_equal(w.err, COPAL_ENOSPC);
+    }
+}
+
+/* Options of random bytes become a URI that has the same options. */
 static void decompose_after_compose_is_identity(void **state)
 {
   (void)state;
@@ -485,6 +511,7 @@ int main(void)
       cmocka_unit_test(decoding_needs_whole_triplets),
       cmocka_unit_test(small_storage_is_noticed),
       cmocka_unit_test(rfc3986_2_characters_wherever_they_stand),
+      cmocka_unit_test(rfc7252_6_5_bytes_that_are_no_characters_of_a_path_in_runs),
       cmocka_unit_test(decompose_after_compose_is_identity),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
