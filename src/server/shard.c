@@ -239,17 +239,18 @@ static copal_time next_deadline(const shard *s)
 
 static void dispatch(shard *s)
 {
-  const struct pollfd *fds = s->pollset.fds;
-  if (fds[SHARD_POLLS_MAILBOX].revents != 0)
-    mailbox_clear(s->mailbox);
-  if (fds[SHARD_POLLS_ALARM].revents != 0)
-    alarm_rung(&s->alarm);
-  for (uint32_t i = SHARD_POLLS_SOCKETS; i < s->pollset.count; i++) {
-    if (fds[i].revents == 0)
-      continue;
-    if ((fds[i].revents & POLLERR) != 0)
-      receive_errors(s, i - SHARD_POLLS_SOCKETS);
-    mark_ready(s, i - SHARD_POLLS_SOCKETS);
+  const pollset *p = &s->pollset;
+  for (uint32_t i = 0; i < p->found_count; i++) {
+    const uint32_t at = p->found[i];
+    if (at == SHARD_POLLS_MAILBOX) {
+      mailbox_clear(s->mailbox);
+    } else if (at == SHARD_POLLS_ALARM) {
+      alarm_rung(&s->alarm);
+    } else {
+      if ((p->fds[at].revents & POLLERR) != 0)
+        receive_errors(s, at - SHARD_POLLS_SOCKETS);
+      mark_ready(s, at - SHARD_POLLS_SOCKETS);
+    }
   }
 }
 
