@@ -464,6 +464,18 @@ class Sockets(unittest.TestCase):
                     self.assertIsNotNone(exchange(line.port, POST, "log", payload=b"1"))
             line.stop()
 
+    def test_sockets_too_many_for_poll(self):
+        """A thread of each process waits for them by epoll; the old one leaves what comes late."""
+        config = 'listen = ["coap://127.0.0.1:0"]\nserver: { shards = 1, sockets = 40 }\n'
+        with Line(config=config) as line:
+            for upgrades in range(3):
+                for i in range(40):  # each by a port of its own, so by many of the sockets
+                    exchange(line.port, PUT, "a", payload=b"%d" % i)
+                    self.assertEqual((CONTENT, b"%d" % i), exchange(line.port, GET, "a")[1::2])
+                if upgrades < 2:
+                    line.upgrade()
+            line.stop()
+
     def test_datagrams_wait_for_the_new_one(self):
         with Line() as line:
             line.install(f"#!/bin/sh\nsleep 0.5\nexec {os.path.abspath(COPALD)} \"$@\"\n")
