@@ -8,7 +8,10 @@
 #include "copal/registry.h"
 #include "service/json_text.h"
 
-enum { TOKEN_SIZE = 512 }; /* of a pointer's reference token, with its NUL */
+enum {
+  TOKEN_SIZE = 512, /* of a pointer's reference token, with its NUL */
+  VALUE_WORK = 8,   /* bytes that any value counts for: a list of digits is more work than a text */
+};
 
 /* ------------------------------------------------------------------------------------------------
  * merge patch */
@@ -159,10 +162,11 @@ static size_t depth_of(const json_t *value)
   return deepest + 1;
 }
 
-/* Counts values, but not beyond `max`; in bytes of their text, roughly. */
+/* Counts values, but not beyond `max`; in bytes of their text, roughly, but no value is for free.
+ */
 static size_t size_of(const json_t *value, size_t max)
 {
-  size_t size = 1 + json_string_length(value);
+  size_t size = VALUE_WORK + json_string_length(value);
   for (size_t i = 0; i < json_array_size(value) && size <= max; i++)
     size += size_of(json_array_get(value, i), max - size);
   json_t *object = (json_t *)value;

@@ -19,9 +19,10 @@ enum {
 json_t *json_merge_patch(json_t *target, json_t *patch);
 
 /* Applies a JSON Patch to `*target`, which is replaced as needed. `work_max` bounds the bytes of
- * values that "copy" and "move" take along, but for moves that go no deeper. Returns false and 4.09
- * (a test fails, a location is missing), 4.13 or 4.22 (not a JSON Patch); `*target` is then of no
- * use but still the caller's. RFC 6902, RFC 6901. */
+ * values that "copy" and "move" take along, each of which counts for eight beside its text, but for
+ * moves that go no deeper. Returns false and 4.09 (a test fails, a location is missing), 4.13
+ * or 4.22 (not a JSON Patch); `*target` is then of no use but still the caller's. RFC 6902, RFC
+ * 6901. */
 bool json_patch(json_t **target, const json_t *patch, size_t work_max, problem *why);
 
 #endif

@@ -179,6 +179,33 @@ static void rfc6902_7_copies_of_copies_are_bounded(void **state)
   json_decref(target);
 }
 
+/* Copies "a" so many times. */
+static bool copy_often(json_t *a, int times, problem *why)
+{
+  json_t *target = json_pack("{s:o}", "a", a);
+  json_t *patch = json_array();
+  for (int i = 0; i < times; i++)
+    json_array_append_new(patch,
+                          json_pack("{s:s,s:s,s:s}", "op", "copy", "from", "/a", "path", "/b"));
+  const bool is_done = json_patch(&target, patch, 1000, why);
+  json_decref(patch);
+  json_decref(target);
+  return is_done;
+}
+
+/* What takes long is making the values, not the bytes in them. */
+static void rfc6902_7_many_small_values_count_for_more_than_one_text(void **state)
+{
+  (void)state;
+  problem why = {0};
+  json_t *digits = json_array();
+  for (int i = 0; i < 20; i++)
+    json_array_append_new(digits, json_integer(i % 10));
+  assert_true(copy_often(json_string("0123456789 123456789"), 20, &why));
+  assert_false(copy_often(digits, 20, &why));
+  assert_int_equal(why.code, COPAL_CODE_REQUEST_ENTITY_TOO_LARGE);
+}
+
 /* Applies the same two moves of a list of 100 numbers 20 times over. */
 static bool move_to_and_fro(const char *target_text, const char *there, const char *back,
                             problem *why)
@@ -253,6 +280,7 @@ int main(void)
       cmocka_unit_test(rfc6902_appendix_a_examples),
       cmocka_unit_test(rfc6902_5_errors),
       cmocka_unit_test(rfc6902_7_copies_of_copies_are_bounded),
+      cmocka_unit_test(rfc6902_7_many_small_values_count_for_more_than_one_text),
       cmocka_unit_test(rfc6902_4_4_moves_are_free_unless_they_go_deeper),
       cmocka_unit_test(rfc6902_7_nesting_is_bounded),
       cmocka_unit_test(rfc8259_numbers_and_strings_survive),
