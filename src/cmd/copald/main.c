@@ -25,6 +25,7 @@
 #include "copal/version.h"
 #include "server/clock.h"
 #include "server/conf.h"
+#include "server/heap.h"
 #include "server/heir.h"
 #include "server/keeping.h"
 #include "server/log.h"
@@ -427,6 +428,7 @@ static int start(const args *a, conf *c, char *const *argv)
   process p = {
       .hook = {watcher_reload, watcher_notify, watcher_permit}, .args = a, .conf = c, .log = &log};
   upgrade_init(&p.upgrade, argv, &log);
+  heap_settle();
   openfiles_raise(c, &log);
   try_upload_dir(c, &log);
   int rc = EXIT_RUNTIME;
