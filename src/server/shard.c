@@ -333,7 +333,7 @@ static void yield(shard *s)
 /* Nothing is open, and no observer waits to be told of a change. */
 static bool is_drained(const shard *s)
 {
-  return copal_ep_usage(s->ep).exchanges == 0 && copal_ep_deadline(s->ep) > s->now;
+  return !s->has_mail && copal_ep_usage(s->ep).exchanges == 0 && copal_ep_deadline(s->ep) > s->now;
 }
 
 /* Goes on to the next state when what the present one waits for has come. */
