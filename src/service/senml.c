@@ -3,6 +3,7 @@
 #include "service/senml.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "copal/registry.h"
@@ -253,15 +254,43 @@ static bool fields_equal(const json_t *a, const json_t *b)
   return a == b || json_equal(a, b);
 }
 
+/* What of a record is compared, looked up once: each is compared with many. Lent by the record. */
+typedef struct subject {
+  const char *name; /* NULL when there is none */
+  size_t name_len;
+  const json_t *time;
+  const json_t *unit;
+} subject;
+
+static subject subject_of(const json_t *record)
+{
+  const json_t *name = json_object_get(record, "n");
+  return (subject){.name = json_string_value(name),
+                   .name_len = json_string_length(name),
+                   .time = json_object_get(record, "t"),
+                   .unit = json_object_get(record, "u")};
+}
+
+/* Those of an array, with room for `more`. NULL without memory. */
+static subject *subjects_of(const json_t *records, size_t more, problem *why)
+{
+  const size_t count = json_array_size(records);
+  subject *all = calloc(count + more + 1, sizeof *all);
+  if (all == NULL)
+    problem_set_unavailable(why, 1, "No memory for the records; try again");
+  for (size_t i = 0; all != NULL && i < count; i++)
+    all[i] = subject_of(json_array_get(records, i));
+  return all;
+}
+
 /* A record matches a selector when the name is the same, and time and unit where the selector has
  * them. */
-static bool is_selected(const json_t *record, const json_t *selector)
+static bool is_selected(const subject *record, const subject *selector)
 {
-  const json_t *time = json_object_get(selector, "t");
-  const json_t *unit = json_object_get(selector, "u");
-  return fields_equal(json_object_get(record, "n"), json_object_get(selector, "n")) &&
-         (time == NULL || fields_equal(json_object_get(record, "t"), time)) &&
-         (unit == NULL || fields_equal(json_object_get(record, "u"), unit));
+  const size_t len = selector->name_len;
+  return record->name_len == len && (len == 0 || memcmp(record->name, selector->name, len) == 0) &&
+         (selector->time == NULL || fields_equal(record->time, selector->time)) &&
+         (selector->unit == NULL || fields_equal(record->unit, selector->unit));
 }
 
 static bool work_is_bounded(const json_t *pack, const json_t *selectors, problem *why)
@@ -274,20 +303,31 @@ static bool work_is_bounded(const json_t *pack, const json_t *selectors, problem
   return false;
 }
 
+/* The records of the pack that one of `count` selectors fits. */
+static json_t *select_records(const json_t *pack, const subject *selectors, size_t count)
+{
+  json_t *found = json_array();
+  for (size_t i = 0; i < json_array_size(pack); i++) {
+    json_t *record = json_array_get(pack, i);
+    const subject s = subject_of(record);
+    size_t k = 0;
+    while (k < count && !is_selected(&s, &selectors[k]))
+      k++;
+    if (k < count)
+      json_array_append(found, record);
+  }
+  return found;
+}
+
 json_t *senml_fetch(const json_t *pack, const json_t *fetch, problem *why)
 {
   json_t *selectors = resolve_pack(fetch, PACK_FETCH, why);
   json_t *found = NULL;
   if (selectors != NULL && work_is_bounded(pack, selectors, why)) {
-    found = json_array();
-    for (size_t i = 0; i < json_array_size(pack); i++) {
-      json_t *record = json_array_get(pack, i);
-      size_t k = 0;
-      while (k < json_array_size(selectors) && !is_selected(record, json_array_get(selectors, k)))
-        k++;
-      if (k < json_array_size(selectors))
-        json_array_append(found, record);
-    }
+    subject *all = subjects_of(selectors, 0, why);
+    if (all != NULL)
+      found = select_records(pack, all, json_array_size(selectors));
+    free(all);
   }
   json_decref(selectors);
   return found;
@@ -296,16 +336,39 @@ json_t *senml_fetch(const json_t *pack, const json_t *fetch, problem *why)
 /* ------------------------------------------------------------------------------------------------
  * patching */
 
+/* A Pack that is being patched: `subjects[i]` is that of its record i. */
+typedef struct patching {
+  json_t *pack;
+  subject *subjects;
+} patching;
+
+static void remove_record(patching *p, size_t at)
+{
+  const size_t behind = json_array_size(p->pack) - at - 1;
+  memmove(&p->subjects[at], &p->subjects[at + 1], behind * sizeof *p->subjects);
+  json_array_remove(p->pack, at);
+}
+
+/* At the end, or instead of what is there. */
+static bool put_record(patching *p, size_t at, json_t *record)
+{
+  const bool is_new = at == json_array_size(p->pack);
+  p->subjects[at] = subject_of(record);
+  return (is_new ? json_array_append(p->pack, record) : json_array_set(p->pack, at, record)) == 0;
+}
+
 /* One record is replaced, added or removed. RFC 8790 section 3.2. */
-static bool patch_record(json_t *pack, json_t *record, size_t index, problem *why)
+static bool patch_record(patching *p, json_t *record, size_t index, problem *why)
 {
   const resolver r = {.kind = PACK_PATCH, .index = index, .why = why};
+  const subject s = subject_of(record);
+  const size_t count = json_array_size(p->pack);
   size_t matches = 0;
-  size_t at = 0;
+  size_t at = count;
   if (!has_value_field(record) && json_object_get(record, "s") == NULL)
     return is_invalid(&r, "needs a value or a sum");
-  for (size_t i = 0; i < json_array_size(pack); i++)
-    if (is_selected(json_array_get(pack, i), record)) {
+  for (size_t i = 0; i < count; i++)
+    if (is_selected(&p->subjects[i], &s)) {
       matches++;
       at = i;
     }
@@ -313,23 +376,24 @@ static bool patch_record(json_t *pack, json_t *record, size_t index, problem *wh
     return is_invalid(&r, "matches several records; add its time or unit");
   if (json_is_null(json_object_get(record, "v"))) {
     if (matches == 1)
-      json_array_remove(pack, at);
+      remove_record(p, at);
     return true;
   }
-  const json_t *target = json_array_get(pack, at);
-  const bool is_same = matches == 1 &&
-                       fields_equal(json_object_get(target, "t"), json_object_get(record, "t")) &&
-                       fields_equal(json_object_get(target, "u"), json_object_get(record, "u"));
-  const int err = is_same ? json_array_set(pack, at, record) : json_array_append(pack, record);
-  return err == 0 || is_invalid(&r, "no memory");
+  const bool is_same = matches == 1 && fields_equal(p->subjects[at].time, s.time) &&
+                       fields_equal(p->subjects[at].unit, s.unit);
+  return put_record(p, is_same ? at : count, record) || is_invalid(&r, "no memory");
 }
 
 bool senml_patch(json_t *pack, const json_t *patch, problem *why)
 {
   json_t *records = resolve_pack(patch, PACK_PATCH, why);
-  bool is_applied = records != NULL && work_is_bounded(pack, records, why);
+  patching p = {.pack = pack};
+  if (records != NULL && work_is_bounded(pack, records, why))
+    p.subjects = subjects_of(pack, json_array_size(records), why);
+  bool is_applied = p.subjects != NULL;
   for (size_t i = 0; is_applied && i < json_array_size(records); i++)
-    is_applied = patch_record(pack, json_array_get(records, i), i, why);
+    is_applied = patch_record(&p, json_array_get(records, i), i, why);
+  free(p.subjects);
   json_decref(records);
   return is_applied;
 }

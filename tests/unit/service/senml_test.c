@@ -182,6 +182,21 @@ static void rfc8790_3_2_records_are_replaced_added_removed_in_sequence(void **st
               "{\"n\":\"d/t\",\"v\":5,\"t\":30}]");
 }
 
+/* What earlier records of a patch did is what later ones find. */
+static void rfc8790_3_2_records_find_what_those_before_have_left(void **state)
+{
+  (void)state;
+  const char *const pack = "[{\"n\":\"a\",\"v\":1},{\"n\":\"b\",\"v\":2},{\"n\":\"c\",\"v\":3}]";
+  check_patch(pack, "[{\"n\":\"a\",\"v\":null},{\"n\":\"c\",\"v\":4},{\"n\":\"b\",\"v\":5}]",
+              "[{\"n\":\"b\",\"v\":5},{\"n\":\"c\",\"v\":4}]");
+  check_patch(pack, "[{\"n\":\"d\",\"v\":6},{\"n\":\"d\",\"v\":7},{\"n\":\"a\",\"v\":null}]",
+              "[{\"n\":\"b\",\"v\":2},{\"n\":\"c\",\"v\":3},{\"n\":\"d\",\"v\":7}]");
+  check_patch(pack,
+              "[{\"n\":\"c\",\"v\":null},{\"n\":\"c\",\"v\":8},{\"n\":\"c\",\"v\":null},"
+              "{\"n\":\"b\",\"t\":5,\"v\":9},{\"n\":\"b\",\"t\":5,\"v\":10}]",
+              "[{\"n\":\"a\",\"v\":1},{\"n\":\"b\",\"v\":2},{\"n\":\"b\",\"v\":10,\"t\":5}]");
+}
+
 static void rfc8790_3_2_invalid_patch_packs_are_refused(void **state)
 {
   (void)state;
@@ -324,6 +339,7 @@ int main(void)
       cmocka_unit_test(rfc8790_3_1_name_time_and_unit_select),
       cmocka_unit_test(rfc8790_3_1_invalid_fetch_packs_are_refused),
       cmocka_unit_test(rfc8790_3_2_records_are_replaced_added_removed_in_sequence),
+      cmocka_unit_test(rfc8790_3_2_records_find_what_those_before_have_left),
       cmocka_unit_test(rfc8790_3_2_invalid_patch_packs_are_refused),
       cmocka_unit_test(rfc8428_6_example_is_read_and_every_prefix_refused),
       cmocka_unit_test(rfc8428_6_write_then_read_is_the_same),
