@@ -358,8 +358,10 @@ static void advance(shard *s)
 /* What is due in the endpoint; with many observers to be told of a change, some of them. */
 static void run_endpoint(shard *s)
 {
-  if (copal_ep_deadline(s->ep) <= s->now)
-    copal_ep_expire(s->ep, s->now);
+  s->has_due = false;
+  if (copal_ep_deadline(s->ep) > s->now)
+    return;
+  copal_ep_expire(s->ep, s->now);
   s->has_due = copal_ep_deadline(s->ep) <= s->now;
 }
 
