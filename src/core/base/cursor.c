@@ -98,6 +98,13 @@ void copal_wr_fail(copal_wr *w, int err)
   w->cap = w->len;
 }
 
+/* Where the byte at that offset goes. Room for nothing may be NULL, to which not even nothing may be
+ * added; to a number it may. */
+static uint8_t *room_at(const copal_wr *w, size_t at)
+{
+  return (uint8_t *)((uintptr_t)w->buf + at);
+}
+
 void copal_wr_pair(copal_wr *w, const uint8_t *head, size_t head_len, const copal_span *rest)
 {
   const size_t n = rest->len;
@@ -107,8 +114,8 @@ void copal_wr_pair(copal_wr *w, const uint8_t *head, size_t head_len, const copa
     return;
   }
   w->len = at + head_len + n;
-  uint8_t *p = wr_few(w->buf + at, head, head_len);
-  wr_run(p, rest->ptr, n);
+  wr_few(room_at(w, at), head, head_len);
+  wr_run(room_at(w, at + head_len), rest->ptr, n);
 }
 
 void copal_wr_bytes(copal_wr *w, const uint8_t *bytes, size_t n)

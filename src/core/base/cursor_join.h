@@ -17,8 +17,8 @@ uint32_t copal_be(const uint8_t *p, size_t n);
 /* Keeps the first error of a writer and leaves it no room, so that what follows fails as well. */
 void copal_wr_fail(copal_wr *w, int err);
 
-/* Copies `n` bytes, few or none, and returns where the next one goes. */
-static inline uint8_t *wr_few(uint8_t *p, const uint8_t *bytes, size_t n)
+/* Copies `n` bytes, few or none. */
+static inline void wr_few(uint8_t *p, const uint8_t *bytes, size_t n)
 {
   size_t i = n;
   if (i > 0)
@@ -26,7 +26,6 @@ static inline uint8_t *wr_few(uint8_t *p, const uint8_t *bytes, size_t n)
       i--;
       p[i] = bytes[i];
     } while (i != 0);
-  return p + n;
 }
 
 /* Longer runs are worth a call. A port whose memcpy() is a loop of bytes says SIZE_MAX, one with
@@ -41,7 +40,7 @@ static inline void wr_run(uint8_t *p, const uint8_t *bytes, size_t n)
   if (n > COPAL_FEW_BYTES)
     memcpy(p, bytes, n);
   else
-    (void)wr_few(p, bytes, n);
+    wr_few(p, bytes, n);
 }
 
 /* Appends a head of few bytes and what it announces; both or nothing. */
