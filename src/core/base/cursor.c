@@ -98,8 +98,8 @@ void copal_wr_fail(copal_wr *w, int err)
   w->cap = w->len;
 }
 
-/* Where the byte at that offset goes. Room for nothing may be NULL, to which not even nothing may be
- * added; to a number it may. */
+/* Where the byte at that offset goes. Room for nothing may be NULL, to which not even nothing may
+ * be added; to a number it may. */
 static uint8_t *room_at(const copal_wr *w, size_t at)
 {
   return (uint8_t *)((uintptr_t)w->buf + at);

@@ -69,6 +69,20 @@ static void reader_over_nothing_fails_cleanly(void **state)
   assert_int_equal(r.err, COPAL_EFORMAT);
 }
 
+/* Nothing is written, not even nothing to where NULL is. */
+static void writer_over_nothing_fails_cleanly(void **state)
+{
+  (void)state;
+  copal_wr w = copal_wr_init((copal_mspan){NULL, 0});
+  copal_wr_span(&w, copal_span_none());
+  assert_int_equal(w.err, COPAL_OK);
+  copal_wr_u8(&w, 1);
+  assert_int_equal(w.err, COPAL_ENOSPC);
+  copal_wr_span(&w, copal_span_none());
+  assert_int_equal(w.err, COPAL_ENOSPC);
+  assert_int_equal(copal_wr_done(&w).len, 0);
+}
+
 static void writer_fills_exactly_and_then_refuses(void **state)
 {
   (void)state;
@@ -145,6 +159,7 @@ int main(void)
       cmocka_unit_test(reader_refuses_integers_above_four_bytes),
       cmocka_unit_test(sub_reader_is_bounded_and_inherits_failure),
       cmocka_unit_test(reader_over_nothing_fails_cleanly),
+      cmocka_unit_test(writer_over_nothing_fails_cleanly),
       cmocka_unit_test(writer_fills_exactly_and_then_refuses),
       cmocka_unit_test(writer_appends_nothing_after_an_error),
       cmocka_unit_test(writer_refuses_integers_above_four_bytes),
