@@ -171,10 +171,10 @@ int copal_ep_unreachable(copal_ep *ep, const copal_path *path, copal_span quoted
 
 copal_time copal_ep_deadline(const copal_ep *ep)
 {
-  const copal_time timers = copal_timerq_deadline(&ep->timers);
-  const copal_time dedups = dedup_deadline(ep);
   if (burst_is_due(ep))
     return 0;
+  const copal_time timers = copal_timerq_deadline(&ep->timers);
+  const copal_time dedups = dedup_deadline(ep);
   return timers < dedups ? timers : dedups;
 }
 

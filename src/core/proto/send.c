@@ -4,13 +4,13 @@
 
 copal_wr send_begin(copal_ep *ep, const copal_path *path)
 {
-  const copal_mspan room = ep->cfg.sink->reserve(ep->cfg.sink, path, ep->cfg.message_max);
+  copal_mspan room = ep->cfg.sink->reserve(ep->cfg.sink, path, ep->cfg.message_max);
+  if (room.len > ep->cfg.message_max)
+    room.len = ep->cfg.message_max;
   copal_wr w = copal_wr_init(room);
   if (room.len == 0) {
     ep->stats.tx_dropped++;
     w.err = COPAL_ENOSLOT;
-  } else if (w.cap > ep->cfg.message_max) {
-    w.cap = ep->cfg.message_max;
   }
   return w;
 }
@@ -24,7 +24,7 @@ void send_commit(copal_ep *ep, const copal_path *path, const copal_wr *w)
 void send_empty(copal_ep *ep, const copal_path *path, copal_type type, uint16_t mid)
 {
   copal_wr w = send_begin(ep, path);
-  if (w.err || copal_msg_write_empty(&w, type, mid))
+  if (copal_msg_write_empty(&w, type, mid))
     return;
   if (type == COPAL_ACK)
     ep->stats.tx_acks++;
