@@ -25,10 +25,11 @@ enum {
 /* An answer being made. */
 typedef struct telling {
   const handler_req *req;
-  json_t *list;   /* of representations */
-  size_t room;    /* bytes of bodies that may still be told */
-  bool is_cut;    /* there was no room for one */
-  bool is_broken; /* there was no memory */
+  store_item *present; /* the first that is told */
+  json_t *list;        /* of representations */
+  size_t room;         /* bytes of bodies that may still be told */
+  bool is_cut;         /* there was no room for one */
+  bool is_broken;      /* there was no memory */
 } telling;
 
 /* How often the argument is there, and the value of the last one. */
@@ -146,6 +147,8 @@ static int tell(void *ctx, copal_span key, const store_item *item)
 {
   telling *t = ctx;
   (void)key;
+  if (json_array_size(t->list) == 0)
+    *t->present = *item;
   if (item->body.len > t->room) {
     t->is_cut = true;
     return 1;
@@ -161,11 +164,14 @@ static int tell(void *ctx, copal_span key, const store_item *item)
 /* ------------------------------------------------------------------------------------------------
  * the answer */
 
-/* The document, to be freed; NULL without memory. */
-static char *make_document(const handler_req *req, size_t count)
+/* The document, to be freed, and what was present when it was made: others write meanwhile. NULL
+ * without memory, or when the resource has gone. */
+static char *make_document(const handler_req *req, size_t count, store_item *present)
 {
-  telling t = {.req = req, .list = json_array(), .room = req->env->limits->body_max};
-  store_history(req->env->store, req->key, count, tell, &t, req->now);
+  telling t = {
+      .req = req, .present = present, .list = json_array(), .room = req->env->limits->body_max};
+  t.is_broken =
+      store_history(req->env->store, req->key, count, tell, &t, req->now) <= 0 || t.is_broken;
   json_t *top = json_object();
   json_object_set_new(top, "representations", t.list);
   json_object_set_new(top, "complete", json_boolean(!t.is_cut));
@@ -221,21 +227,21 @@ static bool answer_kept(linkmemo *kept, copal_span name, const handler_req *req,
 }
 
 /* Makes the document, which is kept for the blocks that follow when it takes more than one. */
-static int answer_anew(linkmemo *kept, copal_span name, const handler_req *req,
-                       const store_item *item, size_t count)
+static int answer_anew(linkmemo *kept, copal_span name, const handler_req *req, size_t count)
 {
   representation shown;
+  store_item present;
   const reply r = reply_to(req);
-  char *text = make_document(req, count);
+  char *text = make_document(req, count, &present);
   if (text == NULL) {
     problem why;
-    problem_set_unavailable(&why, 1, "No memory for the history; try again");
+    problem_set_unavailable(&why, 1, "The history cannot be told now; try again");
     return problem_send(&why, &r);
   }
   const copal_span document = copal_span_str(text);
   if (name.len > 0 && document.len > block_size_of(req))
-    linkmemo_put(kept, name, item->rev, document);
-  representation_show(&shown, req->env, item, COPAL_CF_JSON, document, req->now);
+    linkmemo_put(kept, name, present.rev, document);
+  representation_show(&shown, req->env, &present, COPAL_CF_JSON, document, req->now);
   const int err = reply_send(&r, &shown.response);
   free(text);
   return err;
@@ -261,5 +267,5 @@ int history_answer(linkmemo *kept, const handler_req *req, const store_item *ite
   const copal_span name = name_of(req, count);
   if (answer_kept(kept, name, req, item, &err))
     return err;
-  return answer_anew(kept, name, req, item, count);
+  return answer_anew(kept, name, req, count);
 }

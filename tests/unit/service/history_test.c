@@ -286,6 +286,71 @@ static void histories_that_are_kept_do_not_stand_for_each_other(void **state)
   assert_true(payload_has("\"complete\":false"));
 }
 
+static void on_done(store_op *op, const store_result *result)
+{
+  (void)op;
+  assert_int_equal(result->status, STORE_OK);
+}
+
+static store_verb
+    change; /* that another shard makes of the resource before it is looked up again */
+
+static int change_and_look(store_port *p, copal_span key, size_t max, store_each *each, void *ctx,
+                           copal_time now)
+{
+  store_port *other;
+  store_op op = {.done = on_done, .verb = change, .key = key, .body = copal_span_str("latest")};
+  assert_int_equal(store_port_open(s.store, NULL, &other), COPAL_OK);
+  assert_int_equal(store_commit(other, &op, now), COPAL_OK);
+  assert_int_equal(store_drain(other, 1), 1);
+  store_port_close(other);
+  s.late.history = look;
+  return look(p, key, max, each, ctx, now);
+}
+
+static void change_behind(store_verb verb)
+{
+  look = s.late.history;
+  s.late.history = change_and_look;
+  change = verb;
+}
+
+static void answer_etag(uint8_t tag[STORE_ETAG_SIZE])
+{
+  assert_int_equal(answered->opts[0].number, COPAL_OPT_ETAG);
+  assert_int_equal(answered->opts[0].value.len, STORE_ETAG_SIZE);
+  memcpy(tag, answered->opts[0].value.ptr, STORE_ETAG_SIZE);
+}
+
+/* The tag of a history is that of the representation that it tells as the present one. */
+static void rfc7252_5_10_6_a_change_meanwhile_has_its_own_etag(void **state)
+{
+  (void)state;
+  uint8_t told[STORE_ETAG_SIZE], present[STORE_ETAG_SIZE];
+  ask_query_of(COPAL_CODE_PUT, NULL, "first");
+  change_behind(STORE_PUT);
+  assert_int_equal(get_block(0, "history=3"), COPAL_CODE_CONTENT);
+  assert_true(payload_has("latest"));
+  answer_etag(told);
+  assert_int_equal(get(), COPAL_CODE_CONTENT);
+  answer_etag(present);
+  assert_memory_equal(told, present, sizeof told);
+  watch_lookups();
+  assert_int_equal(get_block(1, "history=3"), COPAL_CODE_CONTENT);
+  answer_etag(told);
+  assert_memory_equal(told, present, sizeof told);
+  assert_int_equal(lookups, 0); /* kept under the revision that it tells of */
+}
+
+static void what_is_deleted_meanwhile_has_no_history(void **state)
+{
+  (void)state;
+  ask_query_of(COPAL_CODE_PUT, NULL, "first");
+  change_behind(STORE_DELETE);
+  assert_int_equal(get_block(0, "history=3"), COPAL_CODE_SERVICE_UNAVAILABLE);
+  assert_int_equal(get_block(0, "history=3"), COPAL_CODE_NOT_FOUND);
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
@@ -302,6 +367,8 @@ int main(void)
       TEST(history_in_another_format_is_4_06),
       TEST(rfc7959_2_4_further_blocks_of_a_history_look_at_no_representation),
       TEST(histories_that_are_kept_do_not_stand_for_each_other),
+      TEST(rfc7252_5_10_6_a_change_meanwhile_has_its_own_etag),
+      TEST(what_is_deleted_meanwhile_has_no_history),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
