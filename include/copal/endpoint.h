@@ -349,8 +349,9 @@ typedef struct copal_usage {
 
 /* --------------------------------------------------------------------------------- functions */
 
-/* Bytes of memory an endpoint of this configuration needs, or 0 when the configuration is invalid
- * or no memory can be that large. */
+/* Bytes of memory an endpoint of this configuration needs, or 0 when the configuration is invalid,
+ * no memory can be that large, or all but the chunks and the kept answers would take 16 GiB or
+ * more. */
 COPAL_API size_t copal_ep_size(const copal_ep_cfg *cfg);
 
 /* Makes an endpoint in `mem`, which is lent until copal_ep_wipe() and aligned for any object. `cfg`

@@ -29,11 +29,3 @@ void copal_carve_pool(copal_carver *c, copal_pool *pool, size_t size, uint32_t c
   if (part)
     copal_pool_init(pool, part, size, count);
 }
-
-void copal_carve_map(copal_carver *c, copal_map *map, uint32_t count)
-{
-  const uint32_t buckets = copal_map_bucket_count(count);
-  uint8_t *part = copal_carve_zeros(c, (uint64_t)sizeof(copal_map_link *) * buckets);
-  if (part)
-    copal_map_init(map, part, buckets);
-}

@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/base/map.h"
 #include "core/base/pool.h"
 
 typedef struct copal_carver {
@@ -24,8 +23,5 @@ void *copal_carve_zeros(copal_carver *c, uint64_t size);
 /* Makes `pool` of `count` objects of `size` bytes; its memory and, when measuring,
  * `pool` itself are not touched. */
 void copal_carve_pool(copal_carver *c, copal_pool *pool, size_t size, uint32_t count);
-
-/* Makes `map` for up to `count` objects; when measuring it is not touched. */
-void copal_carve_map(copal_carver *c, copal_map *map, uint32_t count);
 
 #endif

@@ -92,7 +92,7 @@ dedup *dedup_find(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time
     return NULL;
 
   copal_map_link *link = copal_map_first(&ep->dedup_by_mid, mid_hash(path_hash, mid));
-  for (; link; link = copal_map_next(link)) {
+  for (; link; link = copal_map_next(&ep->dedup_by_mid, link)) {
     dedup *d = COPAL_AROUND(link, dedup, link);
     if (d->mid != mid || d->local != path->local || d->peer != p)
       continue;
@@ -109,9 +109,8 @@ dedup *dedup_find(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time
 
 void dedup_foresee(const copal_ep *ep, const copal_path *path, uint16_t mid)
 {
-  const copal_map *m = &ep->dedup_by_mid;
   const uint32_t hash = mid_hash(ep_path_hash(ep, path), mid);
-  (void)*(copal_map_link *const volatile *)&m->buckets[hash & m->mask];
+  (void)*(const volatile copal_map_ref *)copal_map_bucket(&ep->dedup_by_mid, hash);
 }
 
 peer *dedup_take_peer(copal_ep *ep, const copal_path *path, uint32_t path_hash, copal_time now)

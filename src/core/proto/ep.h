@@ -160,12 +160,12 @@ struct copal_ep {
   copal_node dedup_by_age; /* oldest first */
   copal_node telling;      /* subjects with observers who have not been told of the last change */
   mid_counter *mids;
-  copal_time *mid_rounds; /* for each counter: when its round began */
-  uint32_t *peer_marks;   /* a bit for each bucket of `peers_by_path` that is not empty: of most
-                             clients nothing is remembered, which a small array tells */
-  uint32_t seed;          /* key of the hashes */
-  uint32_t generation;    /* of the exchange taken last */
-  copal_dur ack_spread;   /* ACK_TIMEOUT * (ACK_RANDOM_FACTOR - 1), less what ticks may add */
+  uint32_t *mid_rounds; /* for each counter: when its round began, in beats of 2^20 us */
+  uint32_t *peer_marks; /* a bit for each bucket of `peers_by_path` that is not empty: of most
+                           clients nothing is remembered, which a small array tells */
+  uint32_t seed;        /* key of the hashes */
+  uint32_t generation;  /* of the exchange taken last */
+  copal_dur ack_spread; /* ACK_TIMEOUT * (ACK_RANDOM_FACTOR - 1), less what ticks may add */
   copal_dur transmit_span, exchange_lifetime, non_lifetime;
   uint32_t critical_requests, critical_responses; /* options understood, see option_check.h */
   turn *turn;                                     /* NULL outside on_request() */

@@ -116,7 +116,7 @@ void exchange_renew_mid(copal_ep *ep, exchange *x, uint16_t mid)
 exchange *exchange_find_token(copal_ep *ep, const copal_path *path, copal_span token)
 {
   copal_map_link *link = copal_map_first(&ep->exchange_by_token, token_hash(ep, token));
-  for (; link; link = copal_map_next(link)) {
+  for (; link; link = copal_map_next(&ep->exchange_by_token, link)) {
     exchange *x = COPAL_AROUND(link, exchange, by_token);
     if (!copal_span_is_equal(exchange_token(x), token))
       continue;
@@ -129,7 +129,7 @@ exchange *exchange_find_token(copal_ep *ep, const copal_path *path, copal_span t
 exchange *exchange_find_mid(copal_ep *ep, const copal_path *path, uint16_t mid)
 {
   copal_map_link *link = copal_map_first(&ep->exchange_by_mid, copal_hash_mix(ep->seed, mid));
-  for (; link; link = copal_map_next(link)) {
+  for (; link; link = copal_map_next(&ep->exchange_by_mid, link)) {
     exchange *x = COPAL_AROUND(link, exchange, by_mid);
     if (x->mid == mid && copal_path_is_same_peer(&x->path, path))
       return x;

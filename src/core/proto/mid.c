@@ -5,6 +5,7 @@
 enum {
   MID_ROUNDS = 4,           /* of a balanced Feistel network: enough to look random */
   MID_GROUP_FIRST = 0xf000, /* from here on for groups only */
+  BEAT_SHIFT = 20,          /* a beat is 2^20 microseconds */
 };
 
 /* A permutation of the 16-bit numbers that depends on `key`: distinct counters give distinct IDs.
@@ -24,15 +25,16 @@ static uint16_t permute(uint16_t v, uint32_t key)
 
 static void start_round(copal_ep *ep, mid_counter *c, copal_time now)
 {
-  copal_time *began = &ep->mid_rounds[c - ep->mids];
+  uint32_t *began = &ep->mid_rounds[c - ep->mids];
+  const uint32_t beat = (uint32_t)(now >> BEAT_SHIFT);
 
   if (c->first == 0) {
     c->first = (uint16_t)(ep_random(ep) | 1);
     c->next = c->first;
-  } else if (now - *began < ep->exchange_lifetime) {
+  } else if (beat - *began < ep->exchange_lifetime >> BEAT_SHIFT) {
     ep->stats.mid_wraps++;
   }
-  *began = now;
+  *began = beat;
 }
 
 static uint16_t draw(copal_ep *ep, uint32_t path_hash, bool is_group, copal_time now)

@@ -35,8 +35,8 @@ void observe_lay_out(copal_carver *c, copal_ep *ep, const copal_ep_cfg *cfg)
 {
   copal_carve_pool(c, ep ? &ep->observers : NULL, sizeof(observer), cfg->observer_count);
   copal_carve_pool(c, ep ? &ep->relations : NULL, sizeof(relation), cfg->relation_count);
-  copal_carve_map(c, ep ? &ep->observers_by_path : NULL, cfg->observer_count);
-  copal_carve_map(c, ep ? &ep->relations_by_token : NULL, cfg->relation_count);
+  copal_map_carve(ep ? &ep->observers_by_path : NULL, c, cfg->observer_count);
+  copal_map_carve(ep ? &ep->relations_by_token : NULL, c, cfg->relation_count);
 }
 
 static copal_span token_of(const relation *r)
@@ -55,7 +55,7 @@ static uint32_t token_hash(uint32_t path_hash, copal_span token)
 static observer *find_observer(const copal_ep *ep, const copal_path *path, uint32_t path_hash)
 {
   copal_map_link *link = copal_map_first(&ep->observers_by_path, path_hash);
-  for (; link; link = copal_map_next(link)) {
+  for (; link; link = copal_map_next(&ep->observers_by_path, link)) {
     observer *o = COPAL_AROUND(link, observer, link);
     if (copal_path_is_same_peer(&o->path, path))
       return o;
@@ -67,7 +67,7 @@ relation *observe_find(const copal_ep *ep, const copal_path *path, copal_span to
 {
   const uint32_t hash = token_hash(ep_path_hash(ep, path), token);
   copal_map_link *link = copal_map_first(&ep->relations_by_token, hash);
-  for (; link; link = copal_map_next(link)) {
+  for (; link; link = copal_map_next(&ep->relations_by_token, link)) {
     relation *r = COPAL_AROUND(link, relation, link);
     if (copal_span_is_equal(token_of(r), token) &&
         copal_path_is_same_peer(&r->observer->path, path))

@@ -25,7 +25,7 @@ peer *peer_find(copal_ep *ep, const copal_path *path, uint32_t path_hash)
   if (!(*marks_at(ep, path_hash) & mark_of(ep, path_hash)))
     return NULL;
   copal_map_link *link = copal_map_first(&ep->peers_by_path, path_hash);
-  for (; link; link = copal_map_next(link)) {
+  for (; link; link = copal_map_next(&ep->peers_by_path, link)) {
     peer *p = COPAL_AROUND(link, peer, link);
     if (copal_path_is_same_peer(&p->path, path))
       return p;
@@ -54,10 +54,9 @@ void peer_settle(copal_ep *ep, peer *p)
 {
   if (p->dedup_count || p->exchange_count || copal_timer_is_armed(&p->quiet))
     return;
-  const copal_map *m = &ep->peers_by_path;
   const uint32_t hash = p->link.hash;
   copal_map_remove(&ep->peers_by_path, &p->link);
-  if (!m->buckets[hash & m->mask])
+  if (!copal_map_alike(&ep->peers_by_path, hash))
     *marks_at(ep, hash) &= ~mark_of(ep, hash);
   copal_pool_give(&ep->peers, p);
 }

@@ -87,7 +87,8 @@ static bool is_valid(const copal_ep_cfg *c)
 #define PLACE(ep, member) ((void *)((uintptr_t)(ep) + offsetof(copal_ep, member)))
 
 /* The plan of an endpoint's memory; with `ep` NULL it only measures. Returns the size, or 0 when no
- * memory is that large: counts are the caller's, and on 32 bits a sum of them must not wrap. */
+ * memory is that large, or tables would not reach what is in them: counts are the caller's, and on
+ * 32 bits a sum of them must not wrap. */
 static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
 {
   copal_carver c = {.mem = (uint8_t *)ep};
@@ -97,17 +98,18 @@ static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
                    cfg->exchange_count);
   copal_carve_pool(&c, PLACE(ep, peers), sizeof(peer), cfg->peer_count);
   copal_carve_pool(&c, PLACE(ep, dedups), sizeof(dedup), cfg->dedup_count);
-  copal_carve_pool(&c, PLACE(ep, chunks), sizeof(copal_chunk) + cfg->chunk_size, cfg->chunk_count);
-  copal_carve_map(&c, PLACE(ep, peers_by_path), cfg->peer_count);
+  copal_map_carve(PLACE(ep, peers_by_path), &c, cfg->peer_count);
   uint32_t *peer_marks = copal_carve_zeros(&c, peer_marks_size(cfg->peer_count));
-  copal_carve_map(&c, PLACE(ep, dedup_by_mid), cfg->dedup_count);
-  copal_carve_map(&c, PLACE(ep, exchange_by_token), cfg->exchange_count);
-  copal_carve_map(&c, PLACE(ep, exchange_by_mid), cfg->exchange_count);
+  copal_map_carve(PLACE(ep, dedup_by_mid), &c, cfg->dedup_count);
+  copal_map_carve(PLACE(ep, exchange_by_token), &c, cfg->exchange_count);
+  copal_map_carve(PLACE(ep, exchange_by_mid), &c, cfg->exchange_count);
   observe_lay_out(&c, ep, cfg);
+  const bool is_in_reach = copal_map_reaches(c.len);
+  copal_carve_pool(&c, PLACE(ep, chunks), sizeof(copal_chunk) + cfg->chunk_size, cfg->chunk_count);
   qblock_lay_out(&c, ep, cfg);
   recall_lay_out(&c, ep, cfg);
   mid_counter *mids = copal_carve_zeros(&c, sizeof(mid_counter) * cfg->mid_count);
-  copal_time *mid_rounds = copal_carve_zeros(&c, sizeof(copal_time) * cfg->mid_count);
+  uint32_t *mid_rounds = copal_carve_zeros(&c, sizeof *mid_rounds * cfg->mid_count);
   void *slots = copal_carve(&c, copal_timerq_size(cfg->timer_slots));
   uint8_t *scratch = copal_carve(&c, cfg->message_max);
   if (ep) {
@@ -117,7 +119,7 @@ static size_t lay_out(copal_ep *ep, const copal_ep_cfg *cfg, copal_time now)
     ep->mid_rounds = mid_rounds;
     copal_timerq_init(&ep->timers, slots, cfg->timer_slots, cfg->timer_tick, now);
   }
-  return c.len <= SIZE_MAX ? (size_t)c.len : 0;
+  return is_in_reach && c.len <= SIZE_MAX ? (size_t)c.len : 0;
 }
 
 static int take_cfg(const copal_ep_cfg *given, copal_ep_cfg *cfg)

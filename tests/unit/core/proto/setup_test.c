@@ -126,13 +126,27 @@ static void the_size_of_huge_pools_does_not_wrap(void **state)
 {
   fixture *f = *state;
   copal_ep_cfg c = f->cfg;
-  c.exchange_count = c.peer_count = c.dedup_count = c.chunk_count = UINT32_MAX;
-  c.relation_count = UINT32_MAX;
-  c.token_cap = UINT16_MAX;
+  c.chunk_count = UINT32_MAX;
   c.chunk_size = 4096;
-  const uint64_t least = (uint64_t)UINT32_MAX * (UINT16_MAX + 4096);
+  const uint64_t least = (uint64_t)UINT32_MAX * 4096;
   const size_t size = copal_ep_size(&c);
   assert_true(least > SIZE_MAX ? size == 0 : size > least);
+  c.exchange_count = c.peer_count = c.dedup_count = UINT32_MAX;
+  c.relation_count = UINT32_MAX;
+  c.token_cap = UINT16_MAX;
+  assert_int_equal(copal_ep_size(&c), 0);
+}
+
+/* What tables refer to with 32 bits. */
+static void pools_with_tables_have_16_gibibytes(void **state)
+{
+  fixture *f = *state;
+  copal_ep_cfg c = f->cfg;
+  c.token_cap = 32768;
+  c.exchange_count = UINT32_C(1) << 18;
+  assert_true(sizeof(void *) == sizeof(uint32_t) || copal_ep_size(&c) > (uint64_t)8 << 30);
+  c.exchange_count = UINT32_C(1) << 19;
+  assert_int_equal(copal_ep_size(&c), 0);
 }
 
 static void wipe_cancels_each_client_exchange_once(void **state)
@@ -199,6 +213,7 @@ int main(void)
       TEST(size_grows_with_each_pool),
       TEST(wipe_cancels_each_client_exchange_once),
       TEST(the_size_of_huge_pools_does_not_wrap),
+      TEST(pools_with_tables_have_16_gibibytes),
       TEST(wipe_cancels_each_client_exchange_once),
       TEST(wipe_takes_no_new_requests),
       TEST(wipe_of_null_is_safe),
