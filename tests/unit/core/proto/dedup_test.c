@@ -294,6 +294,28 @@ static void replies_kept_give_way_to_newer_ones(void **state)
   fx_expect_idle(f);
 }
 
+/* A block in pieces of the size that a server has takes those of as many short replies. */
+static void a_block_takes_the_place_of_short_replies(void **state)
+{
+  enum { PIECE = 56, PIECES = 1152 / PIECE + 1 };
+  static char block[1025];
+  fixture *f = *state;
+  memset(block, 'b', sizeof block - 1);
+  f->cfg.dedup_count = f->cfg.dedup_per_peer = 2 * PIECES;
+  f->cfg.chunk_count = PIECES;
+  f->cfg.chunk_size = PIECE;
+  f->cfg.message_max = 1152;
+  fx_restart(f);
+  fx_answer(f, COPAL_CODE_CHANGED, "");
+  for (uint16_t mid = 1; mid <= PIECES; mid++)
+    post(f, &f->peer, mid);
+  assert_int_equal(fx_stats(f)->dedup_evicted, 0);
+  fx_answer(f, COPAL_CODE_CHANGED, block);
+  assert_int_equal(fx_feed(f, "40 02 12 34"), COPAL_OK);
+  assert_int_equal(fx_stats(f)->chunks_refused, 0);
+  assert_int_equal(fx_stats(f)->dedup_evicted, 1028 / PIECE + 1);
+}
+
 static void sweeping_is_due_when_the_oldest_entry_is_over(void **state)
 {
   fixture *f = *state;
@@ -382,6 +404,7 @@ int main(void)
       TEST(a_reply_that_cannot_be_kept_makes_duplicates_silent),
       TEST(a_reply_that_never_fits_costs_nobody_an_entry),
       TEST(replies_kept_give_way_to_newer_ones),
+      TEST(a_block_takes_the_place_of_short_replies),
       TEST(sweeping_is_due_when_the_oldest_entry_is_over),
       TEST(an_entry_out_of_its_lifetime_lets_its_exchange_go),
       TEST(a_handler_may_use_up_the_memory_of_its_own_request),
