@@ -25,8 +25,8 @@ typedef struct copal_rd {
 typedef struct copal_wr {
   uint8_t *buf;
   size_t len; /* bytes written */
-  size_t cap; /* bytes available in `buf` */
-  int err;    /* COPAL_OK, COPAL_ENOSPC, or COPAL_EINVAL for what has no encoding */
+  size_t cap; /* bytes available in `buf`; after an error those written, so that no more are */
+  int err;    /* COPAL_OK, COPAL_ENOSPC, or COPAL_EINVAL for what has no encoding; the first */
 } copal_wr;
 
 /* A reader of `bytes`, which are borrowed as long as it and its spans are used. */
