@@ -500,6 +500,56 @@ static void a_gate_forgets_when_its_rules_are_taken_away(void **state)
   access_release(two);
 }
 
+/* Under which name something is kept for an asker. */
+typedef struct kept_name {
+  uint8_t bytes[ACCESS_GATE_NAME_MAX];
+  size_t len;
+  uint64_t mark;
+} kept_name;
+
+static kept_name name_in(const access_gate *g, uint64_t serial, uint8_t over)
+{
+  const identity id = {.kind = serial > 0 ? IDENTITY_PSK : IDENTITY_ANONYMOUS, .serial = serial};
+  kept_name n = {.mark = access_gate_mark(g, &id, over)};
+  copal_wr w = copal_wr_init((copal_mspan){n.bytes, sizeof n.bytes});
+  access_gate_name(g, &id, over, &w);
+  assert_int_equal(w.err, COPAL_OK);
+  n.len = w.len;
+  return n;
+}
+
+static bool is_same_name(const kept_name *a, const kept_name *b)
+{
+  return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+/* What is kept for one is shown to nobody else, nor by other rules, nor over another way in. */
+static void what_a_gate_shows_has_a_name_for_each_asker(void **state)
+{
+  enum { ASKERS = 5, WAYS = 2, TURNS = 2, NAMES = ASKERS * WAYS * TURNS };
+  static const uint64_t serials[ASKERS] = {0, 1, 256, UINT64_C(1) << 32, UINT64_C(1) << 40};
+  static const uint8_t ways[WAYS] = {ACCESS_PLAIN, ACCESS_SESSION};
+  kept_name names[NAMES];
+  int count = 0;
+  (void)state;
+  access_rules *rules = rules_of("default allow\n");
+  access_gate *g = access_gate_open(rules);
+  for (int turn = 0; turn < TURNS; turn++, access_gate_reload(g, rules))
+    for (int i = 0; i < ASKERS * WAYS; i++) {
+      const kept_name again = name_in(g, serials[i / WAYS], ways[i % WAYS]);
+      names[count] = name_in(g, serials[i / WAYS], ways[i % WAYS]);
+      assert_true(is_same_name(&names[count], &again));
+      assert_true(names[count++].mark == again.mark);
+    }
+  for (int i = 0; i < NAMES; i++)
+    for (int k = 0; k < i; k++) {
+      assert_false(is_same_name(&names[i], &names[k]));
+      assert_false(names[i].mark == names[k].mark);
+    }
+  access_gate_close(g);
+  access_release(rules);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -520,6 +570,7 @@ int main(void)
       cmocka_unit_test(a_gate_without_rules_allows_everything),
       cmocka_unit_test(a_gate_follows_a_reload_and_a_number_used_again),
       cmocka_unit_test(a_gate_forgets_when_its_rules_are_taken_away),
+      cmocka_unit_test(what_a_gate_shows_has_a_name_for_each_asker),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
