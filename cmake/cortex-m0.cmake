@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Toolchain file: arm-none-eabi-gcc for cortex-m0plus.
 set(COPAL_CPU cortex-m0plus)
-set(COPAL_FEW_BYTES SIZE_MAX) # memcpy() is a loop of bytes, of six instructions each
 include(${CMAKE_CURRENT_LIST_DIR}/CortexM.cmake)
+# newlib-nano's memcpy() for this CPU is a loop of six instructions for each byte.
+string(APPEND CMAKE_C_FLAGS_INIT " -DCOPAL_FEW_BYTES=SIZE_MAX")

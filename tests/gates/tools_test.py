@@ -235,9 +235,9 @@ class Instructions(Tree):
                 text = text.replace(before, after)
             path = self.write(name + ".c", text)
             self.tool.run("arm-none-eabi-gcc", *self.tool.FLAGS[self.cpu], "-std=c17", "-Os",
-                          "-DNDEBUG", "-DCOPAL_FEW_BYTES=0", "-ffreestanding",
-                          "-ffunction-sections", "-I", ROOT / "include", "-I", ROOT / "src",
-                          "-c", path, "-o", path.with_suffix(".o"))
+                          "-DNDEBUG", "-ffreestanding", "-ffunction-sections", "-I",
+                          ROOT / "include", "-I", ROOT / "src", "-c", path, "-o",
+                          path.with_suffix(".o"))
             self.tool.run("arm-none-eabi-ar", "rc", library, path.with_suffix(".o"))
         return self.tool.count_instructions(self.config, self.cpu, library)
 

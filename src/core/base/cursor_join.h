@@ -28,10 +28,10 @@ static inline void wr_few(uint8_t *p, const uint8_t *bytes, size_t n)
     } while (i != 0);
 }
 
-/* Longer runs are worth a call. A port whose memcpy() is a loop of bytes says SIZE_MAX, one with
- * little memory for code and a good memcpy() says 0. */
+/* Runs up to this are copied in place, without a call: SIZE_MAX for a port whose memcpy() is a loop
+ * of bytes. */
 #ifndef COPAL_FEW_BYTES
-#define COPAL_FEW_BYTES 12
+#define COPAL_FEW_BYTES 0
 #endif
 
 /* Copies `n` bytes, many or none: memcpy() must not see NULL, not even for no bytes. */
