@@ -3,4 +3,4 @@
 set(COPAL_CPU cortex-m0plus)
 include(${CMAKE_CURRENT_LIST_DIR}/CortexM.cmake)
 # newlib-nano's memcpy() for this CPU is a loop of six instructions for each byte.
-string(APPEND CMAKE_C_FLAGS_INIT " -DCOPAL_FEW_BYTES=SIZE_MAX")
+add_compile_definitions(COPAL_FEW_BYTES=SIZE_MAX)
