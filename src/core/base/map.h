@@ -47,7 +47,22 @@ uint32_t copal_map_bucket_count(uint32_t count);
  * in use is touched; when measuring `m` is not touched either. */
 void copal_map_carve(copal_map *m, copal_carver *c, uint32_t count);
 
+/* Inserts a link in front of the others of its bucket. */
 void copal_map_insert(copal_map *m, copal_map_link *link, uint32_t hash);
+
+/* copal_map_append() where buckets may have to be waited for. */
+void map_append_to(copal_map *m, copal_map_link *link, uint32_t hash);
+
+/* Inserts a link behind the others of its bucket. With whoever looks for a hash before that, and
+ * removes the oldest first, all it walks over are links that it has just seen. Small machines, on
+ * which nothing is far, save the code: there it is copal_map_insert(). */
+static inline void copal_map_append(copal_map *m, copal_map_link *link, uint32_t hash)
+{
+  if (sizeof(uintptr_t) <= sizeof(copal_map_ref))
+    copal_map_insert(m, link, hash);
+  else
+    map_append_to(m, link, hash);
+}
 
 /* Removes a link that is in the table. */
 void copal_map_remove(copal_map *m, copal_map_link *link);
@@ -67,8 +82,11 @@ static inline copal_map_link *copal_map_next(const copal_map *m, const copal_map
 /* A link that shares the bucket of that hash, or would if all buckets were in use; or NULL. */
 const copal_map_link *copal_map_alike(const copal_map *m, uint32_t hash);
 
-/* The bucket of that hash, until something is inserted. For those who bring it into the caches. */
+/* The bucket of that hash, until something is inserted. */
 copal_map_ref *copal_map_bucket(const copal_map *m, uint32_t hash);
+
+/* Brings the bucket of that hash, and the first link there, into the caches. */
+void copal_map_foresee(const copal_map *m, uint32_t hash);
 
 /* Keyed hash of `len` bytes, a multiple of 4. Spreads well and hides its key from the outside; not
  * a MAC. */

@@ -21,6 +21,12 @@ void copal_map_insert(copal_map *m, copal_map_link *link, uint32_t hash)
   map_push(m, copal_map_bucket(m, hash), link);
 }
 
+void map_append_to(copal_map *m, copal_map_link *link, uint32_t hash)
+{
+  link->hash = hash;
+  map_append(m, copal_map_bucket(m, hash), link);
+}
+
 void copal_map_remove(copal_map *m, copal_map_link *link)
 {
   map_drop(m, copal_map_bucket(m, link->hash), link);
@@ -45,4 +51,9 @@ const copal_map_link *copal_map_alike(const copal_map *m, uint32_t hash)
 {
   const copal_map_ref ref = *copal_map_bucket(m, hash);
   return ref ? map_at(m, ref) : NULL;
+}
+
+void copal_map_foresee(const copal_map *m, uint32_t hash)
+{
+  map_foresee(m, copal_map_bucket(m, hash));
 }

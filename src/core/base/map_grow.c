@@ -88,13 +88,25 @@ __attribute__((noinline)) static void grow(const copal_map *m, head *h)
     split(m, leave - bit, leave, bit);
 }
 
-void copal_map_insert(copal_map *m, copal_map_link *link, uint32_t hash)
+/* The bucket for a link that is about to be inserted. */
+static copal_map_ref *bucket_for(const copal_map *m, uint32_t hash)
 {
   head *h = head_of(m);
   if (--h->room < 0)
     grow(m, h);
+  return copal_map_bucket(m, hash);
+}
+
+void copal_map_insert(copal_map *m, copal_map_link *link, uint32_t hash)
+{
   link->hash = hash;
-  map_push(m, copal_map_bucket(m, hash), link);
+  map_push(m, bucket_for(m, hash), link);
+}
+
+void map_append_to(copal_map *m, copal_map_link *link, uint32_t hash)
+{
+  link->hash = hash;
+  map_append(m, bucket_for(m, hash), link);
 }
 
 /* Inlined it would cost registers where duplicates are looked for, and most look for nothing. */
@@ -122,4 +134,9 @@ copal_map_link *map_next_in(const copal_map *m, const copal_map_link *link)
 const copal_map_link *copal_map_alike(const copal_map *m, uint32_t hash)
 {
   return map_skip_to(m, *copal_map_bucket(m, hash), hash, m->mask);
+}
+
+void copal_map_foresee(const copal_map *m, uint32_t hash)
+{
+  map_foresee(m, copal_map_bucket(m, hash));
 }

@@ -33,6 +33,23 @@ static inline void map_push(const copal_map *m, copal_map_ref *bucket, copal_map
   *bucket = map_ref_of(m, link);
 }
 
+/* Puts a link behind those of a bucket. */
+static inline void map_append(const copal_map *m, copal_map_ref *bucket, copal_map_link *link)
+{
+  while (*bucket)
+    bucket = &map_at(m, *bucket)->next;
+  link->next = 0;
+  *bucket = map_ref_of(m, link);
+}
+
+/* Brings a bucket and its first link into the caches. The bucket is read, because gcc takes
+ * functions that only prefetch for ones that do nothing. */
+static inline void map_foresee(const copal_map *m, const copal_map_ref *bucket)
+{
+  const copal_map_ref ref = *(const volatile copal_map_ref *)bucket;
+  __builtin_prefetch(map_at(m, ref));
+}
+
 /* Takes out a link that is in the bucket. */
 static inline void map_drop(const copal_map *m, copal_map_ref *bucket, const copal_map_link *link)
 {

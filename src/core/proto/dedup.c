@@ -111,8 +111,7 @@ dedup *dedup_find(copal_ep *ep, const copal_path *path, uint16_t mid, copal_time
 
 void dedup_foresee(const copal_ep *ep, const copal_path *path, uint16_t mid)
 {
-  const uint32_t hash = mid_hash(ep_path_hash(ep, path), mid);
-  (void)*(const volatile copal_map_ref *)copal_map_bucket(&ep->dedup_by_mid, hash);
+  copal_map_foresee(&ep->dedup_by_mid, mid_hash(ep_path_hash(ep, path), mid));
 }
 
 peer *dedup_take_peer(copal_ep *ep, const copal_path *path, uint32_t path_hash, copal_time now)
@@ -147,7 +146,7 @@ dedup *dedup_remember(copal_ep *ep, const copal_path *path, uint16_t mid, copal_
   make_place(ep, p, now);
   dedup *d = copal_pool_take(&ep->dedups);
   *d = (dedup){.peer = p, .expires = now + lifetime, .mid = mid, .local = path->local};
-  copal_map_insert(&ep->dedup_by_mid, &d->link, mid_hash(path_hash, mid));
+  copal_map_append(&ep->dedup_by_mid, &d->link, mid_hash(path_hash, mid));
   copal_list_append(&ep->dedup_by_age, &d->age);
   join_peer(d);
   return d;

@@ -104,6 +104,23 @@ static void all_are_found_while_it_grows_and_beyond(void **state)
   assert_all(s);
 }
 
+/* As messages received are: each goes in behind those of its bucket, the oldest leave. */
+static void appended_links_are_found_and_leave_in_their_order(void **state)
+{
+  enum { WINDOW = COUNT / 2 };
+  stage *s = *state;
+  for (uint32_t i = 0; i < MORE; i++) {
+    copal_map_append(&s->m, &s->links[i], hash_of(i));
+    s->is_in[i] = true;
+    if (i >= WINDOW)
+      take_out(s, i - WINDOW);
+    assert_true(is_found(s, i));
+    if (i % 4096 == 4095)
+      assert_all(s);
+  }
+  assert_all(s);
+}
+
 static void memory_is_touched_in_proportion(void **state)
 {
   stage *s = *state;
@@ -206,6 +223,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       TEST(all_are_found_while_it_grows_and_beyond),
+      TEST(appended_links_are_found_and_leave_in_their_order),
       TEST(memory_is_touched_in_proportion),
       TEST(what_comes_and_goes_takes_no_more_memory),
       TEST(any_may_go_while_it_grows),

@@ -141,6 +141,39 @@ static void links_are_newest_first(void **state)
   assert_null(link);
 }
 
+static void appended_links_are_oldest_first(void **state)
+{
+  stage s;
+  copal_map m;
+  (void)state;
+
+  carve(&s, &m, BUCKETS);
+  for (int i = 0; i < LINKS; i++)
+    copal_map_append(&m, &s.links[i], 9);
+  copal_map_remove(&m, &s.links[0]);         /* the first */
+  copal_map_remove(&m, &s.links[LINKS - 1]); /* the last: its place is the next one's */
+  copal_map_append(&m, &s.links[0], 9);
+  const int order[] = {1, 2, 3, 4, 0};
+  const copal_map_link *link = copal_map_first(&m, 9);
+  for (size_t i = 0; i < sizeof order / sizeof order[0]; i++, link = copal_map_next(&m, link))
+    assert_ptr_equal(link, &s.links[order[i]]);
+  assert_null(link);
+}
+
+static void foresight_changes_nothing(void **state)
+{
+  stage s;
+  copal_map m;
+  (void)state;
+
+  carve(&s, &m, BUCKETS);
+  copal_map_foresee(&m, 9); /* nobody is there */
+  copal_map_insert(&m, &s.links[0], 9);
+  const stage before = s;
+  copal_map_foresee(&m, 9);
+  assert_memory_equal(&s, &before, sizeof s);
+}
+
 static void hash_depends_on_seed_and_each_byte(void **state)
 {
   uint8_t bytes[20] = {0};
@@ -176,6 +209,8 @@ int main(void)
       cmocka_unit_test(one_bucket_takes_all_hashes),
       cmocka_unit_test(alike_are_those_of_one_bucket),
       cmocka_unit_test(links_are_newest_first),
+      cmocka_unit_test(appended_links_are_oldest_first),
+      cmocka_unit_test(foresight_changes_nothing),
       cmocka_unit_test(hash_depends_on_seed_and_each_byte),
       cmocka_unit_test(hash_spreads_consecutive_words_over_low_bits),
   };
